@@ -1,0 +1,54 @@
+//! What a write says: the operations that stand in the log and are applied in its order.
+
+use wincode::{SchemaRead, SchemaWrite};
+
+use crate::ids::PointId;
+
+/// The values of one vector. Each kind of vector is a variant; the number of a variant in the log never changes.
+#[derive(Debug, Clone, PartialEq, SchemaWrite, SchemaRead)]
+pub enum Vector {
+    /// A dense vector of 32-bit floats.
+    Dense(Vec<f32>),
+}
+
+/// A vector and the name of the collection's vector parameters that it belongs to; `""` is the unnamed one.
+#[derive(Debug, Clone, PartialEq, SchemaWrite, SchemaRead)]
+pub struct NamedVector {
+    /// The name.
+    pub name: String,
+    /// The values.
+    pub vector: Vector,
+}
+
+/// A whole point.
+#[derive(Debug, Clone, PartialEq, SchemaWrite, SchemaRead)]
+pub struct Point {
+    /// Its id.
+    pub id: PointId,
+    /// Its vectors, each name at most once; any of the collection's may be missing.
+    pub vectors: Vec<NamedVector>,
+    /// The text of a JSON object without insignificant white space; empty for no payload.
+    pub payload: String,
+}
+
+/// One request's part for one shard: applied wholly or not at all.
+#[derive(Debug, Clone, PartialEq, SchemaWrite, SchemaRead)]
+pub enum Operation {
+    /// Puts whole points, each replacing the point of the same id.
+    Upsert {
+        /// The points.
+        points: Vec<Point>,
+    },
+    /// Removes points; those that do not exist are no error.
+    Delete {
+        /// Their ids.
+        ids: Vec<PointId>,
+    },
+    /// Sets the top-level keys of `payload` in the payload of each point and leaves its other keys.
+    SetPayload {
+        /// The points.
+        ids: Vec<PointId>,
+        /// The text of a JSON object.
+        payload: String,
+    },
+}
