@@ -121,12 +121,14 @@ pub trait Fs: Debug + Send + Sync + 'static {
 
     /// Removes a directory and everything in it; symbolic links are removed, never followed. A missing one is no error.
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
-        let entries = match self.list(path) {
-            Ok(entries) => entries,
+        match self.metadata(path) {
+            // Listing would follow it.
+            Ok(found) if found.kind == FileKind::Symlink => return self.remove_file(path),
+            Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
-        };
-        for entry in entries {
+        }
+        for entry in self.list(path)? {
             match self.metadata(&entry.path)?.kind {
                 FileKind::Dir => self.remove_dir_all(&entry.path)?,
                 _ => self.remove_file(&entry.path)?,
@@ -258,7 +260,10 @@ pub fn read_file(fs: &dyn Fs, path: &Path, max: u64) -> io::Result<Vec<u8>> {
     let file = fs.open_read(path)?;
     let len = file.len()?;
     if len > max {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{len} bytes, more than the {max} that are allowed")));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("{len} bytes, more than the {max} that are allowed"),
+        ));
     }
     let len = usize::try_from(len).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
     let mut bytes = vec![0; len];

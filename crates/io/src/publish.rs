@@ -77,6 +77,9 @@ pub fn publish_synced(fs: &dyn Fs, temp: &Path, path: &Path, existing: Existing)
         let _ = fs.remove_file(temp);
         return Err(PublishError::NotPublished(error));
     }
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     fs.sync_dir(parent).map_err(PublishError::Uncertain)
 }
