@@ -1,0 +1,26 @@
+//! What all front doors share: the open storage, the store of archives, and the settings.
+//!
+//! Everything in it is synchronous. Front doors call use cases on blocking threads and hold no lock across an `await`.
+
+use std::sync::Arc;
+
+use icecore_io::{Clock, Fs};
+use icecore_storage::Storage;
+
+use crate::config::Config;
+use crate::stores::Store;
+
+/// The running server, without its front doors.
+#[derive(Debug)]
+pub(crate) struct App {
+    /// The points.
+    pub(crate) storage: Arc<Storage>,
+    /// The archives.
+    pub(crate) store: Arc<dyn Store>,
+    /// The file system that both are on.
+    pub(crate) fs: Arc<dyn Fs>,
+    /// What time it is.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The settings that the server was started with.
+    pub(crate) config: Config,
+}

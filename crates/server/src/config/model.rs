@@ -1,0 +1,110 @@
+//! The settings as types, with their defaults. Names and units are those of Qdrant's configuration.
+//!
+//! Which keys are known, ignored or refused is decided before these types see anything (`config::keys`).
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// All settings.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// What is logged: a level, or a list of `target=level`.
+    pub(crate) log_level: String,
+    /// The front door.
+    pub(crate) service: Service,
+    /// The data.
+    pub(crate) storage: StorageSettings,
+}
+
+/// Section `service`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Service {
+    /// Address to listen on.
+    pub(crate) host: String,
+    /// Port of the REST API; 0 lets the system choose.
+    pub(crate) http_port: u16,
+    /// The longest JSON body that is accepted, in MiB.
+    pub(crate) max_request_size_mb: usize,
+    /// Whether browsers may call the API from pages of any origin.
+    pub(crate) enable_cors: bool,
+    /// Whether a snapshot may be recovered from an `http` or `https` URL.
+    pub(crate) enable_snapshot_url_recovery: bool,
+}
+
+/// Section `storage`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct StorageSettings {
+    /// Directory of the points.
+    pub(crate) storage_path: PathBuf,
+    /// Directory of the archives.
+    pub(crate) snapshots_path: PathBuf,
+    /// What all memtables together may take before the largest is flushed, in MiB.
+    pub(crate) memtable_mb: u32,
+    /// Section `storage.optimizers`.
+    pub(crate) optimizers: Optimizers,
+}
+
+/// Section `storage.optimizers`: the only key of it that means something here.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Optimizers {
+    /// The longest time that an unconfirmed write stays unsynced, in seconds.
+    pub(crate) flush_interval_sec: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { log_level: "INFO".to_owned(), service: Service::default(), storage: StorageSettings::default() }
+    }
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self {
+            host: "0.0.0.0".to_owned(),
+            http_port: 6333,
+            max_request_size_mb: 32,
+            enable_cors: true,
+            enable_snapshot_url_recovery: true,
+        }
+    }
+}
+
+impl Default for StorageSettings {
+    fn default() -> Self {
+        Self {
+            storage_path: "./storage".into(),
+            snapshots_path: "./snapshots".into(),
+            memtable_mb: 64,
+            optimizers: Optimizers::default(),
+        }
+    }
+}
+
+impl Default for Optimizers {
+    fn default() -> Self {
+        Self { flush_interval_sec: 1 }
+    }
+}
+
+impl Service {
+    /// The longest JSON body that is accepted, in bytes.
+    pub(crate) fn request_bytes_max(&self) -> usize {
+        self.max_request_size_mb.saturating_mul(1024 * 1024)
+    }
+}
+
+impl StorageSettings {
+    /// What the storage is opened with.
+    pub(crate) fn options(&self) -> icecore_storage::Options {
+        icecore_storage::Options {
+            memtable_bytes_max: u64::from(self.memtable_mb) * 1024 * 1024,
+            flush_interval: Duration::from_secs(u64::from(self.optimizers.flush_interval_sec)),
+        }
+    }
+}
