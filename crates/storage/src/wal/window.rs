@@ -1,0 +1,63 @@
+//! A file seen through a buffer that moves along it.
+//!
+//! Reads with positions and never maps: a device error is an error here, not the end of the process. The buffer holds 1 MiB, or
+//! the one record that is longer, whose length the caller has bounded by the file's.
+
+use std::io;
+use std::sync::Arc;
+
+use icecore_io::File;
+
+const BUFFER_LEN: usize = 1 << 20;
+
+/// The bytes of a file whose length does not change meanwhile.
+#[derive(Debug)]
+pub(crate) struct Window {
+    file: Arc<dyn File>,
+    file_len: u64,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Window {
+    /// Nothing is read yet but the length.
+    pub(crate) fn new(file: Arc<dyn File>) -> io::Result<Self> {
+        let file_len = file.len()?;
+        Ok(Self {
+            file,
+            file_len,
+            start: 0,
+            bytes: Vec::new(),
+        })
+    }
+
+    /// The file's length when the window was made.
+    pub(crate) fn file_len(&self) -> u64 {
+        self.file_len
+    }
+
+    /// The handle, for what comes after reading.
+    pub(crate) fn into_file(self) -> Arc<dyn File> {
+        self.file
+    }
+
+    /// `len` bytes at `offset`, fewer only where the file ends.
+    pub(crate) fn at(&mut self, offset: u64, len: usize) -> io::Result<&[u8]> {
+        let present = |len: usize| usize::try_from(self.file_len.saturating_sub(offset)).map_or(len, |rest| rest.min(len));
+        let (len, refill) = (present(len), present(len.max(BUFFER_LEN)));
+        let cached = |start: u64| usize::try_from(offset.checked_sub(start)?).ok();
+        if let Some(skip) = cached(self.start)
+            && skip.checked_add(len).is_some_and(|end| end <= self.bytes.len())
+        {
+            return Ok(&self.bytes[skip..][..len]);
+        }
+        // On an error the window is left empty, so that no later call takes half-read bytes for the file's.
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.resize(refill, 0);
+        bytes.shrink_to(BUFFER_LEN);
+        self.file.read_exact_at(&mut bytes, offset)?;
+        self.start = offset;
+        self.bytes = bytes;
+        Ok(&self.bytes[..len])
+    }
+}
