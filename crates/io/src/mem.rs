@@ -15,10 +15,12 @@ use std::time::SystemTime;
 
 use rustix::io::Errno;
 
+pub(crate) use self::copy::{Tree, TreeDir, TreeFile, TreeNode};
+pub(crate) use self::inode::overwrite;
 use self::inode::{Inode, MemFile, MemLock, Shared};
 use self::tree::{Dir, Node};
+pub(crate) use self::tree::{Names, components};
 use crate::{DirEntry, File, FileKind, Fs, Lock, Metadata};
-
 
 /// The inode number of the root directory.
 pub(crate) const ROOT_INODE: u64 = 1;

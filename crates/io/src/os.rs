@@ -279,3 +279,57 @@ impl File for OsFile {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The way for file systems without an exclusive rename, which most disks never take.
+    #[test]
+    fn a_rename_by_link_moves_a_file_and_never_replaces() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        fs::write(path("a"), b"new").unwrap();
+        fs::write(path("b"), b"old").unwrap();
+        fs::create_dir(path("d")).unwrap();
+
+        assert_eq!(
+            rename_by_link(&path("a"), &path("b")).unwrap_err().kind(),
+            io::ErrorKind::AlreadyExists
+        );
+        assert_eq!(
+            rename_by_link(&path("d"), &path("e")).unwrap_err().kind(),
+            io::ErrorKind::Unsupported
+        );
+        assert_eq!(
+            rename_by_link(&path("x"), &path("e")).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
+        assert_eq!(
+            (fs::read(path("a")).unwrap(), fs::read(path("b")).unwrap()),
+            (b"new".to_vec(), b"old".to_vec())
+        );
+
+        rename_by_link(&path("a"), &path("c")).unwrap();
+        assert_eq!(fs::read(path("c")).unwrap(), b"new");
+        assert!(!path("a").exists());
+    }
+
+    /// The conformance suite accepts either answer of the kernel; this one shows that a partial clone is refused, not misplaced.
+    #[test]
+    fn a_clone_of_a_part_is_left_to_copying() {
+        let dir = tempfile::tempdir().unwrap();
+        let os = OsFs::new();
+        let (source, target) = (
+            os.create_new(&dir.path().join("a")).unwrap(),
+            os.create_new(&dir.path().join("b")).unwrap(),
+        );
+        source.write_all_at(&[1; 8192], 0).unwrap();
+
+        for (source_offset, offset, len) in [(4096, 0, 4096), (0, 4096, 8192), (0, 0, 4096)] {
+            let error = target.clone_range(&*source, source_offset, offset, len).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+        }
+        assert!(target.is_empty().unwrap());
+    }
+}

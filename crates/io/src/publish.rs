@@ -19,13 +19,15 @@ pub enum Existing {
     Keep,
 }
 
-/// Why a file was not published.
-#[derive(Debug)]
+/// Why a file was not published. The caller knows which file it was, and names it.
+#[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     /// Nothing changed under the final name.
-    NotPublished(io::Error),
+    #[error("the file was not published, and nothing changed")]
+    NotPublished(#[source] io::Error),
     /// The rename was made but may not be durable.
-    Uncertain(io::Error),
+    #[error("the file was renamed into place, but its directory could not be synced")]
+    Uncertain(#[source] io::Error),
 }
 
 impl PublishError {
@@ -60,7 +62,7 @@ pub fn publish(fs: &dyn Fs, path: &Path, bytes: &[u8], existing: Existing) -> Re
         file.sync_data()
     };
     if let Err(error) = write() {
-        let _ = fs.remove_file(&temp);
+        discard(fs, &temp);
         return Err(PublishError::NotPublished(error));
     }
     publish_synced(fs, &temp, path, existing)
@@ -74,7 +76,7 @@ pub fn publish_synced(fs: &dyn Fs, temp: &Path, path: &Path, existing: Existing)
         Existing::Keep => fs.rename_noreplace(temp, path),
     };
     if let Err(error) = renamed {
-        let _ = fs.remove_file(temp);
+        discard(fs, temp);
         return Err(PublishError::NotPublished(error));
     }
     let parent = path
@@ -82,4 +84,10 @@ pub fn publish_synced(fs: &dyn Fs, temp: &Path, path: &Path, existing: Existing)
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
     fs.sync_dir(parent).map_err(PublishError::Uncertain)
+}
+
+/// Removes a temporary that will not be published. If that fails too it stays behind, where the next [`publish`] of the name or
+/// the clean-up at start removes it; the caller is to hear of the first error, not of this one.
+fn discard(fs: &dyn Fs, temp: &Path) {
+    let _: io::Result<()> = fs.remove_file(temp);
 }
