@@ -5,5 +5,8 @@
 mod conformance;
 mod crash;
 mod fault;
+mod handles;
+mod mem;
+mod model;
 mod os;
 mod publish;
