@@ -311,3 +311,6 @@ fn malformed(path: &Path, reason: String) -> Error {
         reason,
     }
 }
+
+#[cfg(test)]
+mod tests;

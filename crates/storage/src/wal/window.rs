@@ -61,3 +61,55 @@ impl Window {
         Ok(&self.bytes[..len])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use icecore_io::{Fs, MemFs};
+
+    use super::*;
+
+    #[test]
+    fn every_range_is_what_the_file_has() {
+        let bytes: Vec<u8> = (0..3 * BUFFER_LEN + 17)
+            .map(|index| u8::try_from(index % 251).unwrap())
+            .collect();
+        let file = MemFs::new().create_new(Path::new("file")).unwrap();
+        file.write_all_at(&bytes, 0).unwrap();
+        let mut window = Window::new(file).unwrap();
+        let len = bytes.len();
+        for (offset, wanted) in [
+            (0, 32),
+            (8, 100),
+            (BUFFER_LEN - 8, 8),
+            (BUFFER_LEN - 8, 32),
+            (BUFFER_LEN, 2 * BUFFER_LEN),
+            (BUFFER_LEN + 8, 32),
+            (16, 32),
+            (len - 10, 32),
+            (len, 32),
+            (len + 1, 32),
+            (0, len),
+        ] {
+            let end = (offset + wanted).min(len);
+            let expected = bytes.get(offset..end).unwrap_or_default();
+            assert_eq!(
+                window.at(offset as u64, wanted).unwrap(),
+                expected,
+                "{wanted} bytes at {offset}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_failed_read_leaves_nothing_behind() {
+        let fs = icecore_io::FaultFs::new(Arc::new(MemFs::new()));
+        let file = fs.create_new(Path::new("file")).unwrap();
+        file.write_all_at(b"12345678", 0).unwrap();
+        let mut window = Window::new(file).unwrap();
+        fs.faults().inject(icecore_io::Fault::on(icecore_io::Operation::ReadAt));
+        assert!(window.at(0, 8).is_err());
+        assert_eq!(window.at(0, 8).unwrap(), b"12345678");
+    }
+}
