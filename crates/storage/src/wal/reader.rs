@@ -39,8 +39,6 @@ pub(crate) struct WalRecord<'a> {
     pub(crate) lsn: Lsn,
     /// Where its header begins.
     pub(crate) offset: u64,
-    /// Where its padding ends.
-    pub(crate) end: u64,
     /// Its body, without padding.
     pub(crate) body: &'a [u8],
 }
@@ -212,7 +210,6 @@ impl WalReader {
         Ok(Next::Record(WalRecord {
             lsn: header.lsn,
             offset,
-            end,
             body,
         }))
     }
@@ -225,11 +222,6 @@ impl WalReader {
     /// The bytes of the file, for [`crate::wal::tail`].
     pub(crate) fn window(&mut self) -> &mut Window {
         &mut self.window
-    }
-
-    /// The handle that was given to [`Self::open`].
-    pub(crate) fn into_file(self) -> Arc<dyn File> {
-        self.window.into_file()
     }
 }
 

@@ -15,7 +15,7 @@ use icecore_io::{File, FileKind, Fs};
 use crate::error::{Error, Result, on};
 use crate::ids::{Lsn, ShardDirId};
 use crate::wal::file::{FIRST_LSN_MAX, parse_file_name};
-use crate::wal::reader::{Next, WalReader};
+use crate::wal::reader::{Next, WalReader, WalRecord};
 use crate::wal::tail;
 use crate::wal::writer::{WalMark, WalWriter};
 
@@ -24,6 +24,10 @@ use crate::wal::writer::{WalMark, WalWriter};
 pub(crate) struct Replayed<'a> {
     /// The first LSN of the file it stands in, which is what belongs in one memtable.
     pub(crate) file: Lsn,
+    /// That file.
+    pub(crate) path: &'a Path,
+    /// Where in the file it begins, to be named if its body cannot be decoded.
+    pub(crate) offset: u64,
     /// Its number.
     pub(crate) lsn: Lsn,
     /// Its body, still encoded.
@@ -262,10 +266,12 @@ fn replay(fs: &dyn Fs, listed: &Listed, place: Place, apply: &mut dyn FnMut(Repl
     };
     let torn = loop {
         match reader.next()? {
-            Next::Record(record) => apply(Replayed {
+            Next::Record(WalRecord { lsn, offset, body }) => apply(Replayed {
                 file: listed.first_lsn,
-                lsn: record.lsn,
-                body: record.body,
+                path,
+                offset,
+                lsn,
+                body,
             })?,
             Next::End => break None,
             Next::Invalid(invalid) if place == Place::Earlier => {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use icecore_io::{File, Fs, MemFs, read_file};
+use icecore_io::{Fs, MemFs, read_file};
 
 use crate::checksum::Hasher;
 use crate::error::Result;

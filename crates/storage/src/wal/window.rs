@@ -36,11 +36,6 @@ impl Window {
         self.file_len
     }
 
-    /// The handle, for what comes after reading.
-    pub(crate) fn into_file(self) -> Arc<dyn File> {
-        self.file
-    }
-
     /// `len` bytes at `offset`, fewer only where the file ends.
     pub(crate) fn at(&mut self, offset: u64, len: usize) -> io::Result<&[u8]> {
         let present = |len: usize| usize::try_from(self.file_len.saturating_sub(offset)).map_or(len, |rest| rest.min(len));

@@ -331,6 +331,28 @@ fn a_damaged_header_with_anything_behind_it_is_damage() {
 }
 
 #[test]
+fn a_record_is_handed_over_with_its_place() {
+    let (bytes, ends) = batches(1, &[1, 1]);
+    let fs = with_file(1, &bytes);
+    put(&fs, 3, &batches(3, &[1]).0);
+    let mut places = Vec::new();
+    recover(&fs, Path::new(DIR), ShardDirId(1), Lsn(0), &mut |record| {
+        places.push((record.file, record.path.to_owned(), record.offset, record.lsn));
+        Ok(())
+    })
+    .unwrap();
+    let [first, second] = [ends[0] as u64, ends[1] as u64];
+    assert_eq!(
+        places,
+        [
+            (Lsn(1), path(1), first, Lsn(1)),
+            (Lsn(1), path(1), second, Lsn(2)),
+            (Lsn(3), path(3), first, Lsn(3))
+        ]
+    );
+}
+
+#[test]
 fn a_renamed_file_is_found() {
     let (bytes, _) = batches(2, &[1]);
     let error = recover_log(&with_file(1, &bytes), 0).unwrap_err();
@@ -358,7 +380,7 @@ fn nothing_changes_if_a_record_cannot_be_applied() {
     assert_eq!(contents(&fs, 1), torn);
 }
 
-/// What a test knows at a point of the record: the last record that was synced.
+/// Writes three files in batches of several appends. Each mark is the last record that was durable from there on.
 fn write_log(fs: &RecordingFs) {
     let dir = Path::new(DIR);
     fs.create_dir(dir).unwrap();
