@@ -377,23 +377,38 @@ fn clones_and_copies_are_recorded_as_writes() {
     assert_eq!(read_file(&image, p("/b"), 100).unwrap(), b"\0\x000123\x389");
 }
 
+/// Only the last writes show in the contents, so there are many short races rather than one long one. Inode numbers are given in
+/// the order of effect, so the creations of one race can all be compared.
 #[test]
 fn threads_are_recorded_in_the_order_of_their_effect() {
-    let fs = recording();
-    let shared = fs.create_new(p("/shared")).unwrap();
-    std::thread::scope(|scope| {
-        for thread in 0..4_u8 {
-            let (fs, shared) = (&fs, &shared);
-            scope.spawn(move || {
-                for round in 0..200_u8 {
-                    shared.write_all_at(&[thread, round], 0).unwrap();
-                    // All threads fight for one name; each rename either replaces another's file or is replaced.
-                    let own = PathBuf::from(format!("/own-{thread}"));
-                    fs.create_new(&own).unwrap().write_all_at(&[thread, round], 0).unwrap();
-                    fs.rename(&own, p("/winner")).unwrap();
-                }
-            });
-        }
-    });
-    assert_eq!(everything(&at_end(&fs).image(CrashKind::Kill)), everything(&fs));
+    for race in 0..400 {
+        let fs = recording();
+        let shared = fs.create_new(p("/shared")).unwrap();
+        let start = std::sync::Barrier::new(3);
+        std::thread::scope(|scope| {
+            for thread in 0..3_u8 {
+                let (fs, shared, start) = (&fs, &shared, &start);
+                scope.spawn(move || {
+                    start.wait();
+                    for round in 0..8_u8 {
+                        // All threads fight for one name; each rename either replaces another's file or is replaced.
+                        let own = PathBuf::from(format!("/own-{thread}"));
+                        fs.create_new(&own).unwrap().write_all_at(&[thread, round], 0).unwrap();
+                        fs.rename(&own, p("/winner")).unwrap();
+                        shared.write_all_at(&[thread, round], 0).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(
+            everything(&at_end(&fs).image(CrashKind::Kill)),
+            everything(&fs),
+            "race {race}"
+        );
+        let created = fs.ops().into_iter().filter_map(|op| match op {
+            Op::CreateFile { file, .. } => Some(file),
+            _ => None,
+        });
+        assert!(created.is_sorted(), "race {race}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use icecore_io::{File, FileKind};
+use icecore_io::FileKind;
 
 use crate::conformance::{get, kind, on_all, put};
 
