@@ -283,6 +283,35 @@ fn records_out_of_place_are_damage_or_a_torn_tail() {
     assert!(recover_log(&with_file(18, &doubled), 17).unwrap_err().is_corrupt());
 }
 
+/// Gives the record at `offset`, which stays intact, another batch.
+fn rebatch(bytes: &mut [u8], offset: usize, batch_offset: usize) {
+    let mut header = RecordHeader::parse(&bytes[offset..]).unwrap();
+    header.batch_offset = batch_offset as u64;
+    bytes[offset..][..32].copy_from_slice(&header.encode());
+}
+
+#[test]
+fn a_record_of_an_earlier_batch_does_not_follow_a_later_one() {
+    let (mut bytes, ends) = batches(19, &[1, 1, 1, 1]);
+    rebatch(&mut bytes, ends[2], ends[0]);
+    let error = recover_log(&with_file(19, &bytes), 18).unwrap_err();
+    assert!(
+        matches!(&error, Error::Malformed { offset, .. } if *offset == ends[2] as u64),
+        "{error}"
+    );
+    let (applied, _) = recover_log(&with_file(19, &bytes[..ends[3]]), 18).unwrap();
+    assert_eq!(applied, [19, 20]);
+}
+
+#[test]
+fn a_header_whose_batch_begins_behind_it_is_no_proof() {
+    let (mut bytes, ends) = batches(19, &[1, 1]);
+    rebatch(&mut bytes, ends[1], ends[1] + 8);
+    bytes[ends[0]] ^= 1;
+    let (applied, recovered) = recover_log(&with_file(19, &bytes), 18).unwrap();
+    assert_eq!((applied.len(), recovered.torn.unwrap().offset), (0, ends[0] as u64));
+}
+
 #[test]
 fn an_earlier_file_has_no_torn_tail() {
     let (bytes, ends) = batches(1, &[2, 1]);
