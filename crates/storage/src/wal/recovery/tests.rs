@@ -30,7 +30,7 @@ fn check_goes_on(fs: &dyn Fs, flushed: u64, mut recovered: Recovered) {
 fn an_empty_directory_gets_its_first_file() {
     let fs = empty();
     let (applied, recovered) = recover_log(&fs, 41).unwrap();
-    assert_eq!(applied, []);
+    assert!(applied.is_empty());
     assert_eq!(recovered.files.len(), 1);
     assert_eq!(recovered.files[0].first_lsn, Lsn(42));
     assert_eq!(recovered.files[0].end.lsn(), Lsn(41));
@@ -75,7 +75,7 @@ fn flushed_records_end_with_a_file() {
     // The last file ends just there: it is obsolete, and a new one begins.
     let fs = with_file(1, &batches(1, &[3]).0);
     let (applied, recovered) = recover_log(&fs, 3).unwrap();
-    assert_eq!(applied, []);
+    assert!(applied.is_empty());
     assert_eq!(recovered.obsolete, [path(1)]);
     assert_eq!(recovered.writer.first_lsn(), Lsn(4));
     check_goes_on(&fs, 3, recovered);
@@ -226,7 +226,7 @@ fn a_record_inside_a_body_is_not_taken_for_one() {
     let last = bytes.len() - 8;
     bytes[last] ^= 1;
     let (applied, recovered) = recover_log(&with_file(1, &bytes), 0).unwrap();
-    assert_eq!(applied, []);
+    assert!(applied.is_empty());
     assert_eq!(recovered.torn.unwrap().offset, 64);
 
     // Where the header is damaged too, nobody knows what is a body: the log is refused rather than cut.
