@@ -8,6 +8,7 @@ use icecore_io::{Clock, Fs};
 use icecore_storage::Storage;
 
 use crate::config::Config;
+use crate::shutdown::Shutdown;
 use crate::stores::Store;
 
 /// The running server, without its front doors.
@@ -23,4 +24,6 @@ pub(crate) struct App {
     pub(crate) clock: Arc<dyn Clock>,
     /// The settings that the server was started with.
     pub(crate) config: Config,
+    /// Tells when the server has to stop; long operations take it as their progress.
+    pub(crate) shutdown: Shutdown,
 }

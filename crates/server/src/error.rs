@@ -4,8 +4,11 @@
 //! of the machine, so a front door shows those of the kinds `Corrupt`, `Poisoned`, `Unavailable`, `NoSpace` and `Internal` to
 //! nobody but the log.
 
+use std::error::Error;
 use std::io;
-use std::path::PathBuf;
+
+use crate::stores::StoreError;
+use crate::usecases::restore::RestoreError;
 
 /// The result of a use case.
 pub(crate) type Result<T, E = AppError> = std::result::Result<T, E>;
@@ -42,16 +45,18 @@ pub(crate) enum AppError {
     /// From the storage.
     #[error(transparent)]
     Storage(#[from] icecore_storage::Error),
-    /// A file operation of the server itself failed.
-    #[error("{operation} {path:?}")]
-    Io {
-        /// What was attempted, as a verb.
-        operation: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
+    /// From the archive engine.
+    #[error(transparent)]
+    Archive(#[from] icecore_archive::Error),
+    /// From the store of archives.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A restore was refused.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
+    /// The description of a snapshot cannot be written as JSON.
+    #[error("describe the snapshot")]
+    Encode(#[source] serde_json::Error),
 }
 
 impl AppError {
@@ -59,7 +64,10 @@ impl AppError {
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Storage(error) => of_storage(error.kind()),
-            Self::Io { source, .. } => of_io(source),
+            Self::Archive(error) => of_archive(error.kind()),
+            Self::Store(error) => of_store(error),
+            Self::Restore(error) => error.kind(),
+            Self::Encode(_) => Kind::Internal,
         }
     }
 }
@@ -77,10 +85,49 @@ fn of_storage(kind: icecore_storage::ErrorKind) -> Kind {
     }
 }
 
+pub(crate) fn of_archive(kind: icecore_archive::ErrorKind) -> Kind {
+    use icecore_archive::ErrorKind;
+    match kind {
+        ErrorKind::NotFound => Kind::NotFound,
+        ErrorKind::AlreadyExists => Kind::Conflict,
+        ErrorKind::InvalidInput => Kind::InvalidInput,
+        ErrorKind::Corrupt => Kind::Corrupt,
+        ErrorKind::Unsupported => Kind::Unsupported,
+        ErrorKind::Cancelled => Kind::Cancelled,
+        ErrorKind::NoSpace => Kind::NoSpace,
+        ErrorKind::Io => Kind::Internal,
+    }
+}
+
+fn of_store(error: &StoreError) -> Kind {
+    match error {
+        StoreError::NotFound { .. } => Kind::NotFound,
+        StoreError::Exists { .. } | StoreError::Occupied { .. } => Kind::Conflict,
+        StoreError::Place(error) => of_storage(error.kind()),
+        StoreError::Archive(error) => of_archive(error.kind()),
+        StoreError::Io { source, .. } => of_io(source),
+    }
+}
+
 fn of_io(error: &io::Error) -> Kind {
     match error.kind() {
-        io::ErrorKind::NotFound => Kind::NotFound,
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::NoSpace,
         _ => Kind::Internal,
     }
+}
+
+/// An error with its causes, on one line: `restore "x": open "x": Permission denied`.
+pub(crate) fn one_line(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        // Some libraries print their cause themselves.
+        if !line.ends_with(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        cause = error.source();
+    }
+    line.replace('\n', " ")
 }

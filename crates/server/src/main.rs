@@ -1,9 +1,36 @@
 //! The `icecore` binary: a server for collections of points, and tools for their archives.
 
 mod app;
+mod cli;
 mod config;
 mod error;
+mod http;
+mod logging;
+mod report;
+mod serve;
+mod shutdown;
 mod stores;
+mod tools;
 mod usecases;
 
-fn main() {}
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome: Result<(), Box<dyn Error>> = match cli.command {
+        Some(Command::Archive(command)) => tools::run(command).map_err(Into::into),
+        None => serve::run(cli.server).map_err(Into::into),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", error::one_line(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,5 +1,265 @@
-//! The settings of the server: defaults, then YAML files, then environment variables, then flags.
+//! The settings of the server: defaults, then YAML files, then environment variables, then flags; the later wins.
+//!
+//! Nothing is ignored in silence: every key is looked up in one table (`keys`), which knows whether it is a setting, means nothing
+//! here (and is named in one warning), or must not be ignored (and is refused). Anything else is an error with its key and origin.
 
+mod env;
+mod file;
+mod keys;
 mod model;
+mod value;
+
+use std::path::{Path, PathBuf};
 
 pub(crate) use model::{Config, Optimizers, Service, StorageSettings};
+pub(crate) use value::{Entry, Origin, Raw};
+
+/// The file that is read if it is there and no other is named.
+pub(crate) const DEFAULT_FILE: &str = "config/config.yaml";
+
+/// The settings, and what there is to say about where they came from.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Loaded {
+    /// The settings.
+    pub(crate) config: Config,
+    /// Files that were read, in the order of their application.
+    pub(crate) files: Vec<PathBuf>,
+    /// Keys of Qdrant that were given and mean nothing here, sorted.
+    pub(crate) ignored: Vec<String>,
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {path:?}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// The file is not YAML, or not a mapping.
+    #[error("configuration file {path:?}: {reason}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        reason: String,
+    },
+    /// Nobody knows the key.
+    #[error("unknown key `{key}` in {origin}")]
+    UnknownKey {
+        /// The key, with dots.
+        key: String,
+        /// Where it was given.
+        origin: Origin,
+    },
+    /// The key is known, and ignoring it would be dangerous.
+    #[error("`{key}` in {origin}: {reason}")]
+    Refused {
+        /// The key, with dots.
+        key: String,
+        /// Where it was given.
+        origin: Origin,
+        /// Why, and what to do.
+        reason: &'static str,
+    },
+    /// The value does not fit.
+    #[error("`{key}` in {origin}: {reason}")]
+    Value {
+        /// The key, with dots.
+        key: String,
+        /// Where it was given.
+        origin: Origin,
+        /// What it has to be.
+        reason: String,
+    },
+}
+
+/// Loads the settings. `default` is read if it exists; `named`, the file of `--config-path`, must exist; `variables` is the
+/// environment.
+pub(crate) fn load(
+    default: &Path,
+    named: Option<&Path>,
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> Result<Loaded, ConfigError> {
+    let mut loaded = Loaded {
+        config: Config::default(),
+        files: Vec::new(),
+        ignored: Vec::new(),
+    };
+    let mut entries = Vec::new();
+    if let Some(found) = file::read_if_present(default)? {
+        entries.extend(found);
+        loaded.files.push(default.to_owned());
+    }
+    if let Some(path) = named {
+        entries.extend(file::read(path)?);
+        loaded.files.push(path.to_owned());
+    }
+    entries.extend(env::entries(variables));
+    for entry in entries {
+        apply(&mut loaded, entry)?;
+    }
+    loaded.ignored.sort();
+    loaded.ignored.dedup();
+    Ok(loaded)
+}
+
+fn apply(loaded: &mut Loaded, entry: Entry) -> Result<(), ConfigError> {
+    let Entry { key, value, origin } = entry;
+    match keys::find(&key) {
+        Some(keys::Meaning::Setting(set)) => {
+            set(&mut loaded.config, &value).map_err(|reason| ConfigError::Value { key, origin, reason })
+        }
+        Some(keys::Meaning::NoEffect) => {
+            loaded.ignored.push(key);
+            Ok(())
+        }
+        Some(keys::Meaning::Only { accepted, refusal }) => match value.is_one_of(accepted) {
+            true => Ok(()),
+            false => Err(ConfigError::Refused {
+                key,
+                origin,
+                reason: refusal,
+            }),
+        },
+        // `service:` with nothing below it.
+        None if value == Raw::Null && keys::is_section(&key) => Ok(()),
+        None => Err(ConfigError::UnknownKey { key, origin }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Loads from files in a directory of their own, `my.yaml` being the named one.
+    fn with(files: &[(&str, &str)], variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        for (name, text) in files {
+            std::fs::write(path(name), text).unwrap();
+        }
+        let named = files.iter().any(|(name, _)| *name == "my.yaml").then(|| path("my.yaml"));
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        load(&path("config.yaml"), named.as_deref(), variables)
+    }
+
+    fn error(files: &[(&str, &str)], variables: &[(&str, &str)]) -> String {
+        with(files, variables).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn nothing_given_means_the_defaults() {
+        let loaded = with(&[], &[("PATH", "/bin"), ("QDRANT_URI", "x")]).unwrap();
+        assert_eq!(
+            loaded,
+            Loaded {
+                config: Config::default(),
+                files: vec![],
+                ignored: vec![]
+            }
+        );
+    }
+
+    #[test]
+    fn the_later_source_wins() {
+        let default = (
+            "config/config.yaml",
+            "service:\n  http_port: 1\n  host: a\nlog_level: DEBUG\n",
+        );
+        let mine = ("my.yaml", "service: {http_port: 2}\nstorage:\n  snapshots_path: /s\n");
+        let loaded = with(&[default, mine], &[]).unwrap();
+        assert_eq!(
+            (loaded.config.service.http_port, loaded.config.service.host.as_str()),
+            (2, "a")
+        );
+        assert_eq!(loaded.config.log_level, "DEBUG");
+        assert_eq!(loaded.files.len(), 2);
+
+        let qdrant = ("QDRANT__SERVICE__HTTP_PORT", "3");
+        assert_eq!(with(&[default, mine], &[qdrant]).unwrap().config.service.http_port, 3);
+        let own = ("icecore__service__HTTP_PORT", "4");
+        assert_eq!(with(&[default, mine], &[own, qdrant]).unwrap().config.service.http_port, 4);
+    }
+
+    #[test]
+    fn the_old_guides_spelling_of_the_snapshots_path_works() {
+        let old = ("QDRANT__STORAGE__SNAPSHOT_PATH", "/old");
+        assert_eq!(with(&[], &[old]).unwrap().config.storage.snapshots_path, Path::new("/old"));
+        let new = ("QDRANT__STORAGE__SNAPSHOTS_PATH", "/new");
+        assert_eq!(
+            with(&[], &[new, old]).unwrap().config.storage.snapshots_path,
+            Path::new("/new")
+        );
+    }
+
+    #[test]
+    fn keys_without_effect_are_named() {
+        let text = "storage:\n  hnsw_index: {m: 16, ef_construct: 100}\n  optimizers:\n    flush_interval_sec: 5\n    deleted_threshold: 0.2\n\
+                    cluster:\n  enabled: false\ntelemetry_disabled: true\nservice:\n  api_key:\n  enable_tls: false\n";
+        let loaded = with(&[("my.yaml", text)], &[("QDRANT__SERVICE__GRPC_PORT", "6334")]).unwrap();
+        assert_eq!(
+            loaded.ignored,
+            [
+                "service.grpc_port",
+                "storage.hnsw_index.ef_construct",
+                "storage.hnsw_index.m",
+                "storage.optimizers.deleted_threshold"
+            ]
+        );
+        assert_eq!(loaded.config.storage.optimizers.flush_interval_sec, 5);
+    }
+
+    #[test]
+    fn what_must_not_be_ignored_is_refused() {
+        for (name, value) in [
+            ("QDRANT__SERVICE__API_KEY", "hush"),
+            ("QDRANT__SERVICE__READ_ONLY_API_KEY", "hush"),
+            ("QDRANT__SERVICE__JWT_RBAC", "true"),
+            ("QDRANT__SERVICE__ENABLE_TLS", "true"),
+            ("QDRANT__CLUSTER__ENABLED", "true"),
+            ("QDRANT__STORAGE__SNAPSHOTS_CONFIG__SNAPSHOTS_STORAGE", "s3"),
+        ] {
+            let error = error(&[], &[(name, value)]);
+            assert!(error.contains(name) && !error.contains("hush"), "{error}");
+        }
+        assert!(with(&[], &[("QDRANT__CLUSTER__ENABLED", "False")]).is_ok());
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_values_name_their_origin() {
+        assert_eq!(
+            error(&[("my.yaml", "service: {prot: 1}")], &[]),
+            "unknown key `service.prot` in \"my.yaml\""
+        );
+        assert_eq!(
+            error(&[], &[("QDRANT__SERVICE__PROT", "1")]),
+            "unknown key `service.prot` in the environment variable QDRANT__SERVICE__PROT"
+        );
+        for wrong in ["70000", "-1", "true", "1.5", "", "x"] {
+            let error = error(&[], &[("QDRANT__SERVICE__HTTP_PORT", wrong)]);
+            assert!(
+                error.contains("QDRANT__SERVICE__HTTP_PORT") && error.contains("65535"),
+                "{wrong}: {error}"
+            );
+        }
+        assert!(error(&[("my.yaml", "service: 5")], &[]).contains("`service`"));
+        assert!(error(&[("my.yaml", "storage: {storage_path: }")], &[]).contains("storage.storage_path"));
+        assert!(error(&[("my.yaml", "log_level: [a]")], &[]).contains("log_level"));
+    }
+
+    #[test]
+    fn broken_and_missing_files_are_errors() {
+        assert!(error(&[("my.yaml", "a: [")], &[]).contains("my.yaml"));
+        assert!(error(&[("my.yaml", "- a\n")], &[]).contains("my.yaml"));
+        assert!(error(&[("my.yaml", "log_level: a\nlog_level: b\n")], &[]).contains("my.yaml"));
+        assert!(with(&[("my.yaml", "")], &[]).is_ok());
+        let missing = load(Path::new("also-none.yaml"), Some(Path::new("none.yaml")), []).unwrap_err();
+        assert!(missing.to_string().contains("none.yaml"), "{missing}");
+    }
+}

@@ -1,15 +1,12 @@
 //! The settings as types, with their defaults. Names and units are those of Qdrant's configuration.
 //!
-//! Which keys are known, ignored or refused is decided before these types see anything (`config::keys`).
+//! Which keys are known, ignored or refused is decided before any value gets here (`keys`).
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
-
 /// All settings.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Config {
     /// What is logged: a level, or a list of `target=level`.
     pub(crate) log_level: String,
@@ -20,8 +17,7 @@ pub(crate) struct Config {
 }
 
 /// Section `service`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Service {
     /// Address to listen on.
     pub(crate) host: String,
@@ -36,8 +32,7 @@ pub(crate) struct Service {
 }
 
 /// Section `storage`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StorageSettings {
     /// Directory of the points.
     pub(crate) storage_path: PathBuf,
@@ -50,8 +45,7 @@ pub(crate) struct StorageSettings {
 }
 
 /// Section `storage.optimizers`: the only key of it that means something here.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Optimizers {
     /// The longest time that an unconfirmed write stays unsynced, in seconds.
     pub(crate) flush_interval_sec: u32,
@@ -59,7 +53,11 @@ pub(crate) struct Optimizers {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { log_level: "INFO".to_owned(), service: Service::default(), storage: StorageSettings::default() }
+        Self {
+            log_level: "INFO".to_owned(),
+            service: Service::default(),
+            storage: StorageSettings::default(),
+        }
     }
 }
 
@@ -105,6 +103,7 @@ impl StorageSettings {
         icecore_storage::Options {
             memtable_bytes_max: u64::from(self.memtable_mb) * 1024 * 1024,
             flush_interval: Duration::from_secs(u64::from(self.optimizers.flush_interval_sec)),
+            ..icecore_storage::Options::default()
         }
     }
 }

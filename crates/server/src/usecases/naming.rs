@@ -1,32 +1,12 @@
-//! Names of archives: which texts can be one, where an archive of that name belongs, and what a new one is called.
+//! Where archives belong, and what a new one is called.
 //!
-//! The one place where such names are checked: whoever has an [`ArchiveName`] can join it to a directory without leaving it.
+//! Which texts can be the name of an archive is decided by [`ArchiveName`]: whoever has one can join it to a directory without
+//! leaving it. Names here only have to be likely to be free; that no archive overwrites another is the store's promise.
 
-use std::fmt;
-use std::str::FromStr;
+use std::time::SystemTime;
 
-/// What every archive's name ends with.
-pub(crate) const SUFFIX: &str = ".snapshot";
-
-/// The longest name in bytes: what file systems take, less what the names of side files and temporaries add.
-pub(crate) const NAME_LEN_MAX: usize = 255 - RESERVED_LEN;
-
-/// Bytes kept free for `.checksum`, `.meta.json` and the suffix of temporary files after the name.
-const RESERVED_LEN: usize = 24;
-
-/// The name of an archive: a bare file name that ends in `.snapshot`, with nothing in it that means a directory.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct ArchiveName(String);
-
-/// Why a text is no archive name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name:?} cannot be the name of a snapshot: {rule}")]
-pub(crate) struct NameError {
-    /// The text.
-    pub(crate) name: String,
-    /// The rule that it breaks.
-    pub(crate) rule: &'static str,
-}
+use icecore_archive::{ARCHIVE_NAME_LEN_MAX, ARCHIVE_SUFFIX, ArchiveName};
+use jiff::Timestamp;
 
 /// Where an archive belongs in a store. Collections are given by their own names, never by an alias.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,36 +24,98 @@ pub(crate) enum Place {
     },
 }
 
-impl ArchiveName {
-    /// The name as text.
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
+/// Names for a new archive of `place` made at `now`, in the order of trying: `<place>-<UTC time>.snapshot`, then with `-2`, `-3`
+/// and so on before the suffix.
+///
+/// A collection's name that is too long for a file name is cut; a dot at its beginning becomes `_`. Both do no harm: archives of
+/// different collections are in different directories.
+pub(crate) fn candidates(place: &Place, now: SystemTime) -> impl Iterator<Item = ArchiveName> {
+    let (subject, middle) = match place {
+        Place::Storage => ("full-snapshot", String::new()),
+        Place::Collection(collection) => (collection.as_str(), String::new()),
+        Place::Shard { collection, shard } => (collection.as_str(), format!("-shard-{shard}")),
+    };
+    let subject = match subject.strip_prefix('.') {
+        Some(rest) => format!("_{rest}"),
+        None => subject.to_owned(),
+    };
+    let time = utc(now).strftime("%Y-%m-%d-%H-%M-%S").to_string();
+    (1_u32..).filter_map(move |number| {
+        let count = if number == 1 { String::new() } else { format!("-{number}") };
+        let rest = format!("{middle}-{time}{count}{ARCHIVE_SUFFIX}");
+        let room = subject.floor_char_boundary(ARCHIVE_NAME_LEN_MAX.saturating_sub(rest.len()));
+        // Never refused: the name of a place has no slash and no control character, and the length fits.
+        ArchiveName::new(format!("{}{rest}", subject.get(..room).unwrap_or_default())).ok()
+    })
 }
 
-impl FromStr for ArchiveName {
-    type Err = NameError;
-
-    fn from_str(name: &str) -> Result<Self, NameError> {
-        let refuse = |rule| Err(NameError { name: name.chars().take(300).collect(), rule });
-        if name.len() > NAME_LEN_MAX {
-            return refuse("it is too long");
-        }
-        if name.chars().any(|character| matches!(character, '/' | '\\') || character.is_control()) {
-            return refuse("it contains a slash, a backslash or a control character");
-        }
-        if name.starts_with('.') {
-            return refuse("it begins with a dot");
-        }
-        if !name.ends_with(SUFFIX) {
-            return refuse("it does not end in `.snapshot`");
-        }
-        Ok(Self(name.to_owned()))
-    }
+/// A time as `2024-07-22T08:31:55`, in UTC.
+pub(crate) fn creation_time(time: SystemTime) -> String {
+    utc(time).strftime("%Y-%m-%dT%H:%M:%S").to_string()
 }
 
-impl fmt::Display for ArchiveName {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+/// Times that no calendar has become the epoch.
+fn utc(time: SystemTime) -> Timestamp {
+    Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// 2024-07-22T08:31:55Z.
+    const NOW: Duration = Duration::from_millis(1_721_637_115_900);
+
+    fn first(place: &Place, count: usize) -> Vec<String> {
+        candidates(place, SystemTime::UNIX_EPOCH + NOW)
+            .take(count)
+            .map(|name| name.to_string())
+            .collect()
+    }
+
+    #[test]
+    fn names_say_what_and_when() {
+        let collection = "a b".to_owned();
+        assert_eq!(first(&Place::Storage, 1), ["full-snapshot-2024-07-22-08-31-55.snapshot"]);
+        assert_eq!(
+            first(&Place::Collection(collection.clone()), 3),
+            [
+                "a b-2024-07-22-08-31-55.snapshot",
+                "a b-2024-07-22-08-31-55-2.snapshot",
+                "a b-2024-07-22-08-31-55-3.snapshot"
+            ]
+        );
+        assert_eq!(
+            first(&Place::Shard { collection, shard: 7 }, 1),
+            ["a b-shard-7-2024-07-22-08-31-55.snapshot"]
+        );
+        assert_eq!(creation_time(SystemTime::UNIX_EPOCH + NOW), "2024-07-22T08:31:55");
+    }
+
+    #[test]
+    fn every_collection_has_names() {
+        for collection in [
+            "n".repeat(255),
+            "\u{fc}".repeat(127),
+            "..a".to_owned(),
+            ".snapshot".to_owned(),
+            "x.snapshot".to_owned(),
+        ] {
+            for place in [
+                Place::Collection(collection.clone()),
+                Place::Shard {
+                    collection: collection.clone(),
+                    shard: u32::MAX,
+                },
+            ] {
+                let names = first(&place, 100);
+                let mut distinct = names.clone();
+                distinct.dedup();
+                assert_eq!((names.len(), &distinct), (100, &names), "{collection}");
+                assert!(names.iter().all(|name| name.len() <= ARCHIVE_NAME_LEN_MAX));
+            }
+        }
     }
 }

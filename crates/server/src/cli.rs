@@ -1,0 +1,194 @@
+//! The command line. Without a subcommand it starts the server, with Qdrant's flags for restoring snapshots at the start.
+//!
+//! Only parsing happens here; a mapping that parses has a non-empty path and a name that a collection can have.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// icecore stores collections of points and archives them.
+#[derive(Debug, Parser)]
+#[command(
+    name = "icecore",
+    version,
+    about,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
+)]
+pub(crate) struct Cli {
+    /// Flags of the server.
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// Anything but the server.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// Flags of the server.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ServerArgs {
+    /// Restore a collection before serving: the snapshot's file, a colon, and the name that the collection gets.
+    ///
+    /// May be given several times. All are restored, or none. The name comes after the last colon. A snapshot of the whole storage
+    /// is accepted too, if it holds a collection of that name, or just one.
+    #[arg(long, value_name = "PATH:NAME", alias = "collection-snapshot", value_parser = parse_mapping)]
+    pub(crate) snapshot: Vec<Mapping>,
+
+    /// Restore a snapshot of the whole storage, aliases included, before serving.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) storage_snapshot: Option<PathBuf>,
+
+    /// Replace collections and aliases that exist already by those of the snapshots.
+    #[arg(short, long, alias = "force_snapshot")]
+    pub(crate) force_snapshot: bool,
+
+    /// Read settings from this YAML file, after `config/config.yaml` if there is one.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) config_path: Option<PathBuf>,
+
+    /// Accepted for compatibility: there is no telemetry.
+    #[arg(long)]
+    pub(crate) disable_telemetry: bool,
+}
+
+/// What `--snapshot` names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mapping {
+    /// The archive, relative to the working directory.
+    pub(crate) path: PathBuf,
+    /// The collection to restore to.
+    pub(crate) name: String,
+}
+
+/// Anything but the server.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Look into snapshot files.
+    #[command(subcommand)]
+    Archive(ArchiveCommand),
+}
+
+/// Tools for archives.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ArchiveCommand {
+    /// Read a whole snapshot and report everything that is wrong with it.
+    Verify {
+        /// The snapshot.
+        file: PathBuf,
+        /// Print the report as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what is in a snapshot.
+    List {
+        /// The snapshot.
+        file: PathBuf,
+        /// Print the list as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Unpack a snapshot's files, verifying each.
+    Extract {
+        /// The snapshot.
+        file: PathBuf,
+        /// A directory that does not exist yet, or is empty.
+        dir: PathBuf,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn parse_mapping(text: &str) -> Result<Mapping, String> {
+    let Some((path, name)) = text.rsplit_once(':') else {
+        return Err("the name of the collection is missing; write PATH:NAME".to_owned());
+    };
+    if path.is_empty() {
+        return Err("the path of the snapshot is missing; write PATH:NAME".to_owned());
+    }
+    if name.is_empty() {
+        return Err("the name of the collection is missing; write PATH:NAME".to_owned());
+    }
+    icecore_storage::names::validate(name).map_err(|error| error.to_string())?;
+    Ok(Mapping {
+        path: path.into(),
+        name: name.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from([&["icecore"], arguments].concat())
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn mappings_are_split_at_the_last_colon() {
+        let cli = parse(&["--snapshot", "a:b.snapshot:c", "--collection-snapshot", "/x y.snapshot:d e"]).unwrap();
+        let expected = [("a:b.snapshot", "c"), ("/x y.snapshot", "d e")];
+        let expected = expected.map(|(path, name)| Mapping {
+            path: path.into(),
+            name: name.to_owned(),
+        });
+        assert_eq!(cli.server.snapshot, expected);
+        assert!(cli.command.is_none());
+    }
+
+    #[test]
+    fn impossible_mappings_are_refused() {
+        for wrong in [
+            "x.snapshot",
+            ":c",
+            "x.snapshot:",
+            "x:../c",
+            "x:a/b",
+            "x:a\\b",
+            "x:..",
+            "x:a\nb",
+            ":",
+        ] {
+            assert!(parse(&["--snapshot", wrong]).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn force_has_three_spellings() {
+        for spelling in ["--force-snapshot", "--force_snapshot", "-f"] {
+            assert!(parse(&[spelling]).unwrap().server.force_snapshot, "{spelling}");
+        }
+        assert!(!parse(&[]).unwrap().server.force_snapshot);
+    }
+
+    #[test]
+    fn flags_of_a_cluster_are_refused_and_telemetry_is_not() {
+        for wrong in [
+            &["--uri", "http://x"][..],
+            &["--bootstrap", "http://x"],
+            &["--reinit"],
+            &["serve"],
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong:?}");
+        }
+        assert!(parse(&["--disable-telemetry"]).is_ok());
+    }
+
+    #[test]
+    fn subcommands_take_their_files() {
+        let cli = parse(&["archive", "extract", "a", "b", "--json"]).unwrap();
+        assert!(matches!(
+            cli.command,
+            Some(Command::Archive(ArchiveCommand::Extract { json: true, .. }))
+        ));
+        assert!(parse(&["archive", "verify"]).is_err());
+        assert!(parse(&["-f", "archive", "verify", "x"]).is_err());
+    }
+}

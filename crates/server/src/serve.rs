@@ -1,0 +1,329 @@
+//! From the command line to a running server, and to its end.
+//!
+//! Nothing listens before every restore is done, so whoever is answered sees the restored data. The port is taken before anything is
+//! restored, though, so that a second server with the same port fails before it changes anything. At the end the order is: no new
+//! connections, a limited time for requests that have begun, a stop for what takes longer, and the storage's last sync.
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use icecore_io::{Clock, Fs, OsClock, OsFs};
+use icecore_storage::Storage;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::task::spawn_blocking;
+
+use crate::app::App;
+use crate::cli::ServerArgs;
+use crate::config::{self, Config, ConfigError, Loaded};
+use crate::error::AppError;
+use crate::report::{Reporter, throughput};
+use crate::shutdown::Shutdown;
+use crate::stores::{LocalStore, Store, StoreError};
+use crate::usecases::restore::{self, Request};
+use crate::{http, logging};
+
+/// Connections that wait to be accepted.
+const BACKLOG: NonZeroU32 = NonZeroU32::new(1024).unwrap();
+/// How long threads that were told to stop may take; after that the process ends without them, as in a crash.
+const STOP_TIME: Duration = Duration::from_secs(5);
+
+/// Why the server did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServeError {
+    /// The settings cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The log level is none.
+    #[error("`log_level`: {0}")]
+    LogLevel(#[from] logging::LevelError),
+    /// The storage, the archives or a restore.
+    #[error(transparent)]
+    App(#[from] AppError),
+    /// A path from the settings or the command line.
+    #[error("cannot use {path:?}")]
+    Path {
+        /// The path.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// Somebody else has the port.
+    #[error(
+        "{address} is in use by another process; stop it, or choose another port (`service.http_port`, ICECORE__SERVICE__HTTP_PORT)"
+    )]
+    PortInUse {
+        /// The address.
+        address: String,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The end of the server was asked for before it listened.
+    #[error("stopped before the server was ready; nothing was restored")]
+    Stopped,
+    /// Something of the process itself failed.
+    #[error("{what}")]
+    Process {
+        /// What was attempted.
+        what: &'static str,
+        /// The system's error.
+        source: io::Error,
+    },
+}
+
+/// Runs the server until a signal ends it.
+pub(crate) fn run(arguments: ServerArgs) -> Result<(), ServeError> {
+    let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let loaded = config::load(Path::new(config::DEFAULT_FILE), arguments.config_path.as_deref(), variables)?;
+    logging::init(&loaded.config.log_level)?;
+    report_settings(&loaded);
+    raise_file_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| ServeError::Process {
+            what: "start the runtime",
+            source,
+        })?;
+    let outcome = runtime.block_on(serve(arguments, loaded.config));
+    runtime.shutdown_timeout(STOP_TIME);
+    outcome
+}
+
+async fn serve(arguments: ServerArgs, config: Config) -> Result<(), ServeError> {
+    let shutdown = Shutdown::new();
+    shutdown.listen().map_err(|source| ServeError::Process {
+        what: "listen for signals",
+        source,
+    })?;
+    let request = request(arguments)?;
+
+    let opening = shutdown.clone();
+    let app = blocking(move || open(config, opening)).await?;
+    let address = format!("{}:{}", app.config.service.host, app.config.service.http_port);
+    let socket = match bind(&app.config).await {
+        Ok(socket) => socket,
+        Err(source) if source.kind() == io::ErrorKind::AddrInUse => return Err(ServeError::PortInUse { address }),
+        Err(source) => return Err(ServeError::Listen { address, source }),
+    };
+    let restoring = Arc::clone(&app);
+    blocking(move || restore_all(&restoring, &request)).await?;
+    if shutdown.is_requested() {
+        return close(&app).await;
+    }
+    let listener = socket.listen(BACKLOG.get()).map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => ServeError::PortInUse {
+            address: address.clone(),
+        },
+        _ => ServeError::Listen { address, source },
+    })?;
+    announce(&app, &listener);
+    answer(&app, listener).await?;
+    close(&app).await
+}
+
+/// Answers requests until the end is asked for and the time for draining is over, or all are answered.
+async fn answer(app: &Arc<App>, listener: TcpListener) -> Result<(), ServeError> {
+    let asked = app.shutdown.clone();
+    let server = axum::serve(listener, http::router(Arc::clone(app)))
+        .with_graceful_shutdown(async move { asked.requested().await })
+        .into_future();
+    let drained = app.shutdown.clone();
+    tokio::select! {
+        result = server => result.map_err(|source| ServeError::Process { what: "serve", source }),
+        () = drained.drained() => {
+            tracing::warn!("requests that are still running after the time for draining are cut off");
+            Ok(())
+        }
+    }
+}
+
+async fn close(app: &Arc<App>) -> Result<(), ServeError> {
+    app.shutdown.force();
+    let storage = Arc::clone(&app.storage);
+    blocking(move || storage.close().map_err(|error| ServeError::App(error.into()))).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Opens everything that the front doors need.
+fn open(mut config: Config, shutdown: Shutdown) -> Result<Arc<App>, ServeError> {
+    config.storage.storage_path = absolute(&config.storage.storage_path)?;
+    config.storage.snapshots_path = absolute(&config.storage.snapshots_path)?;
+    let fs: Arc<dyn Fs> = Arc::new(OsFs);
+    let clock: Arc<dyn Clock> = Arc::new(OsClock::new());
+    let options = config.storage.options();
+    let storage =
+        Storage::open(Arc::clone(&fs), Arc::clone(&clock), &config.storage.storage_path, options).map_err(AppError::from)?;
+    let open = |error: StoreError| ServeError::App(error.into());
+    let store = LocalStore::open(Arc::clone(&fs), Arc::clone(&clock), config.storage.snapshots_path.clone()).map_err(open)?;
+    let swept = store.sweep().map_err(open)?;
+    if swept > 0 {
+        tracing::info!("removed {swept} files of snapshots that a crash had left unfinished");
+    }
+    Ok(Arc::new(App {
+        storage: Arc::new(storage),
+        store: Arc::new(store),
+        fs,
+        clock,
+        config,
+        shutdown,
+    }))
+}
+
+fn request(arguments: ServerArgs) -> Result<Request, ServeError> {
+    let ServerArgs {
+        snapshot,
+        storage_snapshot,
+        force_snapshot,
+        ..
+    } = arguments;
+    let mut collections = Vec::new();
+    for mapping in snapshot {
+        collections.push((existing(&mapping.path)?, mapping.name));
+    }
+    let storage = storage_snapshot.as_deref().map(existing).transpose()?;
+    Ok(Request {
+        collections,
+        storage,
+        force: force_snapshot,
+    })
+}
+
+fn restore_all(app: &App, request: &Request) -> Result<(), ServeError> {
+    if request.is_empty() {
+        return Ok(());
+    }
+    let reporter = Reporter::new("restoring", Some(app.shutdown.clone()));
+    let start = app.clock.monotonic();
+    let restored = restore::restore(
+        app.fs.as_ref(),
+        &app.storage,
+        &app.config.storage.storage_path,
+        request,
+        &reporter,
+    );
+    reporter.finish();
+    let restored = match restored {
+        Err(_) if app.shutdown.is_requested() => return Err(ServeError::Stopped),
+        restored => restored?,
+    };
+    let time = app.clock.monotonic().saturating_sub(start);
+    let names = restored.collections.join(", ");
+    tracing::info!(
+        "restored {} collections ({names}) and {} aliases",
+        restored.collections.len(),
+        restored.aliases
+    );
+    tracing::info!("restored {}", throughput(restored.bytes, time));
+    Ok(())
+}
+
+/// Takes the port without listening on it yet.
+async fn bind(config: &Config) -> io::Result<TcpSocket> {
+    let service = &config.service;
+    let mut failure = io::Error::new(io::ErrorKind::AddrNotAvailable, "the host has no address");
+    for address in tokio::net::lookup_host((service.host.as_str(), service.http_port)).await? {
+        match bind_one(address) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+fn bind_one(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // Otherwise a restarted server would wait for the connections of the one before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+fn announce(app: &App, listener: &TcpListener) {
+    let address = listener
+        .local_addr()
+        .map_or_else(|_| app.config.service.host.clone(), |address| address.to_string());
+    let storage = app.config.storage.storage_path.display();
+    let snapshots = app.config.storage.snapshots_path.display();
+    tracing::info!("listening on http://{address}, storage in {storage}, snapshots in {snapshots}");
+    // Nobody may be reading, which is no reason to end.
+    let _ = io::Write::write_fmt(
+        &mut io::stdout(),
+        format_args!(
+            "icecore {} listening on http://{address}, storage in {storage}, snapshots in {snapshots}\n",
+            env!("CARGO_PKG_VERSION")
+        ),
+    );
+}
+
+fn report_settings(loaded: &Loaded) {
+    for file in &loaded.files {
+        tracing::info!("settings from {}", file.display());
+    }
+    if !loaded.ignored.is_empty() {
+        tracing::warn!("these settings have no effect in icecore: {}", loaded.ignored.join(", "));
+    }
+}
+
+/// Every segment is a file kept open, and the usual soft limit is for programs that use `select`.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    ) {
+        tracing::warn!(
+            "cannot raise the limit of open files from {:?} to {:?}: {error}",
+            limit.current,
+            limit.maximum
+        );
+    }
+}
+
+/// The path of a file that has to be there, without symbolic links.
+fn existing(path: &Path) -> Result<PathBuf, ServeError> {
+    path.canonicalize().map_err(|source| ServeError::Path {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// The path of a directory that may not be there yet.
+fn absolute(path: &Path) -> Result<PathBuf, ServeError> {
+    let absolute = match path.canonicalize() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => std::path::absolute(path),
+        found => found,
+    };
+    absolute.map_err(|source| ServeError::Path {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Runs `work` on a thread for blocking work.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, ServeError> + Send + 'static) -> Result<T, ServeError> {
+    match spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // The runtime goes only after this.
+        Err(_) => Err(ServeError::Stopped),
+    }
+}

@@ -1,0 +1,154 @@
+//! What every store has to pass: one check for each sentence of the contract.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use icecore_archive::{ArchiveName, Member, MemberHasher, MemberPath, Plan, Progress, Sha256Digest, Source};
+use icecore_io::{File, Fs, MemFs};
+
+use super::{ArchiveInfo, Result, Store, StoreError};
+use crate::usecases::naming::Place;
+
+/// Puts an archive of one member.
+pub(crate) fn put(store: &dyn Store, place: &Place, name: &str, data: &[u8]) -> Result<ArchiveInfo> {
+    store.put(place, &archive_name(name), &plan(data), &source(data), &())
+}
+
+/// Checks the whole contract on an empty store.
+pub(crate) fn check(store: &dyn Store) {
+    let places = [
+        Place::Storage,
+        Place::Collection("a".to_owned()),
+        Place::Collection("shards".to_owned()),
+        Place::Shard {
+            collection: "a".to_owned(),
+            shard: 0,
+        },
+        Place::Shard {
+            collection: "shards".to_owned(),
+            shard: 7,
+        },
+    ];
+    assert_eq!(store.sweep().unwrap(), 0);
+    for place in &places {
+        assert_eq!(store.list(place).unwrap(), [], "{place:?}");
+    }
+    for place in &places {
+        round_trip(store, place);
+        never_overwrites(store, place);
+        failed_puts_leave_nothing(store, place);
+        missing_ones_are_said_to_be(store, place);
+    }
+    // One of each is left, and none is seen from another place.
+    for place in &places {
+        assert_eq!(names(store, place), ["b.snapshot"], "{place:?}");
+    }
+    assert_eq!(store.sweep().unwrap(), 0);
+}
+
+fn round_trip(store: &dyn Store, place: &Place) {
+    let later = put(store, place, "b.snapshot", b"later").unwrap();
+    let info = put(store, place, "a.snapshot", b"data").unwrap();
+    assert_eq!(store.list(place).unwrap(), [info.clone(), later], "{place:?}");
+
+    let open = store.open(place, &archive_name("a.snapshot")).unwrap();
+    assert_eq!(open.info, info);
+    assert!(
+        open.tag
+            .chars()
+            .all(|character| character.is_ascii_graphic() && character != '"')
+    );
+    let bytes = read(open.file.as_ref());
+    assert_eq!(bytes.len() as u64, info.size);
+    assert_eq!(Some(Sha256Digest::of(&bytes)), info.sha256);
+    assert!(bytes.windows(4).any(|window| window == b"data"));
+
+    store.delete(place, &archive_name("a.snapshot")).unwrap();
+    assert_eq!(names(store, place), ["b.snapshot"]);
+    assert_eq!(read(open.file.as_ref()), bytes, "who has it open reads on");
+}
+
+fn never_overwrites(store: &dyn Store, place: &Place) {
+    let name = archive_name("b.snapshot");
+    let before = read(store.open(place, &name).unwrap().file.as_ref());
+    assert!(matches!(
+        put(store, place, "b.snapshot", b"other"),
+        Err(StoreError::Exists { .. })
+    ));
+    assert_eq!(read(store.open(place, &name).unwrap().file.as_ref()), before);
+}
+
+fn failed_puts_leave_nothing(store: &dyn Store, place: &Place) {
+    let name = archive_name("failed.snapshot");
+    let before = store.list(place).unwrap();
+    let plan = plan(b"planned");
+    let broken = |_| Err(io::Error::from(io::ErrorKind::PermissionDenied));
+    assert!(store.put(place, &name, &plan, &broken, &()).is_err());
+    assert!(store.put(place, &name, &plan, &source(b"damaged"), &()).is_err());
+    assert!(store.put(place, &name, &plan, &source(b"short"), &()).is_err());
+    assert!(store.put(place, &name, &plan, &source(b"planned"), &Cancelled).is_err());
+    assert_eq!(store.list(place).unwrap(), before);
+    // The name is as free as before.
+    store.put(place, &name, &plan, &source(b"planned"), &()).unwrap();
+    store.delete(place, &name).unwrap();
+}
+
+fn missing_ones_are_said_to_be(store: &dyn Store, place: &Place) {
+    let name = archive_name("none.snapshot");
+    assert!(matches!(store.open(place, &name), Err(StoreError::NotFound { .. })));
+    assert!(matches!(store.delete(place, &name), Err(StoreError::NotFound { .. })));
+}
+
+/// Asks to stop at once.
+struct Cancelled;
+
+impl Progress for Cancelled {
+    fn start(&self, _total: u64) {}
+
+    fn advance(&self, _bytes: u64) -> ControlFlow<()> {
+        ControlFlow::Break(())
+    }
+}
+
+fn archive_name(name: &str) -> ArchiveName {
+    name.parse().unwrap()
+}
+
+fn names(store: &dyn Store, place: &Place) -> Vec<String> {
+    store
+        .list(place)
+        .unwrap()
+        .into_iter()
+        .map(|info| info.name.to_string())
+        .collect()
+}
+
+fn plan(data: &[u8]) -> Plan {
+    let mut hasher = MemberHasher::default();
+    hasher.update(data);
+    let (sha256, crc32c) = hasher.finish();
+    let path = MemberPath::new("data").unwrap();
+    Plan::new(
+        serde_json::json!({}),
+        vec![Member {
+            path,
+            len: data.len() as u64,
+            sha256,
+            crc32c,
+        }],
+    )
+    .unwrap()
+}
+
+fn source(data: &[u8]) -> impl Source + use<> {
+    let file = MemFs::new().create_new("data".as_ref()).unwrap();
+    file.write_all_at(data, 0).unwrap();
+    move |_| Ok(Arc::clone(&file))
+}
+
+fn read(file: &dyn File) -> Vec<u8> {
+    let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
+    file.read_exact_at(&mut bytes, 0).unwrap();
+    bytes
+}

@@ -1,0 +1,258 @@
+//! The store in a local directory.
+//!
+//! Archives of everything are files directly in it, those of a collection in a directory of the collection's name, those of a shard
+//! in `<collection>/shards/<number>`. No archive is called `shards`, because archives end in `.snapshot`. A collection may be
+//! called like an archive of everything; then the name is taken for whoever comes later, who gets an error and changes nothing.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use icecore_archive::{ArchiveName, Plan, Progress, Source, Stored};
+use icecore_io::{Clock, FileKind, Fs};
+
+use super::{ArchiveInfo, Result, Store, StoreError, StoredArchive};
+use crate::usecases::naming::Place;
+
+/// The directory, in that of a collection, of its shards' archives.
+const SHARDS_DIR: &str = "shards";
+
+/// Archives in a directory.
+#[derive(Debug)]
+pub(crate) struct LocalStore {
+    fs: Arc<dyn Fs>,
+    clock: Arc<dyn Clock>,
+    root: PathBuf,
+}
+
+impl LocalStore {
+    /// The store in `root`, which is created if it is not there.
+    pub(crate) fn open(fs: Arc<dyn Fs>, clock: Arc<dyn Clock>, root: PathBuf) -> Result<Self> {
+        fs.create_dir_all(&root).map_err(on("create", &root))?;
+        Ok(Self { fs, clock, root })
+    }
+
+    /// The directories from the root's child down to that of the place.
+    fn dirs(&self, place: &Place) -> Result<Vec<PathBuf>> {
+        let (collection, shard) = match place {
+            Place::Storage => return Ok(Vec::new()),
+            Place::Collection(collection) => (collection, None),
+            Place::Shard { collection, shard } => (collection, Some(shard)),
+        };
+        // Names come from the catalog, which has checked them; a path is no place for trust.
+        icecore_storage::names::validate(collection).map_err(StoreError::Place)?;
+        let mut dirs = vec![self.root.join(collection)];
+        if let Some(shard) = shard {
+            let shards = self.root.join(collection).join(SHARDS_DIR);
+            dirs.push(shards.clone());
+            dirs.push(shards.join(shard.to_string()));
+        }
+        Ok(dirs)
+    }
+
+    fn dir(&self, place: &Place) -> Result<PathBuf> {
+        Ok(self.dirs(place)?.pop().unwrap_or_else(|| self.root.clone()))
+    }
+
+    /// The directory of the place, created durably.
+    fn create_dir(&self, place: &Place) -> Result<PathBuf> {
+        let mut parent = self.root.clone();
+        for dir in self.dirs(place)? {
+            match self.fs.create_dir(&dir) {
+                Ok(()) => self.fs.sync_dir(&parent).map_err(on("sync", &parent))?,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    if self.fs.metadata(&dir).map_err(on("look at", &dir))?.kind != FileKind::Dir {
+                        return Err(StoreError::Occupied { path: dir });
+                    }
+                }
+                Err(error) => return Err(on("create", &dir)(error)),
+            }
+            parent = dir;
+        }
+        Ok(parent)
+    }
+
+    /// Sweeps one directory; a missing one, or something that is no directory, has nothing in it.
+    fn sweep_dir(&self, dir: &Path) -> Result<usize> {
+        match self.fs.metadata(dir) {
+            Ok(found) if found.kind == FileKind::Dir => {
+                let swept = icecore_archive::sweep(self.fs.as_ref(), dir).map_err(StoreError::Archive)?;
+                Ok(swept.removed.len())
+            }
+            Ok(_) => Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(on("look at", dir)(error)),
+        }
+    }
+
+    /// The directories in `dir`; none if it does not exist.
+    fn dirs_in(&self, dir: &Path) -> Result<Vec<PathBuf>> {
+        let entries = match self.fs.list(dir) {
+            Ok(entries) => entries,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(Vec::new()),
+            Err(error) => return Err(on("list", dir)(error)),
+        };
+        let mut dirs = Vec::new();
+        for entry in entries {
+            if self.fs.metadata(&entry.path).map_err(on("look at", &entry.path))?.kind == FileKind::Dir {
+                dirs.push(entry.path);
+            }
+        }
+        Ok(dirs)
+    }
+}
+
+impl Store for LocalStore {
+    fn put(
+        &self,
+        place: &Place,
+        name: &ArchiveName,
+        plan: &Plan,
+        source: &dyn Source,
+        progress: &dyn Progress,
+    ) -> Result<ArchiveInfo> {
+        let dir = self.create_dir(place)?;
+        match icecore_archive::create(self.fs.as_ref(), self.clock.as_ref(), &dir, name, plan, source, progress) {
+            Ok(created) => Ok(ArchiveInfo {
+                name: name.clone(),
+                created: created.created_at,
+                size: created.len,
+                sha256: Some(created.sha256),
+            }),
+            Err(icecore_archive::Error::AlreadyExists { .. }) => Err(StoreError::Exists { name: name.clone() }),
+            Err(error) => Err(StoreError::Archive(error)),
+        }
+    }
+
+    fn list(&self, place: &Place) -> Result<Vec<ArchiveInfo>> {
+        match icecore_archive::list(self.fs.as_ref(), &self.dir(place)?) {
+            Ok(found) => Ok(found.into_iter().map(info).collect()),
+            Err(icecore_archive::Error::NotFound { .. }) => Ok(Vec::new()),
+            Err(error) => Err(StoreError::Archive(error)),
+        }
+    }
+
+    fn open(&self, place: &Place, name: &ArchiveName) -> Result<StoredArchive> {
+        let stored = icecore_archive::find(self.fs.as_ref(), &self.dir(place)?, name).map_err(|error| missing(error, name))?;
+        let path = stored.path.clone();
+        let found = self.fs.metadata(&path).map_err(|source| gone(source, name, &path))?;
+        let file = self.fs.open_read(&path).map_err(|source| gone(source, name, &path))?;
+        let info = info(stored);
+        // Whoever deletes an archive and makes another of the same name in between must not get the one described as the other.
+        if file.len().map_err(on("measure", &path))? != info.size {
+            return Err(StoreError::NotFound { name: name.to_string() });
+        }
+        let modified = found.modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let tag = format!("{:x}-{:x}-{:x}", found.inode, found.len, modified.as_nanos());
+        Ok(StoredArchive { info, tag, file })
+    }
+
+    fn delete(&self, place: &Place, name: &ArchiveName) -> Result<()> {
+        icecore_archive::delete(self.fs.as_ref(), &self.dir(place)?, name).map_err(|error| missing(error, name))
+    }
+
+    fn sweep(&self) -> Result<usize> {
+        let mut removed = self.sweep_dir(&self.root)?;
+        for collection in self.dirs_in(&self.root)? {
+            removed += self.sweep_dir(&collection)?;
+            for shard in self.dirs_in(&collection.join(SHARDS_DIR))? {
+                removed += self.sweep_dir(&shard)?;
+            }
+        }
+        Ok(removed)
+    }
+}
+
+fn info(stored: Stored) -> ArchiveInfo {
+    ArchiveInfo {
+        name: stored.name,
+        created: stored.created_at,
+        size: stored.len,
+        sha256: stored.sha256,
+    }
+}
+
+fn missing(error: icecore_archive::Error, name: &ArchiveName) -> StoreError {
+    match error {
+        icecore_archive::Error::NotFound { .. } => StoreError::NotFound { name: name.to_string() },
+        error => StoreError::Archive(error),
+    }
+}
+
+fn gone(source: io::Error, name: &ArchiveName, path: &Path) -> StoreError {
+    match source.kind() {
+        io::ErrorKind::NotFound => StoreError::NotFound { name: name.to_string() },
+        _ => on("open", path)(source),
+    }
+}
+
+fn on(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    move |source| StoreError::Io {
+        operation,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use icecore_io::{ManualClock, MemFs, OsFs};
+
+    use super::*;
+    use crate::stores::conformance;
+
+    fn store(fs: Arc<dyn Fs>, root: &Path) -> LocalStore {
+        LocalStore::open(fs, Arc::new(ManualClock::new(Duration::from_secs(1_000))), root.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn keeps_the_promises_in_memory_and_on_disk() {
+        conformance::check(&store(Arc::new(MemFs::new()), Path::new("snapshots")));
+        let dir = tempfile::tempdir().unwrap();
+        conformance::check(&store(Arc::new(OsFs), &dir.path().join("a/b")));
+    }
+
+    #[test]
+    fn a_collection_called_like_an_archive_gets_an_error_and_nothing_changes() {
+        let store = store(Arc::new(MemFs::new()), Path::new("s"));
+        conformance::put(&store, &Place::Storage, "full.snapshot", b"x").unwrap();
+        let place = Place::Collection("full.snapshot".to_owned());
+        assert!(matches!(
+            conformance::put(&store, &place, "a.snapshot", b"x"),
+            Err(StoreError::Occupied { .. })
+        ));
+        assert_eq!(store.list(&Place::Storage).unwrap().len(), 1);
+
+        let other = Place::Collection("other.snapshot".to_owned());
+        conformance::put(&store, &other, "a.snapshot", b"x").unwrap();
+        let taken = conformance::put(&store, &Place::Storage, "other.snapshot", b"x");
+        assert!(matches!(taken, Err(StoreError::Exists { .. })), "{taken:?}");
+        assert_eq!(store.list(&Place::Storage).unwrap().len(), 1);
+        assert_eq!(store.list(&other).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn hostile_collection_names_are_refused() {
+        let store = store(Arc::new(MemFs::new()), Path::new("s"));
+        for name in ["..", "a/b", ""] {
+            assert!(
+                matches!(store.list(&Place::Collection(name.to_owned())), Err(StoreError::Place(_))),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn sweeping_finds_every_directory() {
+        let fs: Arc<dyn Fs> = Arc::new(MemFs::new());
+        let store = store(Arc::clone(&fs), Path::new("s"));
+        for dir in ["s", "s/c", "s/c/shards/0"] {
+            fs.create_dir_all(Path::new(dir)).unwrap();
+            fs.create_new(&Path::new(dir).join(".a.snapshot.0.tmp")).unwrap();
+        }
+        assert_eq!(store.sweep().unwrap(), 3);
+        assert_eq!(store.sweep().unwrap(), 0);
+    }
+}

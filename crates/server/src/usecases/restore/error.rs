@@ -1,0 +1,135 @@
+//! Why a restore is refused, and what the operator can do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use icecore_archive::{ParseDigestError, Sha256Digest};
+
+use crate::error::{AppError, Kind};
+
+/// The error of a restore.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RestoreError {
+    /// A sound archive, but not of what is wanted.
+    #[error("{path:?} is a snapshot of {found}, but {wanted}")]
+    WrongKind {
+        /// The archive.
+        path: PathBuf,
+        /// What it is of.
+        found: &'static str,
+        /// What was expected where it was given.
+        wanted: &'static str,
+    },
+    /// An archive of the whole storage without the collection.
+    #[error("{path:?} is a snapshot of the whole storage without a collection `{name}`; it has: {present}")]
+    NotInArchive {
+        /// The archive.
+        path: PathBuf,
+        /// The collection.
+        name: String,
+        /// The collections that it has.
+        present: String,
+    },
+    /// Two archives would become one collection.
+    #[error("collection `{name}` would be restored from two snapshots; give each its own name")]
+    NamedTwice {
+        /// The name.
+        name: String,
+    },
+    /// Something of the name exists.
+    #[error("{reason}; use --force-snapshot to replace it")]
+    Exists {
+        /// What exists.
+        reason: String,
+    },
+    /// The archive's subject is not a description of a snapshot.
+    #[error("{path:?} is not a snapshot of points")]
+    Subject {
+        /// The archive.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The file is not the one that was noted.
+    #[error("{path:?} has SHA-256 {actual}, the file `.checksum` beside it says {expected}; fetch the snapshot again")]
+    Checksum {
+        /// The archive.
+        path: PathBuf,
+        /// What is noted.
+        expected: Sha256Digest,
+        /// What the file has.
+        actual: Sha256Digest,
+    },
+    /// What is noted is no digest.
+    #[error("{path:?} is not a SHA-256 digest; correct or remove it")]
+    ChecksumFile {
+        /// The digest file.
+        path: PathBuf,
+        /// Why.
+        source: ParseDigestError,
+    },
+    /// The disk is too full; nothing was written.
+    #[error("restoring needs {needed} bytes on the file system of {path:?}, and {free} are free")]
+    NoSpace {
+        /// The storage.
+        path: PathBuf,
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes free.
+        free: u64,
+    },
+    /// The free space is unknown.
+    #[error("measure the free space of {path:?}")]
+    Space {
+        /// The storage.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// A file cannot be read.
+    #[error("read {path:?}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The archive cannot be unpacked.
+    #[error(transparent)]
+    Archive(icecore_archive::Error),
+}
+
+impl RestoreError {
+    /// What the caller can do about it.
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::WrongKind { .. }
+            | Self::NotInArchive { .. }
+            | Self::NamedTwice { .. }
+            | Self::Subject { .. }
+            | Self::ChecksumFile { .. } => Kind::InvalidInput,
+            Self::Exists { .. } => Kind::Conflict,
+            Self::Checksum { .. } => Kind::Corrupt,
+            Self::NoSpace { .. } => Kind::NoSpace,
+            Self::Space { .. } | Self::Read { .. } => Kind::Internal,
+            Self::Archive(error) => crate::error::of_archive(error.kind()),
+        }
+    }
+
+    /// Whether somebody stopped it.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.kind() == Kind::Cancelled
+    }
+}
+
+/// Adds to a collision what resolves it, if anything does.
+pub(super) fn with_hint(error: icecore_storage::Error, force: bool) -> AppError {
+    use icecore_storage::Error;
+    match error {
+        Error::CollectionExists { .. } | Error::AliasExists { .. } if !force => RestoreError::Exists {
+            reason: error.to_string().trim_end_matches('!').to_owned(),
+        }
+        .into(),
+        error => error.into(),
+    }
+}
