@@ -1,1 +1,44 @@
-//! Placeholder.
+//! Archives any list of files: one tar file with a manifest, whose every byte is known from the manifest and checked against it.
+//!
+//! A [`Plan`] says what an archive will contain and where, before anything is read. [`write_archive`] sends it to any [`Sink`];
+//! [`create`] makes a file of it, which appears complete under its name or not at all. [`Reader`] opens one; [`verify`] lists all that
+//! is wrong with it; [`unpack`] takes members out, or a part of them. [`list`], [`delete`] and [`sweep`] look after a directory of
+//! archives. The format is described in `FORMAT.md`.
+//!
+//! What the members mean is the caller's business: the manifest carries a JSON value, the subject, on their behalf. All disk access
+//! goes through [`icecore_io::Fs`]. Everything is synchronous.
+
+mod create;
+mod digest;
+mod error;
+mod foreign;
+mod format;
+mod plan;
+mod problem;
+mod progress;
+mod reader;
+mod store;
+mod unpack;
+mod verify;
+mod writer;
+
+pub use create::{Created, create};
+pub use digest::{Crc32c, MemberHasher, ParseDigestError, Sha256Digest};
+pub use error::{Error, ErrorKind};
+pub use foreign::Foreign;
+pub use format::layout::{
+    ALIGN_FROM_LEN, ARCHIVE_LEN_MAX, COMMENT_RECORD_LEN_MIN, DATA_ALIGNMENT, DIGEST_NAME, MANIFEST_LEN_MAX, MANIFEST_NAME,
+    MEMBERS_MAX, PAX_NAME, SUBJECT_DEPTH_MAX, TRAILER_LEN,
+};
+pub use format::manifest::{Manifest, Member, MemberRef};
+pub use format::path::{COMPONENT_LEN_MAX, MemberPath, PATH_LEN_MAX, PathRule, RESERVED_PREFIX};
+pub use format::tar::{BLOCK_LEN, NAME_SIZE, USTAR_SIZE_MAX};
+pub use format::version::LAYOUT;
+pub use plan::Plan;
+pub use problem::Problem;
+pub use progress::{Progress, ProgressHandle};
+pub use reader::Reader;
+pub use store::{ARCHIVE_NAME_LEN_MAX, ARCHIVE_SUFFIX, ArchiveName, Stored, Swept, delete, find, list, record_verified, sweep};
+pub use unpack::{Unpacked, unpack};
+pub use verify::{Report, verify};
+pub use writer::{FileSink, Sink, Source, WriteSink, Written, write_archive};

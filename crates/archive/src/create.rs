@@ -1,0 +1,206 @@
+//! Makes an archive in a directory: complete under its name, or not there at all.
+//!
+//! The archive is written under a temporary, locked name and synced; then the side files are published; then the archive's rename,
+//! which never overwrites, commits. Whatever fails, everything that the call made is removed again; after a crash
+//! [`sweep`](crate::sweep()) does that. Which names archives get is the caller's business.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use icecore_io::{Clock, Existing, File, Fs, PublishError, publish, publish_synced};
+
+use crate::Error;
+use crate::digest::Sha256Digest;
+use crate::plan::Plan;
+use crate::progress::Progress;
+use crate::store::{
+    ArchiveName, Attempt, CHECKSUM_SUFFIX, META_SUFFIX, Meta, checksum_bytes, remove_if_there, seconds, side_path, time,
+};
+use crate::writer::{FileSink, Source, Written, write_archive};
+
+/// What the side files and the directory may take beside the archive, in bytes.
+const SIDE_FILES_LEN: u64 = 64 << 10;
+/// Permission bits of a finished archive: nobody changes it any more.
+const ARCHIVE_MODE: u32 = 0o444;
+
+/// A finished, durable archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    /// The file.
+    pub path: PathBuf,
+    /// Its length in bytes.
+    pub len: u64,
+    /// Digest of the whole.
+    pub sha256: Sha256Digest,
+    /// Digest of the manifest.
+    pub manifest_sha256: Sha256Digest,
+    /// When it was made, in whole seconds.
+    pub created_at: SystemTime,
+}
+
+/// Makes the archive `name` in `dir`, with its side files. After `Ok` all of it is durable.
+///
+/// Fails with [`Error::AlreadyExists`] if there is an archive or a side file of that name, or somebody is making one: it stays as it
+/// is. Fails with [`Error::NoSpace`] before anything is written if the file system is too full, and otherwise as [`write_archive`]
+/// does. After an error nothing of the new archive is left, except a side file that the system refuses to remove, or of which it
+/// said that it could not be made: that is for [`sweep`](crate::sweep()).
+pub fn create(
+    fs: &dyn Fs,
+    clock: &dyn Clock,
+    dir: &Path,
+    name: &ArchiveName,
+    plan: &Plan,
+    source: &dyn Source,
+    progress: &dyn Progress,
+) -> Result<Created, Error> {
+    check_space(fs, dir, plan.archive_len())?;
+    let path = dir.join(name.as_str());
+    let Some(attempt) = Attempt::begin(fs, dir, name).map_err(Error::io("create a temporary for", &path))? else {
+        return Err(Error::AlreadyExists { path });
+    };
+    let mut made = Made {
+        fs,
+        dir,
+        archive: None,
+        side_files: Vec::new(),
+        attempt: &attempt,
+        committed: false,
+    };
+    let result = made.make(clock, &path, plan, source, progress);
+    made.committed = result.is_ok();
+    result
+}
+
+fn check_space(fs: &dyn Fs, dir: &Path, archive_len: u64) -> Result<(), Error> {
+    let needed = archive_len.saturating_add(SIDE_FILES_LEN);
+    let free = fs.free_space(dir).map_err(Error::io("measure the free space of", dir))?;
+    if free < needed {
+        return Err(Error::NoSpace {
+            path: dir.to_owned(),
+            needed,
+            free,
+        });
+    }
+    Ok(())
+}
+
+/// Everything that one call has made. Dropping it removes that again, unless the call has succeeded.
+struct Made<'a> {
+    fs: &'a dyn Fs,
+    dir: &'a Path,
+    attempt: &'a Attempt,
+    /// The archive under its final name.
+    archive: Option<PathBuf>,
+    side_files: Vec<PathBuf>,
+    committed: bool,
+}
+
+impl Made<'_> {
+    fn make(
+        &mut self,
+        clock: &dyn Clock,
+        path: &Path,
+        plan: &Plan,
+        source: &dyn Source,
+        progress: &dyn Progress,
+    ) -> Result<Created, Error> {
+        let checksum_path = side_path(path, CHECKSUM_SUFFIX);
+        let meta_path = side_path(path, META_SUFFIX);
+        for taken in [path, &checksum_path, &meta_path] {
+            if self.fs.exists(taken).map_err(Error::io("look at", taken))? {
+                return Err(Error::AlreadyExists { path: taken.to_owned() });
+            }
+        }
+        let written = self.write(plan, source, progress)?;
+        let meta = Meta {
+            created_at: seconds(clock.now()),
+            size: written.len,
+            sha256: written.sha256,
+            manifest_sha256: plan.manifest_sha256(),
+            verified_at: None,
+        };
+        self.publish_side_file(checksum_path, &checksum_bytes(written.sha256))?;
+        self.publish_side_file(meta_path, &meta.to_bytes())?;
+        self.commit(path)?;
+        Ok(Created {
+            path: path.to_owned(),
+            len: written.len,
+            sha256: written.sha256,
+            manifest_sha256: meta.manifest_sha256,
+            created_at: time(meta.created_at),
+        })
+    }
+
+    /// Writes and syncs the archive under its temporary name.
+    fn write(&self, plan: &Plan, source: &dyn Source, progress: &dyn Progress) -> Result<Written, Error> {
+        let temp = self.attempt.path();
+        let file = self.attempt.open(self.fs).map_err(Error::io("open", temp))?;
+        reserve(&file, plan.archive_len()).map_err(Error::io("reserve space for", temp))?;
+        let written = write_archive(plan, source, &mut FileSink::new(Arc::clone(&file)), progress)?;
+        // Before the sync, so that one sync covers both where the file system keeps them together.
+        self.fs
+            .set_mode(temp, ARCHIVE_MODE)
+            .map_err(Error::io("make read-only", temp))?;
+        file.sync_data().map_err(Error::io("sync", temp))?;
+        Ok(written)
+    }
+
+    /// Gives the archive its name.
+    fn commit(&mut self, path: &Path) -> Result<(), Error> {
+        let temp = self.attempt.path();
+        let inode = self.fs.metadata(temp).map_err(Error::io("look at", temp))?.inode;
+        match publish_synced(self.fs, temp, path, Existing::Keep) {
+            Ok(()) => Ok(()),
+            Err(PublishError::NotPublished(error)) => {
+                // Over a network a rename can be done and its answer be lost.
+                if self.fs.metadata(path).is_ok_and(|found| found.inode == inode) {
+                    self.archive = Some(path.to_owned());
+                }
+                Err(Error::io("publish", path)(error))
+            }
+            Err(PublishError::Uncertain(error)) => {
+                self.archive = Some(path.to_owned());
+                Err(Error::io("make durable", path)(error))
+            }
+        }
+    }
+
+    fn publish_side_file(&mut self, path: PathBuf, bytes: &[u8]) -> Result<(), Error> {
+        match publish(self.fs, &path, bytes, Existing::Keep) {
+            Ok(()) => {
+                self.side_files.push(path);
+                Ok(())
+            }
+            Err(PublishError::NotPublished(error)) => Err(Error::io("write", path)(error)),
+            Err(PublishError::Uncertain(error)) => {
+                self.side_files.push(path.clone());
+                Err(Error::io("make durable", path)(error))
+            }
+        }
+    }
+}
+
+impl Drop for Made<'_> {
+    fn drop(&mut self) {
+        if self.committed {
+            return;
+        }
+        // The call is failing already, and its error says why. What cannot be removed here is removed by the next sweep, and the
+        // archive goes first, so that it is never there without its side files.
+        for path in self.archive.iter().chain(&self.side_files) {
+            let _ = remove_if_there(self.fs, path);
+        }
+        let _ = self.attempt.remove(self.fs);
+        let _ = self.fs.sync_dir(self.dir);
+    }
+}
+
+/// Reserves blocks where the file system can, so that a full disk shows now.
+fn reserve(file: &Arc<dyn File>, len: u64) -> io::Result<()> {
+    match file.allocate(0, len) {
+        Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,182 @@
+//! The two checksums of an archive as types: SHA-256, which decides, and CRC32C, which is cheap enough for every copy.
+//!
+//! Both are written as lower-case hexadecimal digits of fixed length, and parsed in exactly that form, so that a value has one
+//! spelling. Comparing is not constant-time: nothing here is secret.
+
+use std::fmt;
+use std::str::FromStr;
+
+use sha2::{Digest, Sha256};
+
+/// A SHA-256 digest, shown as 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Sha256Digest(pub [u8; 32]);
+
+/// A CRC-32C (Castagnoli) checksum, shown as 8 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Crc32c(pub u32);
+
+/// A checksum that is not the fixed number of lower-case hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{found:?} is not {digits} lower-case hexadecimal digits")]
+pub struct ParseDigestError {
+    /// How many digits there have to be.
+    pub digits: usize,
+    /// What was there instead, cut after 80 characters.
+    pub found: String,
+}
+
+impl Sha256Digest {
+    /// The number of hexadecimal digits of the written form.
+    pub const HEX_LEN: usize = 64;
+
+    /// The digest of bytes in memory.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
+impl Crc32c {
+    /// The number of hexadecimal digits of the written form.
+    pub const HEX_LEN: usize = 8;
+
+    /// The checksum of bytes in memory.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(crc32c::crc32c(bytes))
+    }
+
+    /// The checksum of what `self` covers followed by `bytes`.
+    #[must_use]
+    pub fn append(self, bytes: &[u8]) -> Self {
+        Self(crc32c::crc32c_append(self.0, bytes))
+    }
+}
+
+/// Both checksums of a member's data, fed in order.
+#[derive(Debug, Clone, Default)]
+pub struct MemberHasher {
+    sha256: Sha256,
+    crc32c: Crc32c,
+}
+
+impl MemberHasher {
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.sha256.update(bytes);
+        self.crc32c = self.crc32c.append(bytes);
+    }
+
+    /// The checksums of everything taken.
+    pub fn finish(self) -> (Sha256Digest, Crc32c) {
+        (Sha256Digest(self.sha256.finalize().into()), self.crc32c)
+    }
+}
+
+impl fmt::Display for Sha256Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Sha256Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl fmt::Display for Crc32c {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:08x}", self.0)
+    }
+}
+
+impl fmt::Debug for Crc32c {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl FromStr for Sha256Digest {
+    type Err = ParseDigestError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut bytes = [0; 32];
+        decode_hex(text, &mut bytes)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl FromStr for Crc32c {
+    type Err = ParseDigestError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut bytes = [0; 4];
+        decode_hex(text, &mut bytes)?;
+        Ok(Self(u32::from_be_bytes(bytes)))
+    }
+}
+
+fn decode_hex(text: &str, bytes: &mut [u8]) -> Result<(), ParseDigestError> {
+    let refuse = || ParseDigestError {
+        digits: bytes.len() * 2,
+        found: text.chars().take(80).collect(),
+    };
+    let mut decoded = Vec::with_capacity(bytes.len());
+    for pair in text.as_bytes().chunks(2) {
+        let (Some(high), Some(low)) = (pair.first().and_then(nibble), pair.get(1).and_then(nibble)) else {
+            return Err(refuse());
+        };
+        decoded.push(high << 4 | low);
+    }
+    if decoded.len() != bytes.len() {
+        return Err(refuse());
+    }
+    bytes.copy_from_slice(&decoded);
+    Ok(())
+}
+
+fn nibble(digit: &u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_values_of_both_checksums() {
+        // The standard check values: FIPS 180-4's "abc", and CRC-32C of "123456789".
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(Sha256Digest::of(b"abc").to_string(), abc);
+        assert_eq!(Crc32c::of(b"123456789").to_string(), "e3069283");
+        assert_eq!(Crc32c::of(b"1234").append(b"56789"), Crc32c::of(b"123456789"));
+        let mut hasher = MemberHasher::default();
+        hasher.update(b"a");
+        hasher.update(b"bc");
+        assert_eq!(hasher.finish(), (Sha256Digest::of(b"abc"), Crc32c::of(b"abc")));
+    }
+
+    #[test]
+    fn text_forms_have_one_spelling() {
+        let digest = Sha256Digest::of(b"x");
+        assert_eq!(digest.to_string().parse(), Ok(digest));
+        assert_eq!("0000000a".parse(), Ok(Crc32c(10)));
+        for wrong in [
+            "",
+            "0000000",
+            "000000000",
+            "0000000A",
+            "0000000g",
+            " 000000a",
+            "+000000a",
+            "\u{e9}00000a",
+        ] {
+            assert!(wrong.parse::<Crc32c>().is_err(), "{wrong:?}");
+        }
+        assert!(digest.to_string().to_uppercase().parse::<Sha256Digest>().is_err());
+    }
+}

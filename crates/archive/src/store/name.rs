@@ -1,0 +1,109 @@
+//! Names of archives in a directory, and of their temporaries.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::Error;
+
+/// How the name of an archive ends.
+pub const ARCHIVE_SUFFIX: &str = ".snapshot";
+/// Longest name of an archive in bytes; with what is put around it a file name stays below 255.
+pub const ARCHIVE_NAME_LEN_MAX: usize = 220;
+/// How the name of an archive in the making ends.
+pub(super) const TEMP_SUFFIX: &str = ".tmp";
+
+/// The file name of an archive: one path component, visible, without control characters, ending in `.snapshot`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ArchiveName(String);
+
+impl ArchiveName {
+    /// Checks a name; [`Error::ArchiveName`] says what is wrong with it.
+    pub fn new(name: impl Into<String>) -> Result<Self, Error> {
+        let name = name.into();
+        let rule = if name.len() > ARCHIVE_NAME_LEN_MAX {
+            "it must not be longer than 220 bytes"
+        } else if name.strip_suffix(ARCHIVE_SUFFIX).is_none_or(str::is_empty) {
+            "it must be something followed by `.snapshot`"
+        } else if name.starts_with('.') {
+            "it must not begin with a dot"
+        } else if name
+            .chars()
+            .any(|character| matches!(character, '/' | '\\') || character.is_control())
+        {
+            "it must not contain slashes, backslashes or control characters"
+        } else {
+            return Ok(Self(name));
+        };
+        Err(Error::ArchiveName { name, rule })
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What this archive is called in `dir` while it is made.
+    pub(super) fn temp_path(&self, dir: &Path) -> PathBuf {
+        dir.join(format!(".{}{TEMP_SUFFIX}", self.0))
+    }
+
+    /// The archive that a file with this name will become.
+    pub(super) fn of_temp(file_name: &str) -> Option<Self> {
+        Self::new(file_name.strip_prefix('.')?.strip_suffix(TEMP_SUFFIX)?).ok()
+    }
+}
+
+impl FromStr for ArchiveName {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        Self::new(name)
+    }
+}
+
+impl fmt::Display for ArchiveName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_single_visible_components() {
+        for name in [
+            "a.snapshot",
+            "my collection-1-2026-01-01-00-00-00.snapshot",
+            "\u{e9}.snapshot",
+        ] {
+            assert!(ArchiveName::new(name).is_ok(), "{name}");
+        }
+        for name in [
+            "",
+            ".snapshot",
+            ".a.snapshot",
+            "a",
+            "a.snapshot.checksum",
+            "../a.snapshot",
+            "a/b.snapshot",
+            "a\n.snapshot",
+        ] {
+            assert!(matches!(ArchiveName::new(name), Err(Error::ArchiveName { .. })), "{name:?}");
+        }
+        assert!(ArchiveName::new("x".repeat(212) + ".snapshot").is_err());
+    }
+
+    #[test]
+    fn temporaries_know_their_archive() {
+        let name = ArchiveName::new("a.snapshot").unwrap();
+        let temp = name.temp_path(Path::new(""));
+        assert_eq!(temp, Path::new(".a.snapshot.tmp"));
+        assert_eq!(ArchiveName::of_temp(".a.snapshot.tmp"), Some(name));
+        for other in ["a.snapshot", "a.snapshot.tmp", ".b.tmp", "..a.snapshot.tmp", ".a.snapshot"] {
+            assert_eq!(ArchiveName::of_temp(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Makes an archive from a plan and the sources of its members, into any sink.
+//!
+//! Every byte is read once and written once, in order. The bytes written are those that the plan gives or the call fails: each
+//! member's CRC32C is compared as it passes, so damage of a source is found now and not when the archive is needed. What a failed
+//! call has already given to the sink is the caller's to throw away. Publishing a file is [`create`](crate::create())'s work.
+
+mod copy;
+pub(crate) mod hash;
+mod sink;
+
+use std::io;
+use std::sync::Arc;
+
+use icecore_io::File;
+
+use crate::Error;
+use crate::digest::Sha256Digest;
+use crate::plan::Plan;
+use crate::progress::Progress;
+use copy::Stream;
+use hash::with_digester;
+
+pub(crate) use sink::start_writeback;
+pub use sink::{FileSink, Sink, WriteSink};
+
+/// Where the data of a plan's members comes from. Closures `Fn(usize) -> io::Result<Arc<dyn File>>` are sources.
+pub trait Source: Sync {
+    /// Opens the source of the member at `index`. Of a file that is longer than planned only the beginning is taken.
+    fn open(&self, index: usize) -> io::Result<Arc<dyn File>>;
+}
+
+impl<F: Fn(usize) -> io::Result<Arc<dyn File>> + Sync> Source for F {
+    fn open(&self, index: usize) -> io::Result<Arc<dyn File>> {
+        self(index)
+    }
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Bytes written: the plan's `archive_len`.
+    pub len: u64,
+    /// Digest of all of them.
+    pub sha256: Sha256Digest,
+}
+
+/// Writes the archive to `sink`. Progress counts all bytes of the archive.
+///
+/// Fails with [`Error::Corrupt`] if a member's data does not have the CRC32C of the plan, [`Error::SourceLength`] if a source is too
+/// short, [`Error::Source`] and [`Error::Sink`] if either side fails, and [`Error::Cancelled`].
+pub fn write_archive(plan: &Plan, source: &dyn Source, sink: &mut dyn Sink, progress: &dyn Progress) -> Result<Written, Error> {
+    progress.start(plan.archive_len());
+    let (written, sha256) = with_digester(|digester| {
+        let mut stream = Stream::new(digester, sink, progress);
+        stream.put(&plan.manifest_header())?;
+        stream.put(plan.manifest_bytes())?;
+        stream.put(&plan.digest_member())?;
+        for placed in plan.placed() {
+            stream.put(&placed.headers())?;
+            stream.copy(source, placed.index, placed.member)?;
+            stream.put_zeros(placed.padding_len())?;
+        }
+        stream.put_zeros(1024)?;
+        stream.finish()
+    });
+    let len = written?;
+    assert_eq!(len, plan.archive_len(), "the writer and the plan disagree about the length");
+    Ok(Written { len, sha256 })
+}

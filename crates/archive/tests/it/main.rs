@@ -1,0 +1,13 @@
+//! Behaviour of the crate from outside.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::disallowed_methods, reason = "tests look at the disk behind the crate's back")]
+
+mod cancel;
+mod compat;
+mod create;
+mod damage;
+mod directory;
+mod hostile;
+mod roundtrip;
+mod support;
+mod unpack;
