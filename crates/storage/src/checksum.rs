@@ -85,7 +85,9 @@ macro_rules! text_form {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+                String::deserialize(deserializer)?
+                    .parse()
+                    .map_err(serde::de::Error::custom)
             }
         }
     };
@@ -128,7 +130,11 @@ impl Hasher {
 
     /// The digest of all bytes taken.
     pub fn finish(self) -> FileDigest {
-        FileDigest { len: self.len, sha256: Sha256Digest(self.sha256.finalize().into()), crc32c: Crc32c(self.crc32c) }
+        FileDigest {
+            len: self.len,
+            sha256: Sha256Digest(self.sha256.finalize().into()),
+            crc32c: Crc32c(self.crc32c),
+        }
     }
 }
 

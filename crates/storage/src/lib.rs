@@ -3,14 +3,41 @@
 //! Synchronous and embeddable: it knows nothing of HTTP, archives or async runtimes. Every file operation goes through
 //! [`icecore_io::Fs`].
 
+pub mod adopt;
+mod alias;
+mod budget;
+mod catalog;
 pub mod checksum;
 pub mod codec;
+mod collection;
+pub mod config;
+pub mod document;
+pub mod engine;
 pub mod error;
 pub mod ids;
+mod manifest;
+mod memtable;
+pub mod names;
+mod normalize;
 pub mod op;
+mod poison;
+pub mod read;
+mod refs;
 pub mod segment;
+mod shard;
+pub mod snapshot;
+pub mod subject;
+mod tombstones;
 pub mod wal;
 
+pub use adopt::{AdoptedCollection, AdoptedShard, Adoption, Staging};
+pub use checksum::{Crc32c, FileDigest, Sha256Digest};
+pub use config::{CollectionConfig, DenseParams, Distance};
+pub use engine::{AliasAction, CollectionInfo, Durability, Options, ShardInfo, Storage};
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{Generation, Lsn, PointId, SegmentId, ShardDirId};
 pub use op::{NamedVector, Operation, Point, Vector};
+pub use read::{Page, Record, Select, WithVectors};
+pub use snapshot::{Scope, Snapshot, SnapshotFile};
+pub use subject::{Subject, SubjectCollection, SubjectKind, SubjectSegment, SubjectShard, SubjectTombstones};
+pub use wal::recovery::TornTail;

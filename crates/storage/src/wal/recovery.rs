@@ -47,15 +47,15 @@ pub(crate) struct WalFile {
 
 /// What was cut off the last file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TornTail {
+pub struct TornTail {
     /// The file.
-    pub(crate) path: PathBuf,
+    pub path: PathBuf,
     /// Where it was cut; 0 if its header was torn and has been written again.
-    pub(crate) offset: u64,
+    pub offset: u64,
     /// How many bytes were dropped.
-    pub(crate) len: u64,
+    pub len: u64,
     /// What was wrong with them.
-    pub(crate) reason: String,
+    pub reason: String,
 }
 
 /// The log after recovery.

@@ -1,0 +1,337 @@
+//! Adoption: unpacked archives become collections in one commit.
+//!
+//! Everything is checked, opened and made durable before the commit; until it nothing of the old collections is touched, and
+//! after it the new ones are complete. What is unpacked lies in a directory of its own under `staging/`, which the next start
+//! removes after a crash. That the bytes are those of the archive is the unpacker's to check.
+
+mod staging;
+
+pub use staging::Staging;
+pub(crate) use staging::{STAGING, clear_staging};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::catalog::CatalogCollection;
+use crate::collection::Collection;
+use crate::engine::{Inner, SHARDS, State, Storage};
+use crate::error::{Error, Result, on};
+use crate::ids::{Generation, ShardDirId};
+use crate::manifest::{SegmentEntry, ShardManifest, TombstoneEntry};
+use crate::names;
+use crate::shard::{self, Shard};
+use crate::subject::{SubjectCollection, SubjectShard, SubjectTombstones};
+
+/// A log tail of more bytes becomes a segment when it is adopted, so that the next start need not replay it.
+const TAIL_BYTES_MAX: u64 = 1024 * 1024;
+
+/// What one commit puts in place.
+#[derive(Debug, Default)]
+pub struct Adoption {
+    /// Collections to create or replace.
+    pub collections: Vec<AdoptedCollection>,
+    /// Single shards to replace in existing collections.
+    pub shards: Vec<AdoptedShard>,
+    /// Alias to collection name.
+    pub aliases: BTreeMap<String, String>,
+    /// Whether existing collections and aliases of the same names are replaced; without it they refuse the whole.
+    pub force: bool,
+}
+
+/// A collection out of an archive.
+#[derive(Debug, Clone)]
+pub struct AdoptedCollection {
+    /// The name that it gets.
+    pub name: String,
+    /// Its description in the archive.
+    pub from: SubjectCollection,
+    /// Where its files were unpacked.
+    pub staging: Arc<Staging>,
+}
+
+/// A shard out of an archive, for an existing collection with the same vectors and number of shards.
+#[derive(Debug, Clone)]
+pub struct AdoptedShard {
+    /// The collection, by its name or an alias.
+    pub collection: String,
+    /// The description of its collection in the archive, with just the one shard.
+    pub from: SubjectCollection,
+    /// Where its files were unpacked.
+    pub staging: Arc<Staging>,
+}
+
+/// Shard directories that no catalog names yet; removed unless they are committed.
+struct NewDirs<'a> {
+    inner: &'a Inner,
+    ids: Vec<ShardDirId>,
+}
+
+impl Drop for NewDirs<'_> {
+    fn drop(&mut self) {
+        self.inner.remove_shard_dirs(&self.ids);
+    }
+}
+
+impl Storage {
+    /// A new directory for the members of an archive. `digests` are those of all members that will be unpacked into it.
+    pub fn stage(&self, digests: BTreeMap<String, crate::checksum::FileDigest>) -> Result<Staging> {
+        self.inner().check_open()?;
+        Staging::create(self.inner(), digests)
+    }
+
+    /// Whether an adoption of these names would be refused now; nothing is done.
+    ///
+    /// Errors: [`Error::InvalidName`]; without `force` [`Error::CollectionExists`] and [`Error::AliasExists`] for the first
+    /// collision; [`Error::AliasShadowsCollection`] always; [`Error::CollectionNotFound`] for an alias without a target.
+    pub fn check_adoption(&self, collections: &[String], aliases: &BTreeMap<String, String>, force: bool) -> Result<()> {
+        check_names(&self.inner().state(), collections, aliases, force)
+    }
+
+    /// Checks and opens what was unpacked, and puts it in place in one commit. After an error nothing has changed.
+    pub fn adopt(&self, adoption: Adoption) -> Result<()> {
+        let inner = self.inner();
+        inner.check_catalog()?;
+        let names: Vec<String> = adoption.collections.iter().map(|adopted| adopted.name.clone()).collect();
+        self.check_adoption(&names, &adoption.aliases, adoption.force)?;
+        let mut new_dirs = NewDirs { inner, ids: Vec::new() };
+        let mut collections = Vec::with_capacity(adoption.collections.len());
+        for adopted in &adoption.collections {
+            collections.push((adopted.name.clone(), adopt_collection(&mut new_dirs, adopted)?));
+        }
+        let mut shards = Vec::with_capacity(adoption.shards.len());
+        for adopted in &adoption.shards {
+            shards.push((adopted, adopt_single_shard(&mut new_dirs, adopted)?));
+        }
+        let dir = inner.path.join(SHARDS);
+        inner.fs().sync_dir(&dir).map_err(on("sync", &dir))?;
+
+        let held = inner.lock_commits();
+        let state = inner.state();
+        check_names(&state, &names, &adoption.aliases, adoption.force)?;
+        let mut next = state.collections.clone();
+        let mut entries = BTreeMap::new();
+        for (name, (collection, schema)) in collections {
+            let shards = collection.shards.iter().map(|shard| shard.id()).collect();
+            entries.insert(
+                name.clone(),
+                CatalogCollection {
+                    config: collection.config.clone(),
+                    payload_schema: schema,
+                    shards,
+                },
+            );
+            next.insert(name, collection);
+        }
+        for (adopted, (number, shard)) in shards {
+            replace_shard(&state, &mut next, &mut entries, adopted, number, shard)?;
+        }
+        // Writers of what is replaced wait for the publication, and then find the new one.
+        let replaced: Vec<&Arc<Collection>> = entries.keys().filter_map(|name| state.collections.get(name)).collect();
+        let barriers: Vec<_> = replaced.iter().map(|collection| collection.close_barrier()).collect();
+        let aliases = adoption.aliases;
+        let committed = inner.commit(
+            |catalog| {
+                catalog.collections.extend(entries.clone());
+                catalog.aliases.extend(aliases);
+            },
+            next,
+            &held,
+        );
+        if committed.is_ok() || !inner.failed_for_sure() {
+            new_dirs.ids.clear();
+        }
+        committed?;
+        for (collection, name) in replaced
+            .iter()
+            .zip(entries.keys().filter(|name| state.collections.contains_key(*name)))
+        {
+            let kept = entries.get(name).map(|entry| entry.shards.as_slice()).unwrap_or_default();
+            collection.retire_except(kept);
+        }
+        drop(barriers);
+        Ok(())
+    }
+}
+
+/// See [`Storage::check_adoption`].
+fn check_names(state: &State, collections: &[String], aliases: &BTreeMap<String, String>, force: bool) -> Result<()> {
+    for (number, name) in collections.iter().enumerate() {
+        names::validate(name)?;
+        if collections.iter().take(number).any(|earlier| earlier == name) {
+            return Err(Error::CollectionExists { name: name.clone() });
+        }
+        if state.catalog.aliases.contains_key(name) {
+            return Err(Error::AliasExists { name: name.clone() });
+        }
+        if state.collections.contains_key(name) && !force {
+            return Err(Error::CollectionExists { name: name.clone() });
+        }
+    }
+    for (alias, target) in aliases {
+        names::validate(alias)?;
+        if state.collections.contains_key(alias) || collections.contains(alias) {
+            return Err(Error::AliasShadowsCollection { name: alias.clone() });
+        }
+        if state.catalog.aliases.contains_key(alias) && !force {
+            return Err(Error::AliasExists { name: alias.clone() });
+        }
+        if !state.collections.contains_key(target) && !collections.contains(target) {
+            return Err(Error::CollectionNotFound { name: target.clone() });
+        }
+    }
+    Ok(())
+}
+
+type Schema = BTreeMap<String, serde_json::Value>;
+
+/// Opens all shards of a collection at their final places.
+fn adopt_collection(new_dirs: &mut NewDirs<'_>, adopted: &AdoptedCollection) -> Result<(Arc<Collection>, Schema)> {
+    let AdoptedCollection { name, from, staging } = adopted;
+    from.config.validate()?;
+    let expected: Vec<u32> = (0..from.config.shard_number).collect();
+    let actual: Vec<u32> = from.shards.iter().map(|shard| shard.number).collect();
+    if actual != expected {
+        let reason = format!("the archive has the shards {actual:?} of {}", from.config.shard_number);
+        return Err(Error::InvalidConfig {
+            field: format!("collection {:?}", from.name),
+            reason,
+        });
+    }
+    let mut shards = Vec::with_capacity(from.shards.len());
+    for described in &from.shards {
+        shards.push(adopt_shard(new_dirs, from, described, staging)?);
+    }
+    Ok((
+        Collection::new(name.clone(), from.config.clone(), shards),
+        from.payload_schema.clone(),
+    ))
+}
+
+/// Opens the one shard of a shard archive at its final place.
+fn adopt_single_shard(new_dirs: &mut NewDirs<'_>, adopted: &AdoptedShard) -> Result<(u32, Arc<Shard>)> {
+    let [described] = adopted.from.shards.as_slice() else {
+        let reason = format!("the archive has {} shards of it, not one", adopted.from.shards.len());
+        return Err(Error::InvalidConfig {
+            field: format!("collection {:?}", adopted.from.name),
+            reason,
+        });
+    };
+    Ok((
+        described.number,
+        adopt_shard(new_dirs, &adopted.from, described, &adopted.staging)?,
+    ))
+}
+
+/// Makes a shard directory of what was unpacked, checks all of it, and moves it to its final place.
+fn adopt_shard(
+    new_dirs: &mut NewDirs<'_>,
+    collection: &SubjectCollection,
+    described: &SubjectShard,
+    staging: &Staging,
+) -> Result<Arc<Shard>> {
+    let inner = new_dirs.inner;
+    let staged = staging.shard_path(described)?;
+    shard::create_dir(inner.fs(), &staged, &manifest_of(described, staging)?)?;
+    let id = inner.new_shard_dir();
+    new_dirs.ids.push(id);
+    let path = inner.shard_path(id);
+    inner
+        .fs()
+        .rename_noreplace(&staged, &path)
+        .map_err(on("move to its place", &path))?;
+    let shard = inner.open_shard(id, &collection.config)?;
+    if shard.last_lsn() != described.lsn {
+        let reason = format!(
+            "its log ends with record {}, the archive says {}",
+            shard.last_lsn(),
+            described.lsn
+        );
+        return Err(Error::Malformed {
+            path: path.join(shard::WAL),
+            offset: 0,
+            reason,
+        });
+    }
+    if staging.log_bytes(described) > TAIL_BYTES_MAX {
+        shard.flush()?;
+    }
+    Ok(shard)
+}
+
+/// The manifest of an unpacked shard.
+fn manifest_of(described: &SubjectShard, staging: &Staging) -> Result<ShardManifest> {
+    let mut segments = Vec::with_capacity(described.segments.len());
+    for segment in &described.segments {
+        let path = format!("{}/{}/{}", described.path, shard::SEGMENTS, shard::segment_name(segment.id));
+        let tombstones = match segment.tombstones {
+            None => None,
+            Some(SubjectTombstones { generation, marked }) => {
+                let name = shard::tombstones_name(segment.id, generation);
+                let path = format!("{}/{}/{name}", described.path, shard::TOMBSTONES);
+                Some(TombstoneEntry {
+                    generation,
+                    marked,
+                    digest: staging.digest(&path)?,
+                })
+            }
+        };
+        segments.push(SegmentEntry {
+            id: segment.id,
+            rows: segment.rows,
+            digest: staging.digest(&path)?,
+            tombstones,
+        });
+    }
+    // Tombstone files keep the generations in their names, so the manifest begins behind the newest.
+    let newest = described
+        .segments
+        .iter()
+        .filter_map(|segment| segment.tombstones)
+        .map(|named| named.generation)
+        .max();
+    Ok(ShardManifest {
+        generation: newest.unwrap_or(Generation(1)),
+        flushed_lsn: described.flushed_lsn,
+        next_segment_id: described.next_segment_id,
+        segments,
+    })
+}
+
+/// Puts a shard into the collection that will be committed.
+fn replace_shard(
+    state: &State,
+    next: &mut BTreeMap<String, Arc<Collection>>,
+    entries: &mut BTreeMap<String, CatalogCollection>,
+    adopted: &AdoptedShard,
+    number: u32,
+    shard: Arc<Shard>,
+) -> Result<()> {
+    let missing = || Error::CollectionNotFound {
+        name: adopted.collection.clone(),
+    };
+    let name = state.catalog.resolve(&adopted.collection).ok_or_else(missing)?;
+    let current = next.get(name).ok_or_else(missing)?.clone();
+    current.shard(number)?;
+    let (ours, theirs) = (&current.config, &adopted.from.config);
+    if ours.vectors != theirs.vectors || ours.shard_number != theirs.shard_number {
+        let reason = format!(
+            "the archive's shard is of a collection with the vectors {:?} in {} shards, this one has {:?} in {}",
+            theirs.vectors, theirs.shard_number, ours.vectors, ours.shard_number
+        );
+        return Err(Error::InvalidConfig {
+            field: format!("collection {name:?}"),
+            reason,
+        });
+    }
+    let mut shards = current.shards.clone();
+    shards[number as usize] = shard;
+    let entry = entries
+        .entry(name.to_owned())
+        .or_insert(state.catalog.collections.get(name).ok_or_else(missing)?.clone());
+    entry.shards = shards.iter().map(|shard| shard.id()).collect();
+    next.insert(
+        name.to_owned(),
+        Collection::new(name.to_owned(), current.config.clone(), shards),
+    );
+    Ok(())
+}

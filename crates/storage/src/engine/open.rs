@@ -1,0 +1,213 @@
+//! Opening and closing a storage directory.
+//!
+//! The catalog is the truth: shard directories that it does not name are left over from a crash and removed, but only after the
+//! newest catalog was verified. A directory with shards but without any catalog is refused, because that is damage and not a
+//! new storage.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use icecore_io::{Clock, Fs, PublishError};
+
+use super::background::{Background, Wake};
+use super::{Inner, Options, State, Storage};
+use crate::adopt;
+use crate::budget::Budget;
+use crate::catalog::{self, Catalog, CatalogCollection};
+use crate::collection::Collection;
+use crate::config::CollectionConfig;
+use crate::error::{Error, Result, on};
+use crate::ids::ShardDirId;
+use crate::poison::Poison;
+use crate::refs::{DirRef, PinnedBytes};
+use crate::shard::{Shard, ShardSetup, vector_specs};
+use crate::wal::recovery::TornTail;
+
+/// The directory of the shards.
+pub(crate) const SHARDS: &str = "shards";
+/// The file that says that a process has the directory.
+const LOCK: &str = "LOCK";
+/// Memtables of more bytes become segments when the storage is closed, so that the next start need not replay them.
+const FLUSH_AT_CLOSE_BYTES_MIN: u64 = 1024 * 1024;
+
+impl Storage {
+    /// Opens the storage in `path`, creating it if there is none.
+    ///
+    /// Errors: [`Error::Locked`] if another process has it; damage to anything that the catalog names, with its place.
+    pub fn open(fs: Arc<dyn Fs>, clock: Arc<dyn Clock>, path: &Path, options: Options) -> Result<Self> {
+        create_dirs(fs.as_ref(), path)?;
+        let lock = match fs.lock(&path.join(LOCK)) {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                return Err(Error::Locked { path: path.to_owned() });
+            }
+            Err(error) => return Err(on("lock", &path.join(LOCK))(error)),
+        };
+        let catalog = open_catalog(fs.as_ref(), path)?;
+        remove_unnamed_shards(fs.as_ref(), path, &catalog)?;
+        adopt::clear_staging(fs.as_ref(), path)?;
+
+        let budget = Arc::new(Budget::new(options.memtable_bytes_max));
+        let setup = ShardSetup { fs, clock, budget };
+        let pinned = Arc::new(PinnedBytes::default());
+        let mut collections = BTreeMap::new();
+        for (name, entry) in &catalog.collections {
+            let collection = open_collection(&setup, &pinned, path, name, entry)?;
+            collections.insert(name.clone(), collection);
+        }
+        let inner = Arc::new(Inner {
+            setup,
+            path: path.to_owned(),
+            pinned,
+            next_shard_dir: AtomicU64::new(catalog.next_shard_dir.0),
+            next_staging: AtomicU64::new(1),
+            state: RwLock::new(Arc::new(State { catalog, collections })),
+            commits: Mutex::new(()),
+            poison: Poison::default(),
+            closed: AtomicBool::new(false),
+            wake: Wake::default(),
+            options,
+            _lock: lock,
+        });
+        let background = inner.options.background.then(|| Background::start(&inner));
+        Ok(Self {
+            inner,
+            background: Mutex::new(background),
+        })
+    }
+
+    /// Ends the background work, flushes large memtables, syncs everything, and refuses what comes later with
+    /// [`Error::Closed`]. The first failure is returned; nothing acknowledged is lost by it, only the next start is slower.
+    pub fn close(&self) -> Result<()> {
+        self.inner.closed.store(true, Ordering::Release);
+        self.stop_background();
+        let mut outcome = Ok(());
+        for collection in self.inner.state().collections.values() {
+            for shard in collection.shards.iter().filter(|shard| shard.poisoned().is_none()) {
+                let large = shard.memtable_bytes() > FLUSH_AT_CLOSE_BYTES_MIN;
+                outcome = outcome.and(if large { shard.flush() } else { shard.sync() });
+            }
+        }
+        outcome
+    }
+
+    /// What was cut off the logs when the storage was opened: the last writes before a crash, none of them acknowledged as
+    /// durable. Empty after an orderly end.
+    pub fn torn_tails(&self) -> Vec<TornTail> {
+        let state = self.inner.state();
+        let shards = state.collections.values().flat_map(|collection| &collection.shards);
+        shards.filter_map(|shard| shard.torn().cloned()).collect()
+    }
+
+    /// Reads every byte of every live segment and returns all damage that it finds.
+    pub fn scrub(&self) -> Vec<Error> {
+        let state = self.inner.state();
+        let shards = state.collections.values().flat_map(|collection| &collection.shards);
+        shards.flat_map(|shard| shard.scrub()).collect()
+    }
+
+    fn stop_background(&self) {
+        let background = self.background.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(background) = background {
+            background.stop(&self.inner);
+        }
+    }
+}
+
+impl Drop for Storage {
+    fn drop(&mut self) {
+        self.inner.closed.store(true, Ordering::Release);
+        self.stop_background();
+    }
+}
+
+impl Inner {
+    /// The directory of a shard.
+    pub(crate) fn shard_path(&self, id: ShardDirId) -> std::path::PathBuf {
+        self.path.join(SHARDS).join(id.to_string())
+    }
+
+    /// A shard directory id that no shard ever had.
+    pub(crate) fn new_shard_dir(&self) -> ShardDirId {
+        ShardDirId(self.next_shard_dir.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Opens the shard in directory `id`.
+    pub(crate) fn open_shard(&self, id: ShardDirId, config: &CollectionConfig) -> Result<Arc<Shard>> {
+        let dir = DirRef::new(self.setup.fs.clone(), self.shard_path(id), self.pinned.clone());
+        Shard::open(&self.setup, id, dir, vector_specs(config))
+    }
+}
+
+/// The directories that every storage has. Each name is durable afterwards.
+fn create_dirs(fs: &dyn Fs, path: &Path) -> Result<()> {
+    fs.create_dir_all(path).map_err(on("create", path))?;
+    for name in [catalog::DIR, SHARDS, adopt::STAGING] {
+        let dir = path.join(name);
+        fs.create_dir_all(&dir).map_err(on("create", &dir))?;
+    }
+    fs.sync_dir(path).map_err(on("sync", path))?;
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => fs.sync_dir(parent).map_err(on("sync", parent)),
+        None => Ok(()),
+    }
+}
+
+fn open_catalog(fs: &dyn Fs, path: &Path) -> Result<Catalog> {
+    let dir = path.join(catalog::DIR);
+    if let Some(catalog) = catalog::recover(fs, &dir)? {
+        return Ok(catalog);
+    }
+    let shards = path.join(SHARDS);
+    if !fs.list(&shards).map_err(on("list", &shards))?.is_empty() {
+        let reason = "there are shards but no catalog; restore the storage from an archive, or move it away".into();
+        return Err(Error::Malformed {
+            path: dir,
+            offset: 0,
+            reason,
+        });
+    }
+    let catalog = Catalog::empty();
+    catalog::write(fs, &dir, &catalog)
+        .map_err(PublishError::into_source)
+        .map_err(on("publish the first catalog in", &dir))?;
+    Ok(catalog)
+}
+
+/// Removes the shard directories that no collection has: left-overs of a crash.
+fn remove_unnamed_shards(fs: &dyn Fs, path: &Path, catalog: &Catalog) -> Result<()> {
+    let named: HashSet<ShardDirId> = catalog.shard_dirs().collect();
+    let shards = path.join(SHARDS);
+    for entry in fs.list(&shards).map_err(on("list", &shards))? {
+        match entry.name.parse::<ShardDirId>() {
+            Ok(id) if named.contains(&id) => {}
+            Ok(_) => fs.remove_dir_all(&entry.path).map_err(on("remove", &entry.path))?,
+            Err(()) => {
+                let reason = "nothing of this name belongs here".into();
+                return Err(Error::Malformed {
+                    path: entry.path,
+                    offset: 0,
+                    reason,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn open_collection(
+    setup: &ShardSetup,
+    pinned: &Arc<PinnedBytes>,
+    path: &Path,
+    name: &str,
+    entry: &CatalogCollection,
+) -> Result<Arc<Collection>> {
+    let mut shards = Vec::with_capacity(entry.shards.len());
+    for id in &entry.shards {
+        let dir = DirRef::new(setup.fs.clone(), path.join(SHARDS).join(id.to_string()), pinned.clone());
+        shards.push(Shard::open(setup, *id, dir, vector_specs(&entry.config))?);
+    }
+    Ok(Collection::new(name.to_owned(), entry.config.clone(), shards))
+}

@@ -1,0 +1,76 @@
+//! Reads and writes of points.
+
+use super::{Durability, Storage};
+use crate::error::{Error, Result};
+use crate::ids::PointId;
+use crate::op::Operation;
+use crate::read::{Page, Record, Select};
+use crate::shard::PreparedWrite;
+
+/// How often a write looks up a collection that is replaced again and again before it gives up.
+const LOOKUPS_MAX: usize = 16;
+
+impl Storage {
+    /// Writes one request, which may hold points of any shards, and returns the number of the operation: the highest LSN that it
+    /// got. Vectors are checked (name, dimension, finite numbers) before anything is written; cosine vectors are normalised.
+    ///
+    /// A request over several shards is in every snapshot wholly or not at all; after a crash, or an error of one shard, it is
+    /// whole in each shard by itself. `PointNotFound` from a `SetPayload` means that the points that do exist were changed.
+    pub fn write(&self, collection: &str, operation: Operation, durability: Durability) -> Result<u64> {
+        let inner = self.inner();
+        inner.check_open()?;
+        let mut open = inner.state().resolve(collection)?.clone();
+        // A replaced collection may have other vectors: the operation is prepared again for the one that took its place.
+        let mut spare = Some(operation);
+        for attempt in 1..=LOOKUPS_MAX {
+            let operation = if attempt == LOOKUPS_MAX { spare.take() } else { spare.clone() };
+            let Some(operation) = operation else { break };
+            let parts = open.prepare(operation)?;
+            let mut prepared = Vec::with_capacity(parts.len());
+            for (shard, part) in parts {
+                prepared.push((shard, PreparedWrite::new(part, durability)?));
+            }
+            let permit = inner
+                .budget()
+                .acquire(prepared.iter().map(|(_, write)| write.bytes()).sum())?;
+            let Some(barrier) = open.enter() else {
+                drop(permit);
+                open = inner.state().resolve(collection)?.clone();
+                continue;
+            };
+            let tickets: Vec<_> = prepared
+                .into_iter()
+                .map(|(shard, write)| (shard, open.shards[shard].enqueue_write(write)))
+                .collect();
+            drop(barrier);
+            let mut outcome = Ok(0);
+            for (shard, ticket) in &tickets {
+                let lsn = open.shards[*shard].wait(ticket);
+                outcome = outcome.and_then(|last: u64| lsn.map(|lsn| last.max(lsn.0)));
+            }
+            drop(permit);
+            if inner.budget().is_exceeded() {
+                inner.wake.flush();
+            }
+            return outcome;
+        }
+        Err(Error::CollectionNotFound {
+            name: collection.to_owned(),
+        })
+    }
+
+    /// The points of these ids that exist, in the order asked.
+    pub fn retrieve(&self, collection: &str, ids: &[PointId], select: &Select) -> Result<Vec<Record>> {
+        self.inner().state().resolve(collection)?.retrieve(ids, select)
+    }
+
+    /// Up to `limit` points with ids of `from` or more, in the order of ids.
+    pub fn scroll(&self, collection: &str, from: Option<PointId>, limit: usize, select: &Select) -> Result<Page> {
+        self.inner().state().resolve(collection)?.scroll(from, limit, select)
+    }
+
+    /// Live points.
+    pub fn count(&self, collection: &str) -> Result<u64> {
+        Ok(self.inner().state().resolve(collection)?.count())
+    }
+}

@@ -1,0 +1,151 @@
+//! Points in memory: what the records of one log file did, until a flush makes a segment of it.
+//!
+//! Every id in a memtable hides all older points of that id, in older memtables and in segments: it is the mark that a
+//! flush later resolves to rows of segments. The log file is kept at least as long as the memtable.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+
+use crate::budget::Budget;
+use crate::ids::{Lsn, PointId};
+use crate::op::{NamedVector, Vector};
+use crate::refs::FileRef;
+use crate::wal::writer::WalMark;
+
+/// What the structures around a point take, roughly: tree node, reference counts, string and vector headers.
+const ENTRY_OVERHEAD: usize = 160;
+const VECTOR_OVERHEAD: usize = 56;
+
+/// A point as the log has it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Row {
+    /// The record that made it.
+    pub(crate) version: Lsn,
+    pub(crate) vectors: Vec<NamedVector>,
+    /// The text of a JSON object, or empty.
+    pub(crate) payload: String,
+}
+
+/// What a memtable knows of an id.
+#[derive(Debug, Clone)]
+pub(crate) enum Entry {
+    /// The point as it is now.
+    Live(Arc<Row>),
+    /// The point was deleted.
+    Dead,
+}
+
+/// The log file that belongs to a memtable.
+#[derive(Debug)]
+pub(crate) struct LogFile {
+    pub(crate) file: Arc<FileRef>,
+    pub(crate) first_lsn: Lsn,
+    /// Where the file ends, once nothing is appended any more.
+    sealed: OnceLock<WalMark>,
+}
+
+/// The points of one log file.
+#[derive(Debug)]
+pub(crate) struct Memtable {
+    entries: RwLock<BTreeMap<PointId, Entry>>,
+    bytes: AtomicU64,
+    budget: Arc<Budget>,
+    pub(crate) log: LogFile,
+}
+
+impl LogFile {
+    pub(crate) fn new(file: Arc<FileRef>, first_lsn: Lsn) -> Self {
+        Self {
+            file,
+            first_lsn,
+            sealed: OnceLock::new(),
+        }
+    }
+
+    /// Nothing is appended from now on.
+    pub(crate) fn seal(&self, mark: WalMark) {
+        let first = self.sealed.set(mark).is_ok();
+        debug_assert!(first, "a log file ends once");
+    }
+
+    /// Where the file ends; `None` while it grows.
+    pub(crate) fn sealed(&self) -> Option<&WalMark> {
+        self.sealed.get()
+    }
+}
+
+impl Memtable {
+    pub(crate) fn new(budget: Arc<Budget>, log: LogFile) -> Arc<Self> {
+        Arc::new(Self {
+            entries: RwLock::default(),
+            bytes: AtomicU64::new(0),
+            budget,
+            log,
+        })
+    }
+
+    /// Bytes in memory, roughly.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// What is known of `id`; `None` if an older place must be asked.
+    pub(crate) fn get(&self, id: PointId) -> Option<Entry> {
+        self.read().get(&id).cloned()
+    }
+
+    /// Puts all changes of one operation in place in one step.
+    pub(crate) fn apply(&self, changes: BTreeMap<PointId, Entry>) {
+        let grown: usize = changes.values().map(entry_bytes).sum();
+        let mut replaced = 0;
+        {
+            let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+            for (id, entry) in changes {
+                if let Some(old) = entries.insert(id, entry) {
+                    replaced += entry_bytes(&old);
+                }
+            }
+        }
+        self.budget.grow(grown as u64);
+        self.budget.shrink(replaced as u64);
+        // One thread at a time applies, so that load and store need not be one step.
+        self.bytes
+            .store(self.bytes() + grown as u64 - replaced as u64, Ordering::Relaxed);
+    }
+
+    /// Up to `limit` entries from `from` on, in the order of ids.
+    pub(crate) fn range(&self, from: Bound<PointId>, limit: usize) -> Vec<(PointId, Entry)> {
+        self.read()
+            .range((from, Bound::Unbounded))
+            .take(limit)
+            .map(|(id, entry)| (*id, entry.clone()))
+            .collect()
+    }
+
+    /// All entries; for memtables that no longer change.
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, BTreeMap<PointId, Entry>> {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Memtable {
+    fn drop(&mut self) {
+        self.budget.shrink(*self.bytes.get_mut());
+    }
+}
+
+fn entry_bytes(entry: &Entry) -> usize {
+    let contents = match entry {
+        Entry::Dead => 0,
+        Entry::Live(row) => {
+            let vectors = row.vectors.iter().map(|named| {
+                let Vector::Dense(values) = &named.vector;
+                VECTOR_OVERHEAD + named.name.len() + size_of_val(values.as_slice())
+            });
+            vectors.sum::<usize>() + row.payload.len()
+        }
+    };
+    ENTRY_OVERHEAD + contents
+}

@@ -1,0 +1,243 @@
+//! Files whose checksums are all right and whose contents are not: what a faulty or hostile writer could make.
+
+use super::*;
+use crate::checksum::Crc32c;
+use crate::error::Error;
+use crate::segment::footer::entry_offset;
+use crate::segment::section::{
+    COUNT_OFFSET, DIM_OFFSET, KIND_OFFSET, NAME_LEN_OFFSET, SECTION_LEN_OFFSET, SECTION_OFFSET_OFFSET,
+};
+use crate::segment::{Kind, RawFooter, RawTrailer, TRAILER_LEN, Trailer};
+
+/// A good file's parts.
+struct Forge {
+    file: Vec<u8>,
+    trailer: Trailer,
+}
+
+impl Forge {
+    fn new(vectors: &[VectorSpec], rows: &Vec<Row>) -> Self {
+        let file = bytes_of(&write(vectors, rows).fs);
+        let len = file.len();
+        let trailer = RawTrailer::parse(&file[len - TRAILER_LEN..])
+            .unwrap()
+            .check(ID, len as u64)
+            .unwrap();
+        Self { file, trailer }
+    }
+
+    fn footer(&self) -> Vec<u8> {
+        let start = self.trailer.footer_offset as usize;
+        self.file[start..start + self.trailer.footer_len as usize].to_vec()
+    }
+
+    /// The file with another footer and a trailer that fits it.
+    fn with_footer(&self, footer: &[u8]) -> Vec<u8> {
+        let Trailer {
+            segment, footer_offset, ..
+        } = self.trailer;
+        let footer_len = footer.len() as u64;
+        let file_len = Trailer::file_len_for(footer_offset, footer_len).unwrap();
+        let mut file = self.file[..footer_offset as usize].to_vec();
+        file.extend(footer);
+        file.resize(file_len as usize - TRAILER_LEN, 0);
+        file.extend(
+            Trailer {
+                segment,
+                file_len,
+                footer_offset,
+                footer_len,
+                footer_crc: Crc32c::of(footer),
+            }
+            .encode(),
+        );
+        file
+    }
+
+    /// The file with other bytes at `start` of a section, and a footer that fits them. Sections have one block each.
+    fn with_bytes(&self, kind: Kind, start: usize, bytes: &[u8]) -> Vec<u8> {
+        let mut footer = self.footer();
+        let parsed = RawFooter::parse(&footer).unwrap();
+        let blocks = parsed.block_crcs.len();
+        let mut block = 0;
+        for section in &parsed.sections {
+            if section.kind == kind as u32 {
+                let mut file = self.file.clone();
+                let offset = section.offset as usize;
+                file[offset + start..][..bytes.len()].copy_from_slice(bytes);
+                let crc = Crc32c::of(&file[offset..offset + section.len as usize]);
+                let place = footer.len() - 4 * (blocks - block);
+                footer[place..place + 4].copy_from_slice(&crc.0.to_le_bytes());
+                return Self {
+                    file,
+                    trailer: self.trailer,
+                }
+                .with_footer(&footer);
+            }
+            block += usize::from(section.len > 0);
+        }
+        panic!("no section of kind {kind:?}")
+    }
+}
+
+fn refused(file: &[u8], what: &str) -> String {
+    let error = open(&holding(file)).expect_err(what);
+    let Error::Malformed { reason, .. } = error else {
+        panic!("{what}: {error}")
+    };
+    reason
+}
+
+fn with(mut footer: Vec<u8>, section: usize, field: usize, value: &[u8]) -> Vec<u8> {
+    let start = entry_offset(section) as usize + field;
+    footer[start..start + value.len()].copy_from_slice(value);
+    footer
+}
+
+#[test]
+fn every_number_of_the_section_table_is_compared() {
+    let (vectors, rows) = mixed();
+    let forge = Forge::new(&vectors, &rows);
+    let footer = forge.footer();
+    assert!(
+        open(&holding(&forge.with_footer(&footer))).is_ok(),
+        "the forge itself makes good files"
+    );
+    let sections = RawFooter::parse(&footer).unwrap().sections.len();
+    for section in 0..sections {
+        for (field, len) in [
+            (KIND_OFFSET, 4),
+            (DIM_OFFSET, 4),
+            (SECTION_OFFSET_OFFSET, 8),
+            (SECTION_LEN_OFFSET, 8),
+            (COUNT_OFFSET, 8),
+            (NAME_LEN_OFFSET, 4),
+        ] {
+            let start = entry_offset(section) as usize + field;
+            for bit in 0..8 * len {
+                let mut bad = footer.clone();
+                bad[start + bit / 8] ^= 1 << (bit % 8);
+                refused(
+                    &forge.with_footer(&bad),
+                    &format!("section {section}, field at {field}, bit {bit}"),
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn overlaps_gaps_and_places_outside_are_refused() {
+    let (vectors, rows) = mixed();
+    let forge = Forge::new(&vectors, &rows);
+    for offset in [0, 4096, 4100, 1 << 20, u64::MAX, u64::MAX - 63] {
+        let footer = with(forge.footer(), 1, SECTION_OFFSET_OFFSET, &offset.to_le_bytes());
+        let reason = refused(&forge.with_footer(&footer), "a wrong place");
+        assert!(reason.contains("must follow"), "{reason}");
+    }
+}
+
+#[test]
+fn huge_counts_allocate_nothing() {
+    let (vectors, rows) = mixed();
+    let forge = Forge::new(&vectors, &rows);
+    for (field, count) in [(0, u32::MAX.to_le_bytes().to_vec()), (4, vec![0xff; 4]), (8, vec![0xff; 8])] {
+        let mut footer = forge.footer();
+        footer[field..field + count.len()].copy_from_slice(&count);
+        let reason = refused(&forge.with_footer(&footer), "a huge count");
+        assert!(reason.contains("do not make"), "{reason}");
+    }
+    // A section that says it has 2^61 ids of 8 bytes, so that the product overflows.
+    let footer = with(forge.footer(), 0, COUNT_OFFSET, &(1u64 << 61).to_le_bytes());
+    refused(&forge.with_footer(&footer), "a product that overflows");
+}
+
+#[test]
+fn an_unknown_kind_refuses_the_file_and_says_so() {
+    let (vectors, rows) = mixed();
+    let forge = Forge::new(&vectors, &rows);
+    let footer = with(forge.footer(), 3, KIND_OFFSET, &99u32.to_le_bytes());
+    let reason = refused(&forge.with_footer(&footer), "an unknown kind");
+    assert_eq!(
+        reason,
+        "a section of kind 99, which this program does not know; use a newer icecore"
+    );
+}
+
+#[test]
+fn vector_names_are_sorted_and_unique() {
+    let rows = vec![row(num(1), 1, &[("a", &[1.0]), ("b", &[2.0])], "")];
+    let forge = Forge::new(&specs(&[("a", 1), ("b", 1)]), &rows);
+    let footer = forge.footer();
+    let names = footer.windows(2).position(|pair| pair == b"ab").unwrap();
+    for wrong in [b"aa", b"ba"] {
+        let mut footer = footer.clone();
+        footer[names..names + 2].copy_from_slice(wrong);
+        let reason = refused(&forge.with_footer(&footer), "wrong names");
+        assert!(reason.contains("follow those of"), "{reason}");
+    }
+}
+
+/// The file opens; `use_it` fails on the damage, and the scrub reports one problem.
+fn opens_but(file: &[u8], use_it: impl Fn(&Segment) -> Result<()>) -> String {
+    let fs = holding(file);
+    let segment = open(&fs).unwrap();
+    let Error::Malformed { reason, .. } = use_it(&segment).unwrap_err() else {
+        panic!("another error")
+    };
+    let problems = scrub(&fs, &segment);
+    assert!(matches!(problems[..], [Error::Malformed { .. }]), "{problems:?}");
+    reason
+}
+
+#[test]
+fn payloads_outside_their_section_are_refused_at_their_use() {
+    let (vectors, rows) = mixed();
+    let forge = Forge::new(&vectors, &rows);
+    for end in [u64::MAX, 1000] {
+        let file = forge.with_bytes(Kind::PayloadOffsets, 8, &end.to_le_bytes());
+        let reason = opens_but(&file, |segment| segment.payload(0).map(drop));
+        assert!(reason.starts_with("the payload of row 0 is 0.."), "{reason}");
+        // The row after starts there and is not readable either; the others are.
+        let segment = open(&holding(&file)).unwrap();
+        assert!(segment.payload_len(1).is_err());
+        assert_eq!(segment.payload(2).unwrap(), rows[2].payload);
+    }
+}
+
+#[test]
+fn payloads_that_are_not_utf_8_are_refused_at_their_use() {
+    let (vectors, rows) = mixed();
+    let forge = Forge::new(&vectors, &rows);
+    let fs = holding(&forge.with_bytes(Kind::PayloadData, 0, &[0xff]));
+    let segment = open(&fs).unwrap();
+    let error = segment.payload(0).unwrap_err();
+    assert!(
+        matches!(&error, Error::Malformed { reason, .. } if reason == "the payload of row 0 is not UTF-8"),
+        "{error}"
+    );
+    assert_eq!(segment.payload(2).unwrap(), rows[2].payload);
+}
+
+#[test]
+fn vectors_that_do_not_exist_are_refused_at_their_use() {
+    let (vectors, rows) = mixed();
+    let forge = Forge::new(&vectors, &rows);
+    let file = forge.with_bytes(Kind::DenseRows, 0, &3u32.to_le_bytes());
+    let reason = opens_but(&file, |segment| segment.vector(0, "").map(drop));
+    assert_eq!(reason, "row 0 has vector 3 of 3");
+}
+
+#[test]
+fn ids_out_of_order_are_found_by_the_scrub() {
+    let (vectors, rows) = mixed();
+    let forge = Forge::new(&vectors, &rows);
+    for (kind, bytes) in [(Kind::IdsNum, 9u64.to_le_bytes().to_vec()), (Kind::IdsUuid, vec![0xff; 16])] {
+        let fs = holding(&forge.with_bytes(kind, 0, &bytes));
+        let problems = scrub(&fs, &open(&fs).unwrap());
+        assert!(
+            matches!(&problems[..], [Error::Malformed { reason, .. }] if reason.contains("follows")),
+            "{problems:?}"
+        );
+    }
+}

@@ -1,0 +1,153 @@
+//! Whole segment files: what was written is read back, and whatever happens to a file is an error and never other data.
+
+mod damage;
+
+mod hostile;
+mod round_trip;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use icecore_io::{Fs, MemFs};
+
+use super::{Rows, Segment, VectorSpec, write_segment};
+use crate::checksum::FileDigest;
+use crate::error::Result;
+use crate::ids::{Lsn, PointId, SegmentId};
+
+const ID: SegmentId = SegmentId(7);
+
+/// One row as a test knows it.
+#[derive(Debug, Clone, PartialEq)]
+struct Row {
+    id: PointId,
+    version: Lsn,
+    vectors: BTreeMap<String, Vec<f32>>,
+    payload: String,
+}
+
+/// A row with the vectors that are given.
+fn row(id: PointId, version: u64, vectors: &[(&str, &[f32])], payload: &str) -> Row {
+    let vectors = vectors
+        .iter()
+        .map(|(name, vector)| ((*name).to_owned(), vector.to_vec()))
+        .collect();
+    Row {
+        id,
+        version: Lsn(version),
+        vectors,
+        payload: payload.to_owned(),
+    }
+}
+
+fn num(number: u64) -> PointId {
+    PointId::Num(number)
+}
+
+fn uuid(number: u128) -> PointId {
+    PointId::Uuid(number.to_be_bytes())
+}
+
+impl Rows for Vec<Row> {
+    fn len(&self) -> usize {
+        self.as_slice().len()
+    }
+
+    fn id(&self, row: usize) -> PointId {
+        self[row].id
+    }
+
+    fn version(&self, row: usize) -> Result<Lsn> {
+        Ok(self[row].version)
+    }
+
+    fn vector<'a>(&'a self, row: usize, name: &str) -> Result<Option<Cow<'a, [f32]>>> {
+        Ok(self[row].vectors.get(name).map(|vector| vector.as_slice().into()))
+    }
+
+    fn payload<'a>(&'a self, row: usize) -> Result<Cow<'a, str>> {
+        Ok(self[row].payload.as_str().into())
+    }
+}
+
+fn specs(specs: &[(&str, usize)]) -> Vec<VectorSpec> {
+    specs
+        .iter()
+        .map(|&(name, dim)| VectorSpec {
+            name: name.to_owned(),
+            dim,
+        })
+        .collect()
+}
+
+/// A file system with one segment file.
+struct Written {
+    fs: MemFs,
+    digest: FileDigest,
+}
+
+fn path() -> &'static Path {
+    Path::new("00000000000000000007.seg")
+}
+
+fn write(vectors: &[VectorSpec], rows: &Vec<Row>) -> Written {
+    let fs = MemFs::new();
+    let digest = write_segment(&fs, path(), ID, vectors, rows).unwrap();
+    Written { fs, digest }
+}
+
+/// A file system with these bytes in place of a segment file.
+fn holding(bytes: &[u8]) -> MemFs {
+    let fs = MemFs::new();
+    fs.create_new(path()).unwrap().write_all_at(bytes, 0).unwrap();
+    fs
+}
+
+fn bytes_of(fs: &MemFs) -> Vec<u8> {
+    icecore_io::read_file(fs, path(), u64::MAX).unwrap()
+}
+
+fn open(fs: &MemFs) -> Result<Segment> {
+    let len = fs.metadata(path()).unwrap().len;
+    Segment::open(fs, path(), ID, len)
+}
+
+/// What the segment says of a row, of the names that it knows.
+fn read_row(segment: &Segment, row: u32) -> Result<Row> {
+    let mut vectors = BTreeMap::new();
+    for (name, _) in segment.vectors() {
+        if let Some(vector) = segment.vector(row, name)? {
+            vectors.insert(name.to_owned(), vector.to_vec());
+        }
+    }
+    Ok(Row {
+        id: segment.id(row)?,
+        version: segment.version(row)?,
+        vectors,
+        payload: segment.payload(row)?.to_owned(),
+    })
+}
+
+fn scrub(fs: &MemFs, segment: &Segment) -> Vec<crate::Error> {
+    let file: Arc<dyn icecore_io::File> = fs.open_read(path()).unwrap();
+    segment.scrub(&*file)
+}
+
+/// A few rows with everything that a row can have and lack; two pages and a header long.
+fn mixed() -> (Vec<VectorSpec>, Vec<Row>) {
+    let rows = vec![
+        row(num(0), 3, &[("", &[1.0, 2.0]), ("image", &[0.5])], r#"{"city":"Zürich"}"#),
+        row(num(5), 1, &[("image", &[-0.0])], ""),
+        row(num(u64::MAX), 2, &[("", &[3.0, f32::MIN_POSITIVE]), ("image", &[1e30])], "{}"),
+        row(uuid(0), u64::MAX, &[("image", &[7.0])], r#"{"emoji":"🧊"}"#),
+        row(
+            uuid(u128::MAX),
+            4,
+            &[("", &[5.0, 6.0]), ("image", &[8.0]), ("text", &[1.0, 2.0, 3.0])],
+            "",
+        ),
+    ];
+    (specs(&[("", 2), ("audio", 4), ("image", 1), ("text", 3)]), rows)
+}

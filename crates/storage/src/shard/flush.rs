@@ -1,0 +1,195 @@
+//! Memtables become segments.
+//!
+//! Freezing ends a log file and begins the next one, so that a flushed LSN is always the end of a file. The segment is written
+//! without any lock; only then are the marks of the memtable resolved against the segments that are live at that moment.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::apply::dense;
+use super::structure::{Change, NewSegment};
+use super::view::{Version, View};
+use super::{Shard, layout};
+use crate::error::{ErrorKind, Result, on};
+use crate::ids::{Lsn, PointId, SegmentId};
+use crate::memtable::{Entry, LogFile, Memtable, Row};
+use crate::refs::FileRef;
+use crate::segment::{Rows, Segment, write_segment};
+use crate::wal::writer::WalWriter;
+
+impl Shard {
+    /// Freezes what is in memory and flushes all of it.
+    pub(crate) fn flush(&self) -> Result<()> {
+        self.freeze()?;
+        while self.flush_oldest()? {}
+        Ok(())
+    }
+
+    /// Ends the current log file and memtable and begins new ones. Nothing happens if there are no records.
+    pub(crate) fn freeze(&self) -> Result<()> {
+        let mut committer = self.lock_committer();
+        self.poison_check()?;
+        let last = committer.writer.last_lsn();
+        if last < committer.writer.first_lsn() {
+            return Ok(());
+        }
+        if !self.sync_log(&mut committer) {
+            return self.poison_check();
+        }
+        let dir = self.path().join(layout::WAL);
+        let writer = WalWriter::create(self.fs.as_ref(), &dir, last.next()).inspect_err(|error| {
+            // The file may come back after a crash, and would contradict the one that goes on.
+            if error.kind() == ErrorKind::Poisoned {
+                self.poison.set(error.to_string());
+            }
+        })?;
+        let log = LogFile::new(FileRef::new(&self.dir, writer.path().to_owned(), writer.len()), last.next());
+        let next = Memtable::new(self.budget.clone(), log);
+        self.update_view(|view| {
+            view.active.log.seal(committer.writer.mark());
+            let frozen = view.frozen.iter().chain(std::iter::once(&view.active)).cloned().collect();
+            View {
+                version: view.version.clone(),
+                frozen,
+                active: next.clone(),
+            }
+        });
+        committer.durable = writer.mark();
+        committer.writer = writer;
+        Ok(())
+    }
+
+    /// Makes a segment of the oldest frozen memtable; `false` if there is none.
+    pub(crate) fn flush_oldest(&self) -> Result<bool> {
+        let Some(memtable) = self.view().frozen.first().cloned() else {
+            return Ok(false);
+        };
+        let add = self.write_memtable(&memtable)?;
+        let held = self.lock_structure();
+        let view = self.view();
+        if !view.frozen.first().is_some_and(|oldest| Arc::ptr_eq(oldest, &memtable)) {
+            // Another thread flushed it meanwhile; what was written here goes away.
+            retire(add);
+            return Ok(true);
+        }
+        let outcome = resolve_marks(&memtable, &view.version).and_then(|marks| {
+            let change = Change {
+                add: add.as_ref().map(NewSegment::share),
+                marks,
+                flushed: Some(memtable),
+                ..Change::default()
+            };
+            self.publish(change, &held)
+        });
+        match outcome {
+            Ok(()) => Ok(true),
+            Err(error) => {
+                if error.is_corrupt() {
+                    self.poison
+                        .set(format!("a memtable cannot be flushed over damaged segments: {error}"));
+                }
+                // A generation that may have been published keeps its files; the next start knows.
+                if self.poison.reason().is_none() {
+                    retire(add);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes and syncs the segment of a memtable; `None` if it has no live points.
+    fn write_memtable(&self, memtable: &Memtable) -> Result<Option<NewSegment>> {
+        let entries = memtable.read();
+        let rows: Vec<(PointId, &Row)> = entries
+            .iter()
+            .filter_map(|(id, entry)| match entry {
+                Entry::Live(row) => Some((*id, row.as_ref())),
+                Entry::Dead => None,
+            })
+            .collect();
+        if rows.is_empty() {
+            Ok(None)
+        } else {
+            self.seal(&MemtableRows(rows)).map(Some)
+        }
+    }
+
+    /// Writes rows as a new segment that is durable and open, but in no manifest.
+    pub(super) fn seal(&self, rows: &dyn Rows) -> Result<NewSegment> {
+        let id = self.new_segment_id();
+        let path = layout::segment_path(self.path(), id);
+        let digest = write_segment(self.fs.as_ref(), &path, id, &self.vectors, rows)?;
+        let file = FileRef::new(&self.dir, path.clone(), digest.len);
+        let finish = || {
+            let segment = Segment::open(self.fs.as_ref(), &path, id, digest.len)?;
+            let dir = self.path().join(layout::SEGMENTS);
+            self.fs.sync_dir(&dir).map_err(on("sync", &dir))?;
+            Ok(Arc::new(segment))
+        };
+        match finish() {
+            Ok(segment) => Ok(NewSegment { segment, file, digest }),
+            Err(error) => {
+                file.retire();
+                Err(error)
+            }
+        }
+    }
+}
+
+impl NewSegment {
+    /// The same segment once more.
+    pub(super) fn share(&self) -> Self {
+        Self {
+            segment: self.segment.clone(),
+            file: self.file.clone(),
+            digest: self.digest,
+        }
+    }
+}
+
+/// Lets go of a segment that did not become part of a manifest.
+pub(super) fn retire(new: Option<NewSegment>) {
+    if let Some(new) = new {
+        new.file.retire();
+    }
+}
+
+/// The rows that the memtable's points and deletions hide.
+fn resolve_marks(memtable: &Memtable, version: &Version) -> Result<BTreeMap<SegmentId, Vec<u32>>> {
+    let mut marks: BTreeMap<SegmentId, Vec<u32>> = BTreeMap::new();
+    for id in memtable.read().keys() {
+        for live in &version.segments {
+            if let Some(row) = live.find(*id)? {
+                marks.entry(live.id()).or_default().push(row);
+            }
+        }
+    }
+    Ok(marks)
+}
+
+/// The live points of a memtable.
+struct MemtableRows<'a>(Vec<(PointId, &'a Row)>);
+
+impl Rows for MemtableRows<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn id(&self, row: usize) -> PointId {
+        self.0[row].0
+    }
+
+    fn version(&self, row: usize) -> Result<Lsn> {
+        Ok(self.0[row].1.version)
+    }
+
+    fn vector<'a>(&'a self, row: usize, name: &str) -> Result<Option<Cow<'a, [f32]>>> {
+        let named = self.0[row].1.vectors.iter().find(|named| named.name == name);
+        Ok(named.map(|named| dense(&named.vector).into()))
+    }
+
+    fn payload<'a>(&'a self, row: usize) -> Result<Cow<'a, str>> {
+        Ok(self.0[row].1.payload.as_str().into())
+    }
+}

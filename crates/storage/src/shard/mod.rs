@@ -1,0 +1,157 @@
+//! A shard: one log, the memtables that it fills, and the segments that they become.
+//!
+//! Three locks, always taken in this order, none of them held while waiting for a reader:
+//! `structure` (one change of the file set at a time; held over its I/O), `committer` (appending to the log and applying),
+//! `view` (a pointer; held for an instant). Writers take only the last two, readers only the last.
+
+mod apply;
+mod commit;
+pub(crate) mod compaction;
+mod flush;
+mod layout;
+mod recovery;
+mod scan;
+mod structure;
+mod view;
+
+pub(crate) use commit::{Cut, PreparedWrite};
+pub(crate) use layout::create as create_dir;
+pub(crate) use layout::{SEGMENTS, TOMBSTONES, WAL, segment_name, tombstones_name};
+pub(crate) use recovery::ShardSetup;
+pub(crate) use scan::Found;
+pub(crate) use view::View;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use icecore_io::{Clock, Fs};
+
+use self::commit::{Committer, Queue};
+use crate::budget::Budget;
+use crate::config::CollectionConfig;
+use crate::error::{Error, Result, on};
+use crate::ids::{Lsn, PointId, ShardDirId};
+use crate::poison::Poison;
+use crate::refs::DirRef;
+use crate::segment::VectorSpec;
+use crate::wal::recovery::TornTail;
+
+/// An open shard.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    id: ShardDirId,
+    fs: Arc<dyn Fs>,
+    clock: Arc<dyn Clock>,
+    dir: Arc<DirRef>,
+    vectors: Vec<VectorSpec>,
+    budget: Arc<Budget>,
+    poison: Poison,
+    queue: Queue,
+    structure: Mutex<()>,
+    committer: Mutex<Committer>,
+    view: RwLock<Arc<View>>,
+    next_segment_id: AtomicU64,
+    /// Live points. Signed, because a damaged shard may count a point out that it never counted in.
+    points: AtomicI64,
+    torn: Option<TornTail>,
+}
+
+impl Shard {
+    pub(crate) fn id(&self) -> ShardDirId {
+        self.id
+    }
+
+    pub(crate) fn dir(&self) -> &Arc<DirRef> {
+        &self.dir
+    }
+
+    /// The state to read from now on; what it refers to stays as long as the value.
+    pub(crate) fn view(&self) -> Arc<View> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Live points.
+    pub(crate) fn points(&self) -> u64 {
+        u64::try_from(self.points.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
+    /// Bytes in memtables.
+    pub(crate) fn memtable_bytes(&self) -> u64 {
+        let view = self.view();
+        view.frozen.iter().map(|memtable| memtable.bytes()).sum::<u64>() + view.active.bytes()
+    }
+
+    /// Why no writes are taken, if so.
+    pub(crate) fn poisoned(&self) -> Option<&str> {
+        self.poison.reason()
+    }
+
+    /// The last record in the log.
+    pub(crate) fn last_lsn(&self) -> Lsn {
+        self.lock_committer().writer.last_lsn()
+    }
+
+    /// The point `id`, if it is live.
+    pub(crate) fn get(&self, id: PointId) -> Result<Option<Found>> {
+        self.view().get(id)
+    }
+
+    /// What was cut off the log when it was opened.
+    pub(crate) fn torn(&self) -> Option<&TornTail> {
+        self.torn.as_ref()
+    }
+
+    /// Reads every byte of the live segments and returns all damage.
+    pub(crate) fn scrub(&self) -> Vec<Error> {
+        let mut problems = Vec::new();
+        for live in &self.view().version.segments {
+            match self.fs.open_read(live.file.path()) {
+                Ok(file) => problems.extend(live.segment.scrub(file.as_ref())),
+                Err(error) => problems.push(on("open", live.file.path())(error)),
+            }
+        }
+        problems
+    }
+
+    /// Syncs the log if a buffered write has waited for `age` or longer.
+    pub(crate) fn sync_older_than(&self, age: Duration) -> Result<()> {
+        let now = self.clock.monotonic();
+        let due = self
+            .lock_committer()
+            .unsynced_since
+            .is_some_and(|since| now.saturating_sub(since) >= age);
+        if due { self.sync() } else { Ok(()) }
+    }
+
+    fn poison_check(&self) -> Result<()> {
+        self.poison.check(|| format!("shard {}", self.id))
+    }
+
+    fn lock_committer(&self) -> std::sync::MutexGuard<'_, Committer> {
+        self.committer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Replaces the view by what `change` makes of the current one.
+    fn update_view(&self, change: impl FnOnce(&View) -> View) {
+        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        *view = Arc::new(change(&view));
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+/// The vectors of a configuration as segments name them.
+pub(crate) fn vector_specs(config: &CollectionConfig) -> Vec<VectorSpec> {
+    config
+        .vectors
+        .iter()
+        .map(|(name, params)| VectorSpec {
+            name: name.clone(),
+            dim: params.size,
+        })
+        .collect()
+}

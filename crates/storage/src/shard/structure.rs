@@ -1,0 +1,244 @@
+//! Changes of the file set: the one way from a manifest generation to the next.
+//!
+//! New files are synced before the manifest that names them is published; old ones are retired after. A change that fails
+//! before the publication removes what it wrote and leaves everything as it was. If it is not known whether the publication
+//! is durable, the shard is poisoned.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use icecore_io::PublishError;
+
+use super::view::{LiveSegment, Version, View};
+use super::{Shard, layout};
+use crate::checksum::FileDigest;
+use crate::document;
+use crate::error::{Error, Result, on};
+use crate::ids::{Generation, SegmentId};
+use crate::manifest::{self, SegmentEntry, ShardManifest, TombstoneEntry};
+use crate::memtable::Memtable;
+use crate::refs::FileRef;
+use crate::segment::Segment;
+use crate::tombstones::{Tombstones, TombstonesId};
+
+/// What the next generation does to the current one.
+#[derive(Default)]
+pub(super) struct Change {
+    /// A segment that was written and synced, with its digest.
+    pub(super) add: Option<NewSegment>,
+    /// Segments that are no longer live.
+    pub(super) remove: Vec<SegmentId>,
+    /// Rows that are dead from now on, by segment; the added one may be among them.
+    pub(super) marks: BTreeMap<SegmentId, Vec<u32>>,
+    /// The memtable (the oldest) whose records are in the segments from now on.
+    pub(super) flushed: Option<Arc<Memtable>>,
+}
+
+/// A sealed segment that no manifest names yet. Its file is removed unless it becomes part of one.
+pub(super) struct NewSegment {
+    pub(super) segment: Arc<Segment>,
+    pub(super) file: Arc<FileRef>,
+    pub(super) digest: FileDigest,
+}
+
+/// One segment in the generation that is being made.
+struct Draft {
+    live: Arc<LiveSegment>,
+    entry: SegmentEntry,
+}
+
+/// Tombstone files that were written for a generation; they go away with the value unless it is published.
+struct WrittenTombstones(Vec<Arc<FileRef>>);
+
+impl Drop for WrittenTombstones {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|file| file.retire());
+    }
+}
+
+impl Shard {
+    /// The right to change the file set.
+    pub(super) fn lock_structure(&self) -> MutexGuard<'_, ()> {
+        self.structure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An id that no segment ever had.
+    pub(super) fn new_segment_id(&self) -> SegmentId {
+        SegmentId(self.next_segment_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Publishes the next generation. `_held` shows that the caller made the change for the current one.
+    pub(super) fn publish(&self, change: Change, _held: &MutexGuard<'_, ()>) -> Result<()> {
+        self.poison_check()?;
+        let view = self.view();
+        let current = &view.version;
+        let generation = current.manifest.generation.next();
+        let Change {
+            add,
+            remove,
+            mut marks,
+            flushed,
+        } = change;
+
+        let mut written = WrittenTombstones(Vec::new());
+        let mut drafts = Vec::new();
+        let kept = current
+            .segments
+            .iter()
+            .zip(&current.manifest.segments)
+            .filter(|(live, _)| !remove.contains(&live.id()));
+        for (live, entry) in kept {
+            let draft = Draft {
+                live: live.clone(),
+                entry: entry.clone(),
+            };
+            drafts.extend(self.mark(draft, marks.remove(&live.id()), generation, &mut written)?);
+        }
+        if let Some(new) = &add {
+            let entry = SegmentEntry {
+                id: new.segment.segment_id(),
+                rows: new.segment.rows(),
+                digest: new.digest,
+                tombstones: None,
+            };
+            let live = Arc::new(LiveSegment {
+                segment: new.segment.clone(),
+                file: new.file.clone(),
+                tombstones: None,
+            });
+            drafts.extend(self.mark(
+                Draft { live, entry },
+                marks.remove(&new.segment.segment_id()),
+                generation,
+                &mut written,
+            )?);
+        }
+        debug_assert!(marks.is_empty(), "marks of segments that are not live: {marks:?}");
+        drafts.sort_by_key(|draft| draft.entry.id);
+        if !written.0.is_empty() {
+            let dir = self.path().join(layout::TOMBSTONES);
+            self.fs.sync_dir(&dir).map_err(on("sync", &dir))?;
+        }
+
+        let flushed_lsn = match &flushed {
+            Some(memtable) => memtable
+                .log
+                .sealed()
+                .map_or(current.manifest.flushed_lsn, crate::wal::writer::WalMark::lsn),
+            None => current.manifest.flushed_lsn,
+        };
+        let manifest = ShardManifest {
+            generation,
+            flushed_lsn,
+            next_segment_id: SegmentId(self.next_segment_id.load(Ordering::Relaxed)),
+            segments: drafts.iter().map(|draft| draft.entry.clone()).collect(),
+        };
+        self.write_manifest(&manifest)?;
+        written.0.clear();
+        self.install(
+            current,
+            manifest,
+            drafts.into_iter().map(|draft| draft.live).collect(),
+            flushed,
+        );
+        Ok(())
+    }
+
+    /// Gives a segment more dead rows. A segment without live rows leaves the generation (`None`).
+    fn mark(
+        &self,
+        draft: Draft,
+        rows: Option<Vec<u32>>,
+        generation: Generation,
+        written: &mut WrittenTombstones,
+    ) -> Result<Option<Draft>> {
+        let Some(rows) = rows.filter(|rows| !rows.is_empty()) else {
+            return Ok(Some(draft));
+        };
+        let segment = &draft.live.segment;
+        let marked = match &draft.live.tombstones {
+            Some((tombstones, _)) => tombstones.with(&rows),
+            None => Tombstones::none(segment.rows()).with(&rows),
+        };
+        if marked.count() == segment.rows() {
+            return Ok(None);
+        }
+        let path = layout::tombstones_path(self.path(), segment.segment_id(), generation);
+        let id = TombstonesId {
+            segment: segment.segment_id(),
+            generation,
+        };
+        let digest = marked.write(self.fs.as_ref(), &path, id)?;
+        let file = FileRef::new(&self.dir, path, digest.len);
+        written.0.push(file.clone());
+        let entry = SegmentEntry {
+            tombstones: Some(TombstoneEntry {
+                generation,
+                marked: marked.count(),
+                digest,
+            }),
+            ..draft.entry
+        };
+        let live = LiveSegment {
+            segment: segment.clone(),
+            file: draft.live.file.clone(),
+            tombstones: Some((marked, file)),
+        };
+        Ok(Some(Draft {
+            live: Arc::new(live),
+            entry,
+        }))
+    }
+
+    fn write_manifest(&self, manifest: &ShardManifest) -> Result<()> {
+        let dir = self.path().join(manifest::DIR);
+        manifest::write(self.fs.as_ref(), &dir, manifest).map_err(|failure| {
+            if let PublishError::Uncertain(error) = &failure {
+                self.poison
+                    .set(format!("publication of manifest {} in {dir:?}: {error}", manifest.generation));
+            }
+            Error::Io {
+                operation: "publish a manifest in",
+                path: dir.clone(),
+                source: failure.into_source(),
+            }
+        })
+    }
+
+    /// Makes the published generation the one that is read, and lets go of what it no longer names.
+    fn install(&self, old: &Version, manifest: ShardManifest, segments: Vec<Arc<LiveSegment>>, flushed: Option<Arc<Memtable>>) {
+        document::remove(self.fs.as_ref(), &self.path().join(manifest::DIR), old.manifest.generation);
+        for before in &old.segments {
+            let after = segments.iter().find(|live| live.id() == before.id());
+            if after.is_none() {
+                before.file.retire();
+            }
+            if let Some((_, file)) = &before.tombstones {
+                let kept = after
+                    .and_then(|live| live.tombstones.as_ref())
+                    .is_some_and(|(_, now)| Arc::ptr_eq(now, file));
+                if !kept {
+                    file.retire();
+                }
+            }
+        }
+        if let Some(memtable) = &flushed {
+            memtable
+                .log
+                .file
+                .retire_with_len(memtable.log.sealed().map_or(0, crate::wal::writer::WalMark::len));
+        }
+        let version = Arc::new(Version { manifest, segments });
+        self.update_view(|view| View {
+            version,
+            frozen: view
+                .frozen
+                .iter()
+                .filter(|memtable| !flushed.as_ref().is_some_and(|flushed| Arc::ptr_eq(flushed, memtable)))
+                .cloned()
+                .collect(),
+            active: view.active.clone(),
+        });
+    }
+}

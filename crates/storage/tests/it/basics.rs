@@ -1,0 +1,189 @@
+//! The main job: points are stored, read in order, kept over restarts, cut and restored.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use icecore_io::{Fs, MemFs, OsFs};
+use icecore_storage::{AliasAction, Durability, Error, Operation, PointId, Storage};
+
+use crate::support::{config, dump, open, point, restore, snapshot, upsert};
+
+fn with_each_disk(test: impl Fn(Arc<dyn Fs>, &Path)) {
+    test(Arc::new(MemFs::new()), Path::new("/db"));
+    let dir = tempfile::tempdir().unwrap();
+    test(Arc::new(OsFs::new()), &dir.path().join("db"));
+}
+
+fn filled(fs: &Arc<dyn Fs>, path: &Path) -> Storage {
+    let storage = open(fs, path).unwrap();
+    storage.create_collection("c", config(2, 2)).unwrap();
+    for round in 0..5u64 {
+        let points = (0..50u64).map(|id| point(id + round * 10, &[id as f32, round as f32], &format!("{{\"r\":{round}}}")));
+        upsert(&storage, "c", points.collect());
+        if round % 2 == 0 {
+            storage.flush().unwrap();
+        }
+    }
+    let ids = (0..90).step_by(7).map(PointId::Num).collect();
+    storage.write("c", Operation::Delete { ids }, Durability::Synced).unwrap();
+    let ids = (1..90).step_by(7).map(PointId::Num).collect();
+    storage
+        .write(
+            "c",
+            Operation::SetPayload {
+                ids,
+                payload: r#"{"s":true}"#.into(),
+            },
+            Durability::Buffered,
+        )
+        .unwrap();
+    storage
+}
+
+#[test]
+fn points_are_scrolled_in_order_whatever_was_flushed_or_compacted() {
+    with_each_disk(|fs, path| {
+        let storage = filled(&fs, path);
+        let before = dump(&storage, "c");
+        assert_eq!(before.len() as u64, storage.count("c").unwrap());
+        assert_eq!(before.len(), 90 - 13);
+        assert!(before.windows(2).all(|pair| pair[0].id < pair[1].id));
+        assert_eq!(before[0].payload, r#"{"r":0,"s":true}"#);
+        storage.flush().unwrap();
+        assert_eq!(dump(&storage, "c"), before, "flushed");
+        storage.compact().unwrap();
+        assert_eq!(dump(&storage, "c"), before, "compacted");
+        assert_eq!(storage.count("c").unwrap(), before.len() as u64);
+        assert_eq!(storage.scrub().len(), 0);
+    });
+}
+
+#[test]
+fn a_restart_finds_everything() {
+    with_each_disk(|fs, path| {
+        let storage = filled(&fs, path);
+        let before = dump(&storage, "c");
+        assert!(matches!(open(&fs, path), Err(Error::Locked { .. })), "one process at a time");
+        drop(storage);
+        let storage = open(&fs, path).unwrap();
+        assert_eq!(dump(&storage, "c"), before, "replayed");
+        storage.flush().unwrap();
+        storage.close().unwrap();
+        drop(storage);
+        let storage = open(&fs, path).unwrap();
+        assert_eq!(dump(&storage, "c"), before, "flushed");
+        assert_eq!(storage.count("c").unwrap(), before.len() as u64);
+    });
+}
+
+#[test]
+fn a_snapshot_is_restored_under_other_names_and_replaces_only_by_force() {
+    with_each_disk(|fs, path| {
+        let storage = filled(&fs, path);
+        let cut = snapshot(&storage, "c");
+        let before = dump(&storage, "c");
+        upsert(&storage, "c", vec![point(1000, &[1.0, 1.0], "")]);
+        storage.flush().unwrap();
+        storage.compact().unwrap();
+        assert!(storage.pinned_bytes() > 0, "the cut keeps what was compacted");
+
+        restore(&fs, &cut, &storage, |_| "copy".into(), false).unwrap();
+        assert_eq!(dump(&storage, "copy"), before);
+        assert!(matches!(
+            restore(&fs, &cut, &storage, |_| "copy".into(), false),
+            Err(Error::CollectionExists { .. })
+        ));
+        restore(&fs, &cut, &storage, |name| name.into(), true).unwrap();
+        assert_eq!(dump(&storage, "c"), before);
+        drop(cut);
+        assert_eq!(storage.pinned_bytes(), 0);
+        upsert(&storage, "c", vec![point(2000, &[1.0, 1.0], "")]);
+        drop(storage);
+        let storage = open(&fs, path).unwrap();
+        assert_eq!(dump(&storage, "copy"), before);
+        assert_eq!(storage.count("c").unwrap(), before.len() as u64 + 1);
+    });
+}
+
+#[test]
+fn names_and_aliases_change_in_one_commit() {
+    with_each_disk(|fs, path| {
+        let storage = filled(&fs, path);
+        storage.create_collection("d", config(1, 3)).unwrap();
+        assert!(matches!(
+            storage.create_collection("d", config(1, 3)),
+            Err(Error::CollectionExists { .. })
+        ));
+        let alias = |collection: &str| AliasAction::Create {
+            collection: collection.into(),
+            alias: "a".into(),
+        };
+        storage.update_aliases(&[alias("c")]).unwrap();
+        assert_eq!(storage.count("a").unwrap(), storage.count("c").unwrap());
+        storage
+            .update_aliases(&[AliasAction::Delete { alias: "a".into() }, alias("missing")])
+            .unwrap_err();
+        assert_eq!(storage.resolve("a").unwrap(), "c", "none of the actions was made");
+        storage.update_aliases(&[alias("d")]).unwrap();
+        assert!(storage.delete_collection("d").unwrap());
+        assert!(!storage.delete_collection("d").unwrap());
+        assert!(storage.aliases().is_empty());
+        drop(storage);
+        assert_eq!(open(&fs, path).unwrap().collections(), ["c"]);
+    });
+}
+
+#[test]
+fn two_snapshots_of_an_unchanged_collection_are_the_same() {
+    with_each_disk(|fs, path| {
+        let storage = filled(&fs, path);
+        let describe = |storage: &Storage| {
+            let cut = snapshot(storage, "c");
+            let files: Vec<_> = cut.files.iter().map(|file| (file.member.clone(), file.digest)).collect();
+            (cut.subject, files)
+        };
+        let first = describe(&storage);
+        storage.create_collection("other", config(1, 1)).unwrap();
+        assert_eq!(describe(&storage), first);
+        drop(storage);
+        assert_eq!(describe(&open(&fs, path).unwrap()), first, "after a restart");
+    });
+}
+
+#[test]
+fn wrong_input_is_named_and_changes_nothing() {
+    with_each_disk(|fs, path| {
+        let storage = filled(&fs, path);
+        let before = dump(&storage, "c");
+        let write = |points| storage.write("c", Operation::Upsert { points }, Durability::Synced);
+        assert!(matches!(
+            write(vec![point(1, &[1.0], "")]),
+            Err(Error::VectorDimension {
+                expected: 2,
+                actual: 1,
+                ..
+            })
+        ));
+        assert!(matches!(
+            write(vec![point(1, &[1.0, f32::INFINITY], "")]),
+            Err(Error::VectorNotFinite { .. })
+        ));
+        assert!(matches!(
+            write(vec![point(1, &[1.0, 2.0], "[1]")]),
+            Err(Error::PayloadNotObject { .. })
+        ));
+        let mut named = point(1, &[1.0, 2.0], "");
+        named.vectors[0].name = "x".into();
+        assert!(matches!(write(vec![named]), Err(Error::VectorName { .. })));
+        assert!(matches!(storage.count("nothing"), Err(Error::CollectionNotFound { .. })));
+        let missing = Operation::SetPayload {
+            ids: vec![PointId::Num(5000)],
+            payload: "{}".into(),
+        };
+        assert!(matches!(
+            storage.write("c", missing, Durability::Synced),
+            Err(Error::PointNotFound { .. })
+        ));
+        assert_eq!(dump(&storage, "c"), before);
+    });
+}

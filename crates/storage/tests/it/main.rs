@@ -1,0 +1,4 @@
+//! The storage seen from outside, on real and on simulated disks.
+
+mod basics;
+mod support;

@@ -1,0 +1,114 @@
+//! What the tests share.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use icecore_io::{Fs, ManualClock};
+use icecore_storage::{
+    AdoptedCollection, Adoption, CollectionConfig, DenseParams, Distance, Durability, NamedVector, Operation, Options, Point,
+    PointId, Record, Scope, Select, Snapshot, Storage, Vector, WithVectors,
+};
+
+pub(crate) const ALL: Select = Select {
+    payload: true,
+    vectors: WithVectors::All,
+};
+
+pub(crate) fn config(shard_number: u32, size: usize) -> CollectionConfig {
+    CollectionConfig {
+        shard_number,
+        vectors: BTreeMap::from([(
+            String::new(),
+            DenseParams {
+                size,
+                distance: Distance::Dot,
+            },
+        )]),
+        settings: serde_json::json!({"hnsw_config": {"m": 16}}),
+    }
+}
+
+/// A storage without threads of its own, so that a test decides what happens when.
+pub(crate) fn open(fs: &Arc<dyn Fs>, path: &Path) -> icecore_storage::Result<Storage> {
+    let options = Options {
+        background: false,
+        ..Options::default()
+    };
+    Storage::open(fs.clone(), Arc::new(ManualClock::new(Duration::ZERO)), path, options)
+}
+
+pub(crate) fn point(id: u64, values: &[f32], payload: &str) -> Point {
+    let vectors = vec![NamedVector {
+        name: String::new(),
+        vector: Vector::Dense(values.to_vec()),
+    }];
+    Point {
+        id: PointId::Num(id),
+        vectors,
+        payload: payload.into(),
+    }
+}
+
+pub(crate) fn upsert(storage: &Storage, collection: &str, points: Vec<Point>) {
+    storage
+        .write(collection, Operation::Upsert { points }, Durability::Synced)
+        .unwrap();
+}
+
+/// All points of a collection in the order of a scroll with small pages.
+pub(crate) fn dump(storage: &Storage, collection: &str) -> Vec<Record> {
+    let mut records = Vec::new();
+    let mut from = None;
+    loop {
+        let page = storage.scroll(collection, from, 7, &ALL).unwrap();
+        records.extend(page.records);
+        match page.next {
+            Some(next) => from = Some(next),
+            None => return records,
+        }
+    }
+}
+
+/// What a restore does: copies the members of a snapshot into a staging directory and adopts them.
+pub(crate) fn restore(
+    fs: &Arc<dyn Fs>,
+    snapshot: &Snapshot,
+    into: &Storage,
+    rename: impl Fn(&str) -> String,
+    force: bool,
+) -> icecore_storage::Result<()> {
+    let digests = snapshot.files.iter().map(|file| (file.member.clone(), file.digest)).collect();
+    let staging = Arc::new(into.stage(digests)?);
+    for file in &snapshot.files {
+        copy_member(fs, &file.source, file.digest.len, &staging.path().join(&file.member));
+    }
+    let adopted = |from: &icecore_storage::SubjectCollection| AdoptedCollection {
+        name: rename(&from.name),
+        from: from.clone(),
+        staging: staging.clone(),
+    };
+    into.adopt(Adoption {
+        collections: snapshot.subject.collections.iter().map(adopted).collect(),
+        shards: Vec::new(),
+        aliases: snapshot.subject.aliases.clone(),
+        force,
+    })
+}
+
+/// Copies the first `len` bytes of a file, durably.
+pub(crate) fn copy_member(fs: &Arc<dyn Fs>, source: &Path, len: u64, target: &Path) {
+    let mut bytes = vec![0; usize::try_from(len).unwrap()];
+    fs.open_read(source).unwrap().read_exact_at(&mut bytes, 0).unwrap();
+    let parent = target.parent().unwrap();
+    fs.create_dir_all(parent).unwrap();
+    let file = fs.create_new(target).unwrap();
+    file.write_all_at(&bytes, 0).unwrap();
+    file.sync_data().unwrap();
+    fs.sync_dir(parent).unwrap();
+}
+
+pub(crate) fn snapshot(storage: &Storage, collection: &str) -> Snapshot {
+    storage.snapshot(&Scope::Collection(collection.into())).unwrap()
+}
