@@ -1,0 +1,362 @@
+//! What every answer looks like: `{"result": …, "status": "ok", "time": seconds}`, or `{"status": {"error": …}, "time": seconds}`.
+//!
+//! One exhaustive `match` maps kinds of errors to statuses and prefixes (source: Qdrant's `StorageError`). Answers of 500 and
+//! above say nothing of paths or contents of files: the whole chain of causes goes to the log, once, here.
+
+use std::time::Instant;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::error::{AppError, Kind, one_line};
+use crate::stores::StoreError;
+
+/// What a client is told of a failure that has no kind of its own.
+const UNEXPECTED: &str = "an unexpected failure; the server's log says more";
+
+/// Why a request is not answered with a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ApiError {
+    /// The status of the response.
+    pub(super) status: StatusCode,
+    /// The text of the response, with its prefix.
+    pub(super) message: String,
+}
+
+/// What a handler's work returns.
+pub(super) type ApiResult<T> = Result<T, ApiError>;
+
+impl ApiError {
+    fn new(status: StatusCode, message: String) -> Self {
+        Self { status, message }
+    }
+
+    /// The request asks for something that is wrong.
+    pub(super) fn wrong_input(text: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, format!("Wrong input: {text}"))
+    }
+
+    /// The request makes no sense.
+    pub(super) fn bad_request(text: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, format!("Bad request: {text}"))
+    }
+
+    /// The named thing does not exist; `text` is the whole sentence.
+    pub(super) fn not_found(text: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::NOT_FOUND, format!("Not found: {text}"))
+    }
+
+    /// A part of the request (`path parameters`, `query parameters`) cannot be read.
+    pub(super) fn deserialize(part: &str, text: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, format!("Deserialize error in {part}: {text}"))
+    }
+
+    /// The body is not the JSON that the route takes.
+    pub(super) fn format(text: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, format!("Format error in JSON body: {text}"))
+    }
+
+    /// The body is longer than the server takes.
+    pub(super) fn payload(text: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, format!("Payload error: {text}"))
+    }
+
+    /// A part of the request was read, and a field of it breaks a rule.
+    pub(super) fn invalid(part: &str, field: &str, rule: impl std::fmt::Display) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            format!("Validation error in {part}: [{field}: {rule}]"),
+        )
+    }
+
+    /// The request asks for something that Qdrant has and this version has not, by its field or value.
+    pub(super) fn unsupported(what: impl std::fmt::Display) -> Self {
+        Self::wrong_input(format!("{what} is not supported yet by this version of icecore"))
+    }
+
+    /// The route exists in Qdrant and not here.
+    pub(super) fn not_implemented(what: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_IMPLEMENTED,
+            format!("Not implemented: {what} is not supported by this version of icecore"),
+        )
+    }
+
+    /// Something of ours broke; what it was stands in the log.
+    pub(super) fn internal() -> Self {
+        let (status, message) = internal(UNEXPECTED);
+        Self::new(status, message)
+    }
+}
+
+impl From<AppError> for ApiError {
+    fn from(error: AppError) -> Self {
+        let (status, message) = match error.kind() {
+            Kind::NotFound => (StatusCode::NOT_FOUND, format!("Not found: {}", shown(&error))),
+            Kind::Conflict => (StatusCode::CONFLICT, format!("Wrong input: {}", shown(&error))),
+            Kind::InvalidInput | Kind::Unsupported => (StatusCode::BAD_REQUEST, format!("Wrong input: {}", shown(&error))),
+            Kind::Corrupt => internal("stored data is damaged; the server's log says where"),
+            Kind::Unavailable => unavailable("not possible at the moment; the server's log says why"),
+            Kind::Poisoned => internal(
+                "writes are refused since an earlier failure; restart the server once the cause that its log names is fixed",
+            ),
+            Kind::Cancelled => unavailable("the operation was stopped"),
+            Kind::NoSpace => internal("No space left on device"),
+            Kind::Internal => internal(UNEXPECTED),
+        };
+        if status.is_server_error() {
+            tracing::error!(status = status.as_u16(), "{}", one_line(&error));
+        }
+        Self::new(status, message)
+    }
+}
+
+fn internal(text: &str) -> (StatusCode, String) {
+    (StatusCode::INTERNAL_SERVER_ERROR, format!("Service internal error: {text}"))
+}
+
+fn unavailable(text: &str) -> (StatusCode, String) {
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        format!("Service temporarily unavailable: {text}"),
+    )
+}
+
+/// What the client may read of an error that is about its request: no paths of the machine.
+fn shown(error: &AppError) -> String {
+    match error {
+        AppError::Storage(_)
+        | AppError::Store(StoreError::NotFound { .. } | StoreError::Exists { .. } | StoreError::Place(_)) => error.to_string(),
+        other => {
+            tracing::warn!("{}", one_line(other));
+            "something on the server's disk stands in the way; its log says what".to_owned()
+        }
+    }
+}
+
+impl From<icecore_storage::Error> for ApiError {
+    fn from(error: icecore_storage::Error) -> Self {
+        AppError::from(error).into()
+    }
+}
+
+impl IntoResponse for ApiError {
+    /// The response of a request that was refused before its work began.
+    fn into_response(self) -> Response {
+        failure(&self, 0.0)
+    }
+}
+
+#[derive(Serialize)]
+struct Success<'a, T> {
+    result: &'a T,
+    status: &'static str,
+    time: f64,
+}
+
+#[derive(Serialize)]
+struct Failure<'a> {
+    status: FailureStatus<'a>,
+    time: f64,
+}
+
+#[derive(Serialize)]
+struct FailureStatus<'a> {
+    error: &'a str,
+}
+
+#[derive(Serialize)]
+struct Accepted {
+    status: &'static str,
+    time: f64,
+}
+
+/// Does a handler's work on a blocking thread and renders what it returns, there too: bodies may be large.
+///
+/// The work runs to its end even if the client goes away. If it panics, the answer is 500.
+pub(super) async fn answer<T, W>(work: W) -> Response
+where
+    T: Serialize,
+    W: FnOnce() -> ApiResult<T> + Send + 'static,
+{
+    respond(move |started| Ok(success(&work()?, started))).await
+}
+
+/// Like [`answer`], for work that makes its own response.
+pub(super) async fn respond<W>(work: W) -> Response
+where
+    W: FnOnce(Instant) -> ApiResult<Response> + Send + 'static,
+{
+    let started = Instant::now();
+    let done = tokio::task::spawn_blocking(move || work(started)).await;
+    match done {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => failure(&error, started.elapsed().as_secs_f64()),
+        // The panic hook has logged the message and the place.
+        Err(_) => failure(&ApiError::internal(), started.elapsed().as_secs_f64()),
+    }
+}
+
+/// Renders a result.
+pub(super) fn success<T: Serialize>(result: &T, started: Instant) -> Response {
+    json(
+        StatusCode::OK,
+        &Success {
+            result,
+            status: "ok",
+            time: started.elapsed().as_secs_f64(),
+        },
+    )
+}
+
+/// Says that the work has begun and will go on after the response.
+pub(super) fn accepted(started: Instant) -> Response {
+    json(
+        StatusCode::ACCEPTED,
+        &Accepted {
+            status: "accepted",
+            time: started.elapsed().as_secs_f64(),
+        },
+    )
+}
+
+fn failure(error: &ApiError, time: f64) -> Response {
+    json(
+        error.status,
+        &Failure {
+            status: FailureStatus { error: &error.message },
+            time,
+        },
+    )
+}
+
+/// Renders `body` as JSON.
+pub(super) fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(text) => {
+            let mut response = (status, text).into_response();
+            response
+                .headers_mut()
+                .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response
+        }
+        Err(error) => {
+            tracing::error!("a response cannot be rendered: {error}");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use axum::body::to_bytes;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    async fn parts(response: Response) -> (StatusCode, Value) {
+        let status = response.status();
+        let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_result_is_wrapped_with_status_and_time() {
+        let (status, body) = parts(answer(|| Ok(json!({"count": 3}))).await).await;
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(body["result"], json!({"count": 3}));
+        assert_eq!(body["status"], "ok");
+        assert!(body["time"].as_f64().unwrap() >= 0.0);
+    }
+
+    #[tokio::test]
+    async fn an_error_is_a_status_object_without_a_result() {
+        let (status, body) = parts(answer(|| Err::<(), _>(ApiError::wrong_input("no"))).await).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert_eq!(body["status"], json!({"error": "Wrong input: no"}));
+        assert!(body.get("result").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_internal_error() {
+        let (status, body) = parts(answer(|| -> ApiResult<()> { panic!("boom") }).await).await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        let text = body["status"]["error"].as_str().unwrap();
+        assert!(
+            text.starts_with("Service internal error: ") && !text.contains("boom"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn storage_errors_have_the_statuses_and_texts_of_qdrant() {
+        let cases: [(icecore_storage::Error, u16, &str); 3] = [
+            (
+                icecore_storage::Error::CollectionNotFound { name: "x".into() },
+                404,
+                "Not found: Collection `x` doesn't exist!",
+            ),
+            (
+                icecore_storage::Error::CollectionExists { name: "x".into() },
+                409,
+                "Wrong input: Collection `x` already exists!",
+            ),
+            (
+                icecore_storage::Error::VectorDimension {
+                    name: String::new(),
+                    expected: 4,
+                    actual: 3,
+                },
+                400,
+                "Wrong input: Vector dimension error: expected dim: 4, got 3",
+            ),
+        ];
+        for (error, status, message) in cases {
+            let answer = ApiError::from(error);
+            assert_eq!((answer.status.as_u16(), answer.message.as_str()), (status, message));
+        }
+    }
+
+    #[test]
+    fn paths_never_leave_the_server() {
+        for kind in [io::ErrorKind::NotFound, io::ErrorKind::Other, io::ErrorKind::StorageFull] {
+            let source = || io::Error::new(kind, "secret cause");
+            let errors: [AppError; 5] = [
+                StoreError::Io {
+                    operation: "open",
+                    path: "/secret/file".into(),
+                    source: source(),
+                }
+                .into(),
+                StoreError::Occupied {
+                    path: "/secret/file".into(),
+                }
+                .into(),
+                icecore_storage::Error::Io {
+                    operation: "open",
+                    path: "/secret/file".into(),
+                    source: source(),
+                }
+                .into(),
+                icecore_storage::Error::Malformed {
+                    path: "/secret/file".into(),
+                    offset: 3,
+                    reason: "secret".into(),
+                }
+                .into(),
+                icecore_storage::Error::Poisoned {
+                    what: "shard 0".into(),
+                    reason: "sync /secret/file".into(),
+                }
+                .into(),
+            ];
+            for error in errors {
+                let answer = ApiError::from(error);
+                assert!(!answer.message.contains("secret"), "{}", answer.message);
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Extractors whose refusals are JSON in the common envelope.
+//!
+//! They read; whether a name or an id makes sense to the storage is not decided here, except that a collection's name may not
+//! hold what a path separator decodes to.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::envelope::{ApiError, ApiResult};
+use super::limits;
+use crate::app::App;
+
+/// The longest name of a collection, in characters (source: Qdrant's validator).
+const COLLECTION_NAME_LEN_MAX: usize = 255;
+
+/// The parameters in the path of a route below `/collections/{name}`: the collection's name, then the others.
+#[derive(Debug)]
+pub(super) struct InCollection<T = ()> {
+    /// The name as it was given: a collection's or an alias.
+    pub(super) collection: String,
+    /// What follows it.
+    pub(super) rest: T,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for InCollection<()> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let collection: String = path(parts, state).await?;
+        checked(collection, ())
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for InCollection<String> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let (collection, rest): (String, String) = path(parts, state).await?;
+        checked(collection, rest)
+    }
+}
+
+/// The single parameter in the path of a route that is not about a collection.
+#[derive(Debug)]
+pub(super) struct Segment(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        path(parts, state).await.map(Self)
+    }
+}
+
+async fn path<T: DeserializeOwned + Send, S: Send + Sync>(parts: &mut Parts, state: &S) -> ApiResult<T> {
+    let found: Result<axum::extract::Path<T>, PathRejection> = axum::extract::Path::from_request_parts(parts, state).await;
+    found
+        .map(|path| path.0)
+        .map_err(|rejection| ApiError::deserialize("path parameters", rejection.body_text()))
+}
+
+fn checked<T>(collection: String, rest: T) -> ApiResult<InCollection<T>> {
+    let refuse = |rule: &str| Err(ApiError::invalid("path parameters", "name", rule));
+    if collection.is_empty() || collection.chars().count() > COLLECTION_NAME_LEN_MAX {
+        return refuse("must be from 1 to 255 characters long");
+    }
+    if collection.contains(['/', '\0']) {
+        return refuse("value invalid, must not contain `/` or NUL");
+    }
+    Ok(InCollection { collection, rest })
+}
+
+/// The query of a request; parameters that it does not name are ignored.
+#[derive(Debug)]
+pub(super) struct Query<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let found: Result<axum::extract::Query<T>, QueryRejection> = axum::extract::Query::from_request_parts(parts, state).await;
+        found
+            .map(|query| Self(query.0))
+            .map_err(|rejection| ApiError::deserialize("query parameters", rejection.body_text()))
+    }
+}
+
+/// Whether the client waits for the end of the operation; each route has its own default.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) struct Wait {
+    /// The parameter, if it was given.
+    pub(super) wait: Option<bool>,
+}
+
+/// A body of JSON, read whole but not yet parsed: parsing belongs on a blocking thread.
+#[derive(Debug)]
+pub(super) struct Body(Vec<u8>);
+
+impl Body {
+    /// Parses the body.
+    pub(super) fn parse<T: DeserializeOwned>(&self) -> ApiResult<T> {
+        serde_json::from_slice(&self.0).map_err(ApiError::format)
+    }
+}
+
+impl FromRequest<Arc<App>> for Body {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
+        limits::read_body(request, app.config.service.request_bytes_max())
+            .await
+            .map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_with_a_decoded_slash_are_refused() {
+        for name in ["a/b", "/", "a\0b", "", &"n".repeat(256)] {
+            let error = checked(name.to_owned(), ()).unwrap_err();
+            assert_eq!(error.status.as_u16(), 422, "{name:?}");
+            assert!(
+                error.message.starts_with("Validation error in path parameters: [name: "),
+                "{}",
+                error.message
+            );
+        }
+        assert!(checked("Größe".to_owned(), ()).is_ok());
+    }
+
+    #[test]
+    fn a_body_that_is_not_json_says_where() {
+        let error = Body(b"{\"a\": }".to_vec()).parse::<serde_json::Value>().unwrap_err();
+        assert_eq!(error.status.as_u16(), 400);
+        assert_eq!(error.message, "Format error in JSON body: expected value at line 1 column 7");
+    }
+}

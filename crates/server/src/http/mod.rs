@@ -1,0 +1,14 @@
+//! The HTTP front doors: parse a request, call the storage or a use case on a blocking thread, render the answer.
+//!
+//! Nothing here opens files or decides anything about data; a download streams what the store has opened. Every answer, errors
+//! included, has the form that [`envelope`] gives it.
+
+mod download;
+mod envelope;
+mod extract;
+mod limits;
+mod paths;
+mod qdrant;
+mod router;
+
+pub(crate) use router::router;

@@ -1,0 +1,238 @@
+//! From the body of a create request to the configuration of a collection.
+//!
+//! Vectors and the number of shards become the engine's own; everything else that Qdrant knows is checked and kept in
+//! `settings`, whose layout is that of the request except that `vectors` is always by name (`""` the unnamed one). What the
+//! engine cannot do, rather than need not do, is refused by name.
+
+use std::collections::BTreeMap;
+
+use icecore_storage::config::CollectionConfig;
+use icecore_storage::{DenseParams, Distance, Error};
+use serde_json::{Map, Value};
+
+use super::settings;
+use crate::http::envelope::{ApiError, ApiResult};
+
+/// The field of the settings that holds what was given for each vector.
+pub(super) const VECTORS: &str = "vectors";
+
+/// Reads the body of `PUT /collections/{collection}`.
+pub(super) fn parse(body: &Value) -> ApiResult<CollectionConfig> {
+    let Value::Object(body) = body else {
+        return Err(ApiError::format("invalid type, expected an object"));
+    };
+    refuse_unsupported(body)?;
+    let shard_number = match given(body, "shard_number") {
+        None => 1,
+        Some(value) => value.as_u64().and_then(|number| u32::try_from(number).ok()).ok_or_else(|| {
+            ApiError::format(format!(
+                "shard_number: invalid value {value}, expected an unsigned 32-bit integer"
+            ))
+        })?,
+    };
+    let mut kept = settings::keep(body, settings::COLLECTION, "")?;
+    for field in ["replication_factor", "write_consistency_factor"] {
+        if kept.get(field).and_then(Value::as_u64) == Some(0) {
+            return Err(ApiError::invalid("JSON body", field, "value 0 invalid, must be 1 or larger"));
+        }
+    }
+    let (vectors, extras) = vectors(given(body, VECTORS))?;
+    if !extras.is_empty() {
+        kept.insert(VECTORS.to_owned(), Value::Object(extras));
+    }
+    let config = CollectionConfig {
+        shard_number,
+        vectors,
+        settings: Value::Object(kept),
+    };
+    match config.validate() {
+        Ok(()) => Ok(config),
+        Err(Error::InvalidConfig { field, reason }) => Err(ApiError::invalid("JSON body", &field, reason)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The value of a field that is there and not null.
+fn given<'a>(object: &'a Map<String, Value>, field: &str) -> Option<&'a Value> {
+    object.get(field).filter(|value| !value.is_null())
+}
+
+fn refuse_unsupported(body: &Map<String, Value>) -> ApiResult<()> {
+    match given(body, "sharding_method").map(Value::as_str) {
+        None | Some(Some("auto")) => {}
+        Some(Some("custom")) => return Err(ApiError::unsupported("sharding_method `custom`")),
+        Some(_) => return Err(ApiError::format("sharding_method: invalid value, expected auto or custom")),
+    }
+    if given(body, "init_from").is_some() {
+        return Err(ApiError::unsupported(
+            "init_from (restore a snapshot of the other collection instead); it",
+        ));
+    }
+    match given(body, "sparse_vectors") {
+        None => Ok(()),
+        Some(Value::Object(vectors)) => match vectors.keys().next() {
+            None => Ok(()),
+            Some(name) => Err(ApiError::unsupported(format!("the sparse vector `{name}` in sparse_vectors"))),
+        },
+        Some(_) => Err(ApiError::format("sparse_vectors: invalid type, expected an object")),
+    }
+}
+
+type Vectors = (BTreeMap<String, DenseParams>, Map<String, Value>);
+
+/// The engine's parameters of each vector, and what is kept of the rest.
+fn vectors(value: Option<&Value>) -> ApiResult<Vectors> {
+    let mut params = BTreeMap::new();
+    let mut extras = Map::new();
+    let object = match value {
+        None => return Ok((params, extras)),
+        Some(Value::Object(object)) => object,
+        Some(_) => return Err(ApiError::format("vectors: invalid type, expected an object")),
+    };
+    // Names of vectors map to objects, parameters to scalars, so a vector may even be called `size`.
+    let single = object.get("size").is_some_and(|size| !size.is_object());
+    let named: Vec<(&str, &Value)> = match (single, value) {
+        (true, Some(value)) => vec![("", value)],
+        _ => object.iter().map(|(name, value)| (name.as_str(), value)).collect(),
+    };
+    for (name, value) in named {
+        let path = if single {
+            VECTORS.to_owned()
+        } else {
+            format!("{VECTORS}.{name}")
+        };
+        let (dense, extra) = vector(value, &path)?;
+        params.insert(name.to_owned(), dense);
+        if !extra.is_empty() {
+            extras.insert(name.to_owned(), Value::Object(extra));
+        }
+    }
+    Ok((params, extras))
+}
+
+fn vector(value: &Value, path: &str) -> ApiResult<(DenseParams, Map<String, Value>)> {
+    let Value::Object(object) = value else {
+        return Err(ApiError::format(format!(
+            "{path}: invalid type, expected an object with size and distance"
+        )));
+    };
+    let field = |name: &str| given(object, name).ok_or_else(|| ApiError::format(format!("{path}: missing field `{name}`")));
+    let size = field("size")?;
+    let size = size
+        .as_u64()
+        .and_then(|size| usize::try_from(size).ok())
+        .ok_or_else(|| ApiError::format(format!("{path}.size: invalid value {size}, expected an unsigned integer")))?;
+    let distance = match field("distance")?.as_str() {
+        Some("Cosine") => Distance::Cosine,
+        Some("Euclid") => Distance::Euclid,
+        Some("Dot") => Distance::Dot,
+        Some("Manhattan") => Distance::Manhattan,
+        _ => {
+            return Err(ApiError::format(format!(
+                "{path}.distance: unknown variant {}, expected one of `Cosine`, `Euclid`, `Dot`, `Manhattan`",
+                object["distance"]
+            )));
+        }
+    };
+    let extra = settings::keep(object, settings::VECTOR, path)?;
+    if let Some(datatype) = extra
+        .get("datatype")
+        .and_then(Value::as_str)
+        .filter(|datatype| *datatype != "float32")
+    {
+        return Err(ApiError::unsupported(format!("{path}.datatype `{datatype}`")));
+    }
+    if given(object, "multivector_config").is_some() {
+        return Err(ApiError::unsupported(format!("{path}.multivector_config")));
+    }
+    Ok((DenseParams { size, distance }, extra))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn dense(size: usize, distance: Distance) -> DenseParams {
+        DenseParams { size, distance }
+    }
+
+    #[test]
+    fn a_single_vector_is_the_unnamed_one() {
+        let config = parse(&json!({
+            "vectors": {"size": 4, "distance": "Cosine", "on_disk": true, "hnsw_config": null},
+            "shard_number": 3,
+            "replication_factor": null,
+        }))
+        .unwrap();
+        assert_eq!(config.shard_number, 3);
+        assert_eq!(config.vectors, BTreeMap::from([(String::new(), dense(4, Distance::Cosine))]));
+        assert_eq!(config.settings, json!({"vectors": {"": {"on_disk": true}}}));
+    }
+
+    #[test]
+    fn named_vectors_keep_their_names_even_a_strange_one() {
+        let config = parse(&json!({"vectors": {
+            "image": {"size": 2, "distance": "Dot"},
+            "size": {"size": 3, "distance": "Euclid", "datatype": "float32"},
+        }}))
+        .unwrap();
+        assert_eq!(
+            config.vectors,
+            BTreeMap::from([
+                ("image".into(), dense(2, Distance::Dot)),
+                ("size".into(), dense(3, Distance::Euclid))
+            ])
+        );
+        assert_eq!(config.settings, json!({"vectors": {"size": {"datatype": "float32"}}}));
+    }
+
+    #[test]
+    fn a_collection_may_have_no_vectors() {
+        for body in [
+            json!({}),
+            json!({"vectors": null}),
+            json!({"vectors": {}, "sparse_vectors": {}}),
+        ] {
+            let config = parse(&body).unwrap();
+            assert_eq!(config.vectors, BTreeMap::new());
+            assert_eq!(config.settings, json!({}));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_refused_by_name() {
+        let vector = |extra: Value| {
+            let mut vector = json!({"size": 4, "distance": "Dot"});
+            vector.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+            json!({"vectors": {"v": vector}})
+        };
+        let cases = [
+            (vector(json!({"datatype": "float16"})), 400, "vectors.v.datatype `float16`"),
+            (vector(json!({"datatype": "float8"})), 400, "vectors.v.datatype"),
+            (
+                vector(json!({"multivector_config": {"comparator": "max_sim"}})),
+                400,
+                "vectors.v.multivector_config",
+            ),
+            (vector(json!({"distance": "Hamming"})), 400, "vectors.v.distance"),
+            (vector(json!({"size": 0})), 422, "vectors.v.size"),
+            (vector(json!({"size": 65_537})), 422, "vectors.v.size"),
+            (vector(json!({"size": -1})), 400, "vectors.v.size"),
+            (json!({"sparse_vectors": {"text": {}}}), 400, "`text`"),
+            (json!({"init_from": {"collection": "x"}}), 400, "init_from"),
+            (json!({"sharding_method": "custom"}), 400, "sharding_method `custom`"),
+            (json!({"sharding_method": "none"}), 400, "sharding_method"),
+            (json!({"shard_number": 0}), 422, "shard_number"),
+            (json!({"replication_factor": 0}), 422, "replication_factor"),
+            (json!({"vectors": {"size": 4}}), 400, "missing field `distance`"),
+            (json!([]), 400, "expected an object"),
+        ];
+        for (body, status, part) in cases {
+            let error = parse(&body).expect_err(&body.to_string());
+            assert_eq!(error.status.as_u16(), status, "{body}: {}", error.message);
+            assert!(error.message.contains(part), "{body}: {}", error.message);
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The REST API of Qdrant: one file a resource, the routes of all of them here.
+//!
+//! Routes that Qdrant has and icecore has not (yet) answer 501 rather than 404, so that a client's error says what is missing.
+
+mod aliases;
+mod cluster;
+mod collection_config;
+mod collection_info;
+mod collections;
+mod payload_index;
+mod points;
+mod service;
+mod settings;
+mod snapshots;
+mod unsupported;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{delete, get, post, put};
+
+use crate::app::App;
+
+/// All routes.
+pub(super) fn routes() -> Router<Arc<App>> {
+    let service = Router::new()
+        .route("/", get(service::version))
+        .route("/healthz", get(service::healthz))
+        .route("/livez", get(service::livez))
+        .route("/readyz", get(service::readyz))
+        .route("/cluster", get(cluster::status));
+    let collections = Router::new()
+        .route("/collections", get(collections::list))
+        .route(
+            "/collections/{collection}",
+            get(collections::get)
+                .put(collections::create)
+                .delete(collections::delete)
+                .post(aliases::update)
+                .patch(unsupported::update_collection),
+        )
+        .route("/collections/{collection}/exists", get(collections::exists))
+        .route("/collections/{collection}/cluster", get(cluster::collection))
+        .route("/collections/{collection}/aliases", get(aliases::of_collection))
+        .route("/aliases", get(aliases::all))
+        .route("/collections/{collection}/index", put(payload_index::create))
+        .route("/collections/{collection}/index/{field}", delete(payload_index::delete));
+    let points = Router::new()
+        .route(
+            "/collections/{collection}/points",
+            put(points::write::upsert).post(points::read::retrieve),
+        )
+        .route("/collections/{collection}/points/{id}", get(points::read::get))
+        .route("/collections/{collection}/points/scroll", post(points::read::scroll))
+        .route("/collections/{collection}/points/count", post(points::read::count))
+        .route("/collections/{collection}/points/delete", post(points::write::delete))
+        .route(
+            "/collections/{collection}/points/payload",
+            post(points::write::set_payload).put(unsupported::overwrite_payload),
+        );
+    let snapshots = Router::new()
+        .route("/snapshots", get(snapshots::list_full).post(snapshots::create_full))
+        .route(
+            "/snapshots/{name}",
+            get(snapshots::download_full).delete(snapshots::delete_full),
+        )
+        .route(
+            "/collections/{collection}/snapshots",
+            get(snapshots::list).post(snapshots::create),
+        )
+        .route(
+            "/collections/{collection}/snapshots/{name}",
+            get(snapshots::download).delete(snapshots::delete),
+        );
+    service
+        .merge(collections)
+        .merge(points)
+        .merge(snapshots)
+        .merge(unsupported::routes())
+}

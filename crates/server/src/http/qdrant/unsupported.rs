@@ -1,0 +1,102 @@
+//! Routes that Qdrant has and this version has not: each answers 501 and says what it would be.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post, put};
+
+use crate::app::App;
+use crate::http::envelope::ApiError;
+
+/// Routes of which no method is supported.
+pub(super) fn routes() -> Router<Arc<App>> {
+    let mut router = Router::new()
+        .route("/telemetry", get(telemetry))
+        .route("/metrics", get(metrics))
+        .route("/collections/{collection}/shards", put(shard_keys))
+        .route("/collections/{collection}/shards/delete", post(shard_keys))
+        .route("/collections/{collection}/points/vectors", put(update_vectors))
+        .route("/collections/{collection}/points/vectors/delete", post(update_vectors))
+        .route("/collections/{collection}/points/payload/delete", post(delete_payload))
+        .route("/collections/{collection}/points/payload/clear", post(delete_payload))
+        .route("/collections/{collection}/points/batch", post(batch))
+        .route("/collections/{collection}/facet", post(search))
+        .route("/collections/{collection}/snapshots/recover", put(recover))
+        .route("/collections/{collection}/snapshots/upload", post(recover));
+    for verb in ["query", "search", "recommend", "discover"] {
+        for suffix in ["", "/batch", "/groups"] {
+            router = router.route(&format!("/collections/{{collection}}/points/{verb}{suffix}"), post(search));
+        }
+    }
+    for kind in ["pairs", "offsets"] {
+        router = router.route(
+            &format!("/collections/{{collection}}/points/search/matrix/{kind}"),
+            post(search),
+        );
+    }
+    let shard: [(&str, MethodRouter<Arc<App>>); 8] = [
+        ("snapshots", get(shard_snapshots).post(shard_snapshots)),
+        ("snapshots/{name}", get(shard_snapshots).delete(shard_snapshots)),
+        ("snapshots/recover", put(shard_snapshots)),
+        ("snapshots/upload", post(shard_snapshots)),
+        ("snapshot", get(shard_snapshots)),
+        ("snapshot/partial/create", post(shard_snapshots)),
+        ("snapshot/partial/recover", post(shard_snapshots)),
+        ("snapshot/partial/manifest", get(shard_snapshots)),
+    ];
+    for (path, methods) in shard {
+        router = router.route(&format!("/collections/{{collection}}/shards/{{shard}}/{path}"), methods);
+    }
+    router
+}
+
+/// `PATCH /collections/{collection}`
+pub(super) async fn update_collection() -> Response {
+    refuse("changing the parameters of a collection")
+}
+
+/// `PUT /collections/{collection}/points/payload`
+pub(super) async fn overwrite_payload() -> Response {
+    refuse("overwriting payloads")
+}
+
+async fn telemetry() -> Response {
+    refuse("telemetry")
+}
+
+async fn metrics() -> Response {
+    refuse("the metrics endpoint")
+}
+
+async fn shard_keys() -> Response {
+    refuse("custom sharding")
+}
+
+async fn update_vectors() -> Response {
+    refuse("changing single vectors of points")
+}
+
+async fn delete_payload() -> Response {
+    refuse("deleting payload keys")
+}
+
+async fn batch() -> Response {
+    refuse("a batch of point operations")
+}
+
+async fn search() -> Response {
+    refuse("search")
+}
+
+async fn recover() -> Response {
+    refuse("recovery of snapshots through the API")
+}
+
+async fn shard_snapshots() -> Response {
+    refuse("a snapshot of a single shard through the API")
+}
+
+fn refuse(what: &str) -> Response {
+    ApiError::not_implemented(what).into_response()
+}
