@@ -4,17 +4,17 @@
 //! have equal digests. The members are kept in one table of fixed-size rows beside one string of all paths, because there may be
 //! a million of them. What the subject means is the caller's business; it is only kept in order (keys sorted) and bounded in depth.
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::fmt;
 use std::io::{self, Write};
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, SeqAccess, Visitor};
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
+use super::json::{Compare, within_depth, write_sorted};
 use super::layout::{MANIFEST_LEN_MAX, MEMBERS_MAX, SUBJECT_DEPTH_MAX};
-use super::path::{self, MemberPath};
+use super::path::MemberPath;
+use super::records::Records;
 use super::version::LAYOUT;
 use crate::Error;
 use crate::digest::{Crc32c, Sha256Digest};
@@ -46,7 +46,7 @@ pub struct MemberRef<'a> {
 }
 
 /// The contents of `icecore/manifest.json`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Manifest {
     rows: Vec<Row>,
     paths: String,
@@ -79,10 +79,8 @@ impl Manifest {
     /// deeper than [`SUBJECT_DEPTH_MAX`].
     pub fn new(subject: Value, members: impl IntoIterator<Item = Member>) -> Result<Self, Error> {
         let mut manifest = Self {
-            rows: Vec::new(),
-            paths: String::new(),
-            by_path: Vec::new(),
             subject,
+            ..Self::default()
         };
         for member in members {
             manifest.push(member.path.as_str(), member.len, member.sha256, member.crc32c)?;
@@ -106,16 +104,16 @@ impl Manifest {
         struct Whole {
             #[serde(rename = "layout")]
             _layout: IgnoredAny,
-            members: Table,
+            members: Records,
             subject: Value,
         }
         let whole: Whole = serde_json::from_slice(bytes).map_err(ParseError::Json)?;
         let mut manifest = whole.members.0;
         manifest.subject = whole.subject;
         manifest.index().map_err(ParseError::Rule)?;
-        let mut compare = Compare { rest: bytes, offset: 0 };
-        if manifest.write_to(&mut compare).is_err() || !compare.rest.is_empty() {
-            return Err(ParseError::Form(compare.offset));
+        let mut compare = Compare::new(bytes);
+        if manifest.write_to(&mut compare).is_err() || !compare.is_at_end() {
+            return Err(ParseError::Form(compare.offset()));
         }
         Ok(manifest)
     }
@@ -177,7 +175,7 @@ impl Manifest {
         self.get(row as usize).map_or("", |member| member.path)
     }
 
-    fn push(&mut self, path: &str, len: u64, sha256: Sha256Digest, crc32c: Crc32c) -> Result<(), Error> {
+    pub(super) fn push(&mut self, path: &str, len: u64, sha256: Sha256Digest, crc32c: Crc32c) -> Result<(), Error> {
         let count = self.rows.len() as u64 + 1;
         if count > MEMBERS_MAX {
             return Err(Error::TooManyMembers { count, max: MEMBERS_MAX });
@@ -248,124 +246,6 @@ impl Manifest {
 fn compare_paths(a: &str, b: &str) -> Ordering {
     let key = |byte: u8| if byte == b'/' { 0 } else { byte };
     a.bytes().map(key).cmp(b.bytes().map(key))
-}
-
-fn within_depth(value: &Value, levels: usize) -> bool {
-    match value {
-        Value::Array(items) => levels > 0 && items.iter().all(|item| within_depth(item, levels - 1)),
-        Value::Object(fields) => levels > 0 && fields.values().all(|item| within_depth(item, levels - 1)),
-        _ => true,
-    }
-}
-
-/// Writes JSON with sorted keys, whatever order the map type of this build keeps.
-fn write_sorted(out: &mut impl Write, value: &Value) -> io::Result<()> {
-    match value {
-        Value::Array(items) => {
-            out.write_all(b"[")?;
-            for (index, item) in items.iter().enumerate() {
-                out.write_all(if index == 0 { b"" } else { b"," })?;
-                write_sorted(out, item)?;
-            }
-            out.write_all(b"]")
-        }
-        Value::Object(fields) => {
-            let mut fields: Vec<_> = fields.iter().collect();
-            fields.sort_unstable_by_key(|(name, _)| *name);
-            out.write_all(b"{")?;
-            for (index, (name, item)) in fields.into_iter().enumerate() {
-                out.write_all(if index == 0 { b"" } else { b"," })?;
-                serde_json::to_writer(&mut *out, name)?;
-                out.write_all(b":")?;
-                write_sorted(out, item)?;
-            }
-            out.write_all(b"}")
-        }
-        scalar => Ok(serde_json::to_writer(out, scalar)?),
-    }
-}
-
-/// A `Write` that fails at the first byte that differs from what it was given.
-struct Compare<'a> {
-    rest: &'a [u8],
-    offset: u64,
-}
-
-impl Write for Compare<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.rest.strip_prefix(bytes) {
-            Some(rest) => {
-                self.rest = rest;
-                self.offset += bytes.len() as u64;
-                Ok(bytes.len())
-            }
-            None => {
-                let equal = self.rest.iter().zip(bytes).take_while(|(a, b)| a == b).count();
-                self.offset += equal as u64;
-                Err(io::ErrorKind::InvalidData.into())
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The member list, decoded row by row into the compact table.
-struct Table(Manifest);
-
-impl<'de> Deserialize<'de> for Table {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let empty = Manifest {
-            rows: Vec::new(),
-            paths: String::new(),
-            by_path: Vec::new(),
-            subject: Value::Null,
-        };
-        TableSeed(empty).deserialize(deserializer)
-    }
-}
-
-struct TableSeed(Manifest);
-
-impl<'de> DeserializeSeed<'de> for TableSeed {
-    type Value = Table;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Table, D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for TableSeed {
-    type Value = Table;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a list of members")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut members: A) -> Result<Table, A::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Record<'a> {
-            #[serde(borrow)]
-            path: Cow<'a, str>,
-            len: u64,
-            #[serde(borrow)]
-            sha256: Cow<'a, str>,
-            #[serde(borrow)]
-            crc32c: Cow<'a, str>,
-        }
-        while let Some(record) = members.next_element::<Record<'de>>()? {
-            path::check(&record.path).map_err(|rule| A::Error::custom(format_args!("member path {:?}: {rule}", record.path)))?;
-            let sha256 = record.sha256.parse().map_err(A::Error::custom)?;
-            let crc32c = record.crc32c.parse().map_err(A::Error::custom)?;
-            self.0
-                .push(&record.path, record.len, sha256, crc32c)
-                .map_err(A::Error::custom)?;
-        }
-        Ok(Table(self.0))
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! The bytes of an archive: pure functions of the manifest, without I/O.
 
+mod json;
 pub(crate) mod layout;
 pub(crate) mod manifest;
 pub(crate) mod path;
+mod records;
 pub(crate) mod tar;
 pub(crate) mod version;

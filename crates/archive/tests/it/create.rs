@@ -204,12 +204,15 @@ fn ordinary_failures_leave_nothing_even_before_a_sweep() {
     }
 }
 
+/// A disk that fills up in the middle of a write takes a part of it first.
 #[test]
-fn short_writes_are_continued() {
+fn a_write_that_stops_half_way_leaves_nothing() {
     let (fs, mem) = counted();
-    fs.faults().inject(Fault::on(Operation::WriteAt).nth(u64::MAX));
-    let created = create_in(&fs, "a.snapshot", &two()).unwrap();
-    assert!(get(&mem, &created.path) == archive(&two()));
+    fs.faults().inject(Fault::short_write(1000).nth(2).errno(28));
+    let error = create_in(&fs, "a.snapshot", &two()).unwrap_err();
+    assert_eq!((error.kind(), fs.faults().fired()), (ErrorKind::NoSpace, 2), "{error}");
+    assert!(matches!(error, Error::Sink { offset: 1_048_576, .. }), "{error}");
+    assert!(names(&mem, DIR).is_empty());
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod compat;
 mod create;
 mod damage;
 mod directory;
+mod format_doc;
 mod hostile;
 mod roundtrip;
 mod support;
