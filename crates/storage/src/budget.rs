@@ -75,7 +75,12 @@ impl Budget {
 
     /// Whether a memtable must be flushed.
     pub(crate) fn is_exceeded(&self) -> bool {
-        self.used() > self.bytes_max
+        !self.has_room(0)
+    }
+
+    /// Whether the memtables could take `bytes` more without a flush.
+    pub(crate) fn has_room(&self, bytes: u64) -> bool {
+        self.used() + bytes <= self.bytes_max
     }
 
     /// A memtable has grown.

@@ -124,7 +124,7 @@ impl Hasher {
     }
 
     /// Bytes taken so far.
-    pub fn len(&self) -> u64 {
+    pub fn position(&self) -> u64 {
         self.len
     }
 

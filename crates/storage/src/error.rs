@@ -82,6 +82,9 @@ pub enum Error {
     /// Another process has the directory.
     #[error("{path:?} is in use by another icecore process; stop it first, or use another storage path")]
     Locked { path: PathBuf },
+    /// The collection was replaced by restores again and again while a write wanted to enter it.
+    #[error("collection `{collection}` is being replaced all the time; try again")]
+    Busy { collection: String },
     /// The storage was closed.
     #[error("the storage is shutting down")]
     Closed,
@@ -161,7 +164,7 @@ impl Error {
             | Self::VectorNotFinite { .. }
             | Self::PayloadNotObject { .. }
             | Self::OperationTooLarge { .. } => ErrorKind::InvalidInput,
-            Self::Locked { .. } | Self::Closed => ErrorKind::Unavailable,
+            Self::Locked { .. } | Self::Busy { .. } | Self::Closed => ErrorKind::Unavailable,
             Self::Poisoned { .. } => ErrorKind::Poisoned,
             Self::BlockChecksum { .. }
             | Self::FileChecksum { .. }

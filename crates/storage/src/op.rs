@@ -52,3 +52,27 @@ pub enum Operation {
         payload: String,
     },
 }
+
+impl Operation {
+    /// Makes one operation of the parts that it was split into; `None` if there are none.
+    ///
+    /// # Panics
+    /// If the parts are of different kinds: then they were never one.
+    pub(crate) fn join(parts: impl IntoIterator<Item = Self>) -> Option<Self> {
+        parts.into_iter().reduce(|whole, part| match (whole, part) {
+            (Self::Upsert { mut points }, Self::Upsert { points: more }) => {
+                points.extend(more);
+                Self::Upsert { points }
+            }
+            (Self::Delete { mut ids }, Self::Delete { ids: more }) => {
+                ids.extend(more);
+                Self::Delete { ids }
+            }
+            (Self::SetPayload { mut ids, payload }, Self::SetPayload { ids: more, .. }) => {
+                ids.extend(more);
+                Self::SetPayload { ids, payload }
+            }
+            (whole, part) => panic!("parts of different operations: {whole:?} and {part:?}"),
+        })
+    }
+}

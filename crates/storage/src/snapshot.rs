@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::checksum::FileDigest;
-use crate::collection::Collection;
 use crate::engine::Storage;
 use crate::error::Result;
 use crate::ids::SegmentId;
@@ -86,10 +85,10 @@ impl Storage {
             Scope::Collection(name) => (SubjectKind::Collection, vec![name.as_str()], None),
             Scope::Shard { collection, shard } => (SubjectKind::Shard, vec![collection.as_str()], Some(*shard)),
         };
-        let mut parts: Vec<(&str, &Arc<Collection>, Vec<&Arc<Shard>>)> = Vec::new();
+        let mut parts = Vec::new();
         for name in names {
             let collection = state.resolve(name)?;
-            let shards = match only {
+            let shards: Vec<&Arc<Shard>> = match only {
                 None => collection.shards.iter().collect(),
                 Some(number) => vec![collection.shard(number)?],
             };

@@ -101,6 +101,11 @@ impl Inner {
             .collect()
     }
 
+    /// Where no thread flushes, the writer does, before its `bytes` would have to wait.
+    pub(super) fn make_room(&self, bytes: u64) -> Result<()> {
+        if self.options.background || self.budget().has_room(bytes) { Ok(()) } else { self.flush_over_budget() }
+    }
+
     /// Makes segments of whatever is frozen or too large.
     fn flush_over_budget(&self) -> Result<()> {
         let usable = |shard: &Arc<Shard>| shard.poisoned().is_none();

@@ -19,29 +19,26 @@ impl Storage {
     pub fn write(&self, collection: &str, operation: Operation, durability: Durability) -> Result<u64> {
         let inner = self.inner();
         inner.check_open()?;
-        let mut open = inner.state().resolve(collection)?.clone();
-        // A replaced collection may have other vectors: the operation is prepared again for the one that took its place.
-        let mut spare = Some(operation);
-        for attempt in 1..=LOOKUPS_MAX {
-            let operation = if attempt == LOOKUPS_MAX { spare.take() } else { spare.clone() };
-            let Some(operation) = operation else { break };
+        let mut operation = operation;
+        for _ in 0..LOOKUPS_MAX {
+            let open = inner.state().resolve(collection)?.clone();
             let parts = open.prepare(operation)?;
             let mut prepared = Vec::with_capacity(parts.len());
             for (shard, part) in parts {
                 prepared.push((shard, PreparedWrite::new(part, durability)?));
             }
-            let permit = inner
-                .budget()
-                .acquire(prepared.iter().map(|(_, write)| write.bytes()).sum())?;
+            let bytes = prepared.iter().map(|(_, write)| write.bytes()).sum();
+            inner.make_room(bytes)?;
+            let permit = inner.budget().acquire(bytes)?;
             let Some(barrier) = open.enter() else {
-                drop(permit);
-                open = inner.state().resolve(collection)?.clone();
+                // The collection was replaced meanwhile, perhaps by one with other vectors or shards.
+                let parts = prepared.into_iter().map(|(_, write)| write.into_operation());
+                let Some(whole) = Operation::join(parts) else { return Ok(0) };
+                operation = whole;
                 continue;
             };
-            let tickets: Vec<_> = prepared
-                .into_iter()
-                .map(|(shard, write)| (shard, open.shards[shard].enqueue_write(write)))
-                .collect();
+            let tickets: Vec<_> =
+                prepared.into_iter().map(|(shard, write)| (shard, open.shards[shard].enqueue_write(write))).collect();
             drop(barrier);
             let mut outcome = Ok(0);
             for (shard, ticket) in &tickets {
@@ -54,9 +51,7 @@ impl Storage {
             }
             return outcome;
         }
-        Err(Error::CollectionNotFound {
-            name: collection.to_owned(),
-        })
+        Err(Error::Busy { collection: collection.to_owned() })
     }
 
     /// The points of these ids that exist, in the order asked.

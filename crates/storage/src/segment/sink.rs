@@ -42,7 +42,7 @@ impl Sink {
 
     /// How many bytes the file has so far.
     pub(crate) fn position(&self) -> u64 {
-        self.hasher.len() + self.buffer.len() as u64
+        self.hasher.position() + self.buffer.len() as u64
     }
 
     /// Appends bytes that are in no section.
@@ -98,7 +98,7 @@ impl Sink {
     }
 
     fn flush(&mut self) -> Result<()> {
-        let offset = self.hasher.len();
+        let offset = self.hasher.position();
         self.file
             .write_all_at(&self.buffer, offset)
             .map_err(on("write", &self.path))?;

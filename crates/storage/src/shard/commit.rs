@@ -93,6 +93,11 @@ impl PreparedWrite {
         })
     }
 
+    /// The operation again, for another place.
+    pub(crate) fn into_operation(self) -> Operation {
+        self.operation
+    }
+
     /// Bytes that the request will take in memory, roughly: the encoded and the decoded form.
     pub(crate) fn bytes(&self) -> u64 {
         2 * self.body.len() as u64
@@ -130,6 +135,16 @@ impl Queue {
     fn wake(&self) {
         drop(self.lock());
         self.changed.notify_all();
+    }
+}
+
+/// Ends with the leader, however it ends.
+struct Leading<'a>(&'a Queue);
+
+impl Drop for Leading<'_> {
+    fn drop(&mut self) {
+        self.0.lock().leading = false;
+        self.0.changed.notify_all();
     }
 }
 
@@ -176,13 +191,18 @@ impl Shard {
                 state = self.queue.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
+            if state.entries.is_empty() {
+                // Nobody leads and the entry is gone: a leader panicked with it.
+                self.poison.set("a commit did not come to its end");
+                return Err(self.poison_check().err().unwrap_or(Error::Closed));
+            }
             state.leading = true;
             let entries = std::mem::take(&mut state.entries);
             drop(state);
+            let leading = Leading(&self.queue);
             self.commit(entries);
+            drop(leading);
             state = self.queue.lock();
-            state.leading = false;
-            self.queue.changed.notify_all();
         }
     }
 

@@ -97,21 +97,19 @@ fn marked_meanwhile(
     current: &Version,
     new: Option<&NewSegment>,
 ) -> Result<BTreeMap<SegmentId, Vec<u32>>> {
-    let mut marks = BTreeMap::new();
-    let Some(new) = new else { return Ok(marks) };
+    let Some(new) = new else { return Ok(BTreeMap::new()) };
     let mut rows = Vec::new();
     for source in sources {
-        let now = current.segments.iter().find(|live| live.id() == source.id());
-        for row in 0..source.segment.rows() {
-            // A segment that is no longer live has no live rows.
-            let dead_now = now.is_none_or(|live| live.is_dead(row));
-            if dead_now && !source.is_dead(row) {
-                rows.extend(new.segment.find(source.segment.id(row)?)?);
-            }
+        let dead_now: Vec<u32> = match current.segments.iter().find(|live| live.id() == source.id()) {
+            Some(live) => live.tombstones.as_ref().map(|(marks, _)| marks.iter().collect()).unwrap_or_default(),
+            // A segment left the manifest because all its rows had died.
+            None => (0..source.segment.rows()).collect(),
+        };
+        for row in dead_now.into_iter().filter(|row| !source.is_dead(*row)) {
+            rows.extend(new.segment.find(source.segment.id(row)?)?);
         }
     }
-    marks.insert(new.segment.segment_id(), rows);
-    Ok(marks)
+    Ok(BTreeMap::from([(new.segment.segment_id(), rows)]))
 }
 
 /// The live rows of several segments in the order of ids.

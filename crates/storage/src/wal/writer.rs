@@ -64,7 +64,7 @@ impl WalMark {
 
     /// Bytes of the file up to the end of that record, the file's header included.
     pub(crate) fn len(&self) -> u64 {
-        self.hasher.len()
+        self.hasher.position()
     }
 
     /// The digest of those bytes.
@@ -225,7 +225,7 @@ impl WalWriter {
 
     /// Bytes of the file.
     pub(crate) fn len(&self) -> u64 {
-        self.hasher.len()
+        self.hasher.position()
     }
 
     /// The file's path.
