@@ -8,13 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 /// icecore stores collections of points and archives them.
 #[derive(Debug, Parser)]
-#[command(
-    name = "icecore",
-    version,
-    about,
-    args_conflicts_with_subcommands = true,
-    disable_help_subcommand = true
-)]
+#[command(name = "icecore", version, about, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     /// Flags of the server.
     #[command(flatten)]
@@ -110,10 +104,7 @@ fn parse_mapping(text: &str) -> Result<Mapping, String> {
         return Err("the name of the collection is missing; write PATH:NAME".to_owned());
     }
     icecore_storage::names::validate(name).map_err(|error| error.to_string())?;
-    Ok(Mapping {
-        path: path.into(),
-        name: name.to_owned(),
-    })
+    Ok(Mapping { path: path.into(), name: name.to_owned() })
 }
 
 #[cfg(test)]
@@ -135,27 +126,14 @@ mod tests {
     fn mappings_are_split_at_the_last_colon() {
         let cli = parse(&["--snapshot", "a:b.snapshot:c", "--collection-snapshot", "/x y.snapshot:d e"]).unwrap();
         let expected = [("a:b.snapshot", "c"), ("/x y.snapshot", "d e")];
-        let expected = expected.map(|(path, name)| Mapping {
-            path: path.into(),
-            name: name.to_owned(),
-        });
+        let expected = expected.map(|(path, name)| Mapping { path: path.into(), name: name.to_owned() });
         assert_eq!(cli.server.snapshot, expected);
         assert!(cli.command.is_none());
     }
 
     #[test]
     fn impossible_mappings_are_refused() {
-        for wrong in [
-            "x.snapshot",
-            ":c",
-            "x.snapshot:",
-            "x:../c",
-            "x:a/b",
-            "x:a\\b",
-            "x:..",
-            "x:a\nb",
-            ":",
-        ] {
+        for wrong in ["x.snapshot", ":c", "x.snapshot:", "x:../c", "x:a/b", "x:a\\b", "x:..", "x:a\nb", ":"] {
             assert!(parse(&["--snapshot", wrong]).is_err(), "{wrong:?}");
         }
     }
@@ -170,12 +148,7 @@ mod tests {
 
     #[test]
     fn flags_of_a_cluster_are_refused_and_telemetry_is_not() {
-        for wrong in [
-            &["--uri", "http://x"][..],
-            &["--bootstrap", "http://x"],
-            &["--reinit"],
-            &["serve"],
-        ] {
+        for wrong in [&["--uri", "http://x"][..], &["--bootstrap", "http://x"], &["--reinit"], &["serve"]] {
             assert!(parse(wrong).is_err(), "{wrong:?}");
         }
         assert!(parse(&["--disable-telemetry"]).is_ok());
@@ -184,10 +157,7 @@ mod tests {
     #[test]
     fn subcommands_take_their_files() {
         let cli = parse(&["archive", "extract", "a", "b", "--json"]).unwrap();
-        assert!(matches!(
-            cli.command,
-            Some(Command::Archive(ArchiveCommand::Extract { json: true, .. }))
-        ));
+        assert!(matches!(cli.command, Some(Command::Archive(ArchiveCommand::Extract { json: true, .. }))));
         assert!(parse(&["archive", "verify"]).is_err());
         assert!(parse(&["-f", "archive", "verify", "x"]).is_err());
     }

@@ -16,14 +16,8 @@ pub(crate) struct LevelError {
 
 /// Starts logging at `level`, which may be a list of `target=level`.
 pub(crate) fn init(level: &str) -> Result<(), LevelError> {
-    let filter = Targets::from_str(level).map_err(|source| LevelError {
-        text: level.to_owned(),
-        source,
-    })?;
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .with_target(false);
+    let filter = Targets::from_str(level).map_err(|source| LevelError { text: level.to_owned(), source })?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false);
     // Fails only if there is a logger already, which then logs.
     let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();
     Ok(())

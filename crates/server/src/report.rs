@@ -37,18 +37,7 @@ impl Reporter {
             bar.set_prefix(what);
             bar
         });
-        Self {
-            what,
-            bar,
-            shutdown,
-            total: AtomicU64::new(0),
-            done: AtomicU64::new(0),
-        }
-    }
-
-    /// Bytes done so far.
-    pub(crate) fn done(&self) -> u64 {
-        self.done.load(Ordering::Relaxed)
+        Self { what, bar, shutdown, total: AtomicU64::new(0), done: AtomicU64::new(0) }
     }
 
     /// Takes the bar away.
@@ -108,10 +97,7 @@ mod tests {
 
     #[test]
     fn throughput_is_for_people() {
-        assert_eq!(
-            throughput(12_340_000, Duration::from_millis(500)),
-            "12.3 MB in 0.50 s, 24.7 MB/s"
-        );
+        assert_eq!(throughput(12_340_000, Duration::from_millis(500)), "12.3 MB in 0.50 s, 24.7 MB/s");
         assert_eq!(throughput(0, Duration::ZERO), "0.0 MB in no time");
     }
 
@@ -123,6 +109,6 @@ mod tests {
         assert!(reporter.advance(4).is_continue());
         shutdown.force();
         assert!(reporter.advance(6).is_break());
-        assert_eq!(reporter.done(), 10);
+        assert_eq!(reporter.done.load(Ordering::Relaxed), 10);
     }
 }

@@ -5,29 +5,26 @@
 //! connections, a limited time for requests that have begun, a stop for what takes longer, and the storage's last sync.
 
 use std::io;
-use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use icecore_io::{Clock, Fs, OsClock, OsFs};
 use icecore_storage::Storage;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpListener;
 use tokio::task::spawn_blocking;
 
 use crate::app::App;
 use crate::cli::ServerArgs;
 use crate::config::{self, Config, ConfigError, Loaded};
 use crate::error::AppError;
+use crate::listen::{ListenError, Port};
 use crate::report::{Reporter, throughput};
 use crate::shutdown::Shutdown;
 use crate::stores::{LocalStore, Store, StoreError};
 use crate::usecases::restore::{self, Request};
 use crate::{http, logging};
 
-/// Connections that wait to be accepted.
-const BACKLOG: NonZeroU32 = NonZeroU32::new(1024).unwrap();
 /// How long threads that were told to stop may take; after that the process ends without them, as in a crash.
 const STOP_TIME: Duration = Duration::from_secs(5);
 
@@ -42,7 +39,7 @@ pub(crate) enum ServeError {
     LogLevel(#[from] logging::LevelError),
     /// The storage, the archives or a restore.
     #[error(transparent)]
-    App(#[from] AppError),
+    App(Box<AppError>),
     /// A path from the settings or the command line.
     #[error("cannot use {path:?}")]
     Path {
@@ -51,22 +48,9 @@ pub(crate) enum ServeError {
         /// The system's error.
         source: io::Error,
     },
-    /// Somebody else has the port.
-    #[error(
-        "{address} is in use by another process; stop it, or choose another port (`service.http_port`, ICECORE__SERVICE__HTTP_PORT)"
-    )]
-    PortInUse {
-        /// The address.
-        address: String,
-    },
-    /// The address cannot be listened on.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// The address.
-        address: String,
-        /// The system's error.
-        source: io::Error,
-    },
+    /// The port.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// The end of the server was asked for before it listened.
     #[error("stopped before the server was ready; nothing was restored")]
     Stopped,
@@ -80,6 +64,12 @@ pub(crate) enum ServeError {
     },
 }
 
+impl From<AppError> for ServeError {
+    fn from(error: AppError) -> Self {
+        Self::App(Box::new(error))
+    }
+}
+
 /// Runs the server until a signal ends it.
 pub(crate) fn run(arguments: ServerArgs) -> Result<(), ServeError> {
     let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
@@ -90,10 +80,7 @@ pub(crate) fn run(arguments: ServerArgs) -> Result<(), ServeError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|source| ServeError::Process {
-            what: "start the runtime",
-            source,
-        })?;
+        .map_err(|source| ServeError::Process { what: "start the runtime", source })?;
     let outcome = runtime.block_on(serve(arguments, loaded.config));
     runtime.shutdown_timeout(STOP_TIME);
     outcome
@@ -101,31 +88,18 @@ pub(crate) fn run(arguments: ServerArgs) -> Result<(), ServeError> {
 
 async fn serve(arguments: ServerArgs, config: Config) -> Result<(), ServeError> {
     let shutdown = Shutdown::new();
-    shutdown.listen().map_err(|source| ServeError::Process {
-        what: "listen for signals",
-        source,
-    })?;
+    shutdown.listen().map_err(|source| ServeError::Process { what: "listen for signals", source })?;
     let request = request(arguments)?;
 
     let opening = shutdown.clone();
     let app = blocking(move || open(config, opening)).await?;
-    let address = format!("{}:{}", app.config.service.host, app.config.service.http_port);
-    let socket = match bind(&app.config).await {
-        Ok(socket) => socket,
-        Err(source) if source.kind() == io::ErrorKind::AddrInUse => return Err(ServeError::PortInUse { address }),
-        Err(source) => return Err(ServeError::Listen { address, source }),
-    };
+    let port = Port::take(&app.config.service).await?;
     let restoring = Arc::clone(&app);
     blocking(move || restore_all(&restoring, &request)).await?;
     if shutdown.is_requested() {
         return close(&app).await;
     }
-    let listener = socket.listen(BACKLOG.get()).map_err(|source| match source.kind() {
-        io::ErrorKind::AddrInUse => ServeError::PortInUse {
-            address: address.clone(),
-        },
-        _ => ServeError::Listen { address, source },
-    })?;
+    let listener = port.listen()?;
     announce(&app, &listener);
     answer(&app, listener).await?;
     close(&app).await
@@ -150,7 +124,7 @@ async fn answer(app: &Arc<App>, listener: TcpListener) -> Result<(), ServeError>
 async fn close(app: &Arc<App>) -> Result<(), ServeError> {
     app.shutdown.force();
     let storage = Arc::clone(&app.storage);
-    blocking(move || storage.close().map_err(|error| ServeError::App(error.into()))).await?;
+    blocking(move || storage.close().map_err(|error| AppError::from(error).into())).await?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -164,39 +138,23 @@ fn open(mut config: Config, shutdown: Shutdown) -> Result<Arc<App>, ServeError> 
     let options = config.storage.options();
     let storage =
         Storage::open(Arc::clone(&fs), Arc::clone(&clock), &config.storage.storage_path, options).map_err(AppError::from)?;
-    let open = |error: StoreError| ServeError::App(error.into());
+    let open = |error: StoreError| ServeError::from(AppError::from(error));
     let store = LocalStore::open(Arc::clone(&fs), Arc::clone(&clock), config.storage.snapshots_path.clone()).map_err(open)?;
     let swept = store.sweep().map_err(open)?;
     if swept > 0 {
         tracing::info!("removed {swept} files of snapshots that a crash had left unfinished");
     }
-    Ok(Arc::new(App {
-        storage: Arc::new(storage),
-        store: Arc::new(store),
-        fs,
-        clock,
-        config,
-        shutdown,
-    }))
+    Ok(Arc::new(App { storage: Arc::new(storage), store: Arc::new(store), fs, clock, config, shutdown }))
 }
 
 fn request(arguments: ServerArgs) -> Result<Request, ServeError> {
-    let ServerArgs {
-        snapshot,
-        storage_snapshot,
-        force_snapshot,
-        ..
-    } = arguments;
+    let ServerArgs { snapshot, storage_snapshot, force_snapshot, .. } = arguments;
     let mut collections = Vec::new();
     for mapping in snapshot {
         collections.push((existing(&mapping.path)?, mapping.name));
     }
     let storage = storage_snapshot.as_deref().map(existing).transpose()?;
-    Ok(Request {
-        collections,
-        storage,
-        force: force_snapshot,
-    })
+    Ok(Request { collections, storage, force: force_snapshot })
 }
 
 fn restore_all(app: &App, request: &Request) -> Result<(), ServeError> {
@@ -205,13 +163,7 @@ fn restore_all(app: &App, request: &Request) -> Result<(), ServeError> {
     }
     let reporter = Reporter::new("restoring", Some(app.shutdown.clone()));
     let start = app.clock.monotonic();
-    let restored = restore::restore(
-        app.fs.as_ref(),
-        &app.storage,
-        &app.config.storage.storage_path,
-        request,
-        &reporter,
-    );
+    let restored = restore::restore(app.fs.as_ref(), &app.storage, &app.config.storage.storage_path, request, &reporter);
     reporter.finish();
     let restored = match restored {
         Err(_) if app.shutdown.is_requested() => return Err(ServeError::Stopped),
@@ -219,44 +171,13 @@ fn restore_all(app: &App, request: &Request) -> Result<(), ServeError> {
     };
     let time = app.clock.monotonic().saturating_sub(start);
     let names = restored.collections.join(", ");
-    tracing::info!(
-        "restored {} collections ({names}) and {} aliases",
-        restored.collections.len(),
-        restored.aliases
-    );
+    tracing::info!("restored {} collections ({names}) and {} aliases", restored.collections.len(), restored.aliases);
     tracing::info!("restored {}", throughput(restored.bytes, time));
     Ok(())
 }
 
-/// Takes the port without listening on it yet.
-async fn bind(config: &Config) -> io::Result<TcpSocket> {
-    let service = &config.service;
-    let mut failure = io::Error::new(io::ErrorKind::AddrNotAvailable, "the host has no address");
-    for address in tokio::net::lookup_host((service.host.as_str(), service.http_port)).await? {
-        match bind_one(address) {
-            Ok(socket) => return Ok(socket),
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
-}
-
-fn bind_one(address: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
-    // Otherwise a restarted server would wait for the connections of the one before.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    Ok(socket)
-}
-
 fn announce(app: &App, listener: &TcpListener) {
-    let address = listener
-        .local_addr()
-        .map_or_else(|_| app.config.service.host.clone(), |address| address.to_string());
+    let address = listener.local_addr().map_or_else(|_| app.config.service.host.clone(), |address| address.to_string());
     let storage = app.config.storage.storage_path.display();
     let snapshots = app.config.storage.snapshots_path.display();
     tracing::info!("listening on http://{address}, storage in {storage}, snapshots in {snapshots}");
@@ -283,27 +204,14 @@ fn report_settings(loaded: &Loaded) {
 fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            maximum: limit.maximum,
-        },
-    ) {
-        tracing::warn!(
-            "cannot raise the limit of open files from {:?} to {:?}: {error}",
-            limit.current,
-            limit.maximum
-        );
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        tracing::warn!("cannot raise the limit of open files from {:?} to {:?}: {error}", limit.current, limit.maximum);
     }
 }
 
 /// The path of a file that has to be there, without symbolic links.
 fn existing(path: &Path) -> Result<PathBuf, ServeError> {
-    path.canonicalize().map_err(|source| ServeError::Path {
-        path: path.to_owned(),
-        source,
-    })
+    path.canonicalize().map_err(|source| ServeError::Path { path: path.to_owned(), source })
 }
 
 /// The path of a directory that may not be there yet.
@@ -312,10 +220,7 @@ fn absolute(path: &Path) -> Result<PathBuf, ServeError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => std::path::absolute(path),
         found => found,
     };
-    absolute.map_err(|source| ServeError::Path {
-        path: path.to_owned(),
-        source,
-    })
+    absolute.map_err(|source| ServeError::Path { path: path.to_owned(), source })
 }
 
 /// Runs `work` on a thread for blocking work.

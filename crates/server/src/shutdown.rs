@@ -31,9 +31,7 @@ pub(crate) struct Shutdown {
 impl Shutdown {
     /// An end that has not been asked for.
     pub(crate) fn new() -> Self {
-        Self {
-            phase: watch::Sender::new(Phase::Running),
-        }
+        Self { phase: watch::Sender::new(Phase::Running) }
     }
 
     /// Asks for the end at the first SIGINT or SIGTERM from now on. Must be called inside a runtime.

@@ -85,10 +85,7 @@ fn run_verify(fs: &dyn Fs, file: &Path, json: bool, out: &mut dyn Write) -> Resu
     }
     match report.problems.len() {
         0 => Ok(()),
-        count => Err(ToolError::Damaged {
-            path: file.to_owned(),
-            count,
-        }),
+        count => Err(ToolError::Damaged { path: file.to_owned(), count }),
     }
 }
 
@@ -97,13 +94,7 @@ fn print_report(file: &Path, report: &Report, out: &mut dyn Write) -> io::Result
         writeln!(out, "{}", one_line(problem))?;
     }
     if let (true, Some(sha256)) = (report.is_sound(), report.sha256) {
-        writeln!(
-            out,
-            "{}: sound, {} members, {} bytes, SHA-256 {sha256}",
-            file.display(),
-            report.members,
-            report.bytes
-        )?;
+        writeln!(out, "{}: sound, {} members, {} bytes, SHA-256 {sha256}", file.display(), report.members, report.bytes)?;
     }
     Ok(())
 }
@@ -129,13 +120,7 @@ fn run_list(fs: &dyn Fs, file: &Path, json: bool, out: &mut dyn Write) -> Result
     for member in manifest.iter() {
         writeln!(out, "{:>14}  {}  {}", member.len, member.sha256, member.path)?;
     }
-    writeln!(
-        out,
-        "{} members, {} bytes of data, {} bytes in all",
-        manifest.len(),
-        plan.data_len(),
-        plan.archive_len()
-    )?;
+    writeln!(out, "{} members, {} bytes of data, {} bytes in all", manifest.len(), plan.data_len(), plan.archive_len())?;
     Ok(())
 }
 
@@ -145,31 +130,16 @@ fn run_extract(fs: &dyn Fs, file: &Path, dir: &Path, json: bool, out: &mut dyn W
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
         Err(source) => {
-            return Err(ToolError::Io {
-                operation: "create",
-                path: dir.to_owned(),
-                source,
-            });
+            return Err(ToolError::Io { operation: "create", path: dir.to_owned(), source });
         }
     };
-    let listed = fs.list(dir).map_err(|source| ToolError::Io {
-        operation: "list",
-        path: dir.to_owned(),
-        source,
-    })?;
+    let listed = fs.list(dir).map_err(|source| ToolError::Io { operation: "list", path: dir.to_owned(), source })?;
     if !listed.is_empty() {
         return Err(ToolError::NotEmpty { path: dir.to_owned() });
     }
     let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let reporter = Reporter::new("extracting", None);
-    let unpacked = match unpack(
-        &reader,
-        fs,
-        dir,
-        |_, member| Some(PathBuf::from(member.path)),
-        threads,
-        &reporter,
-    ) {
+    let unpacked = match unpack(&reader, fs, dir, |_, member| Some(PathBuf::from(member.path)), threads, &reporter) {
         Ok(unpacked) => unpacked,
         Err(error) => {
             if created {
@@ -189,23 +159,13 @@ fn run_extract(fs: &dyn Fs, file: &Path, dir: &Path, json: bool, out: &mut dyn W
         });
         writeln!(out, "{object}")?;
     } else {
-        writeln!(
-            out,
-            "{}: {} files, {} bytes, all verified",
-            dir.display(),
-            unpacked.files,
-            unpacked.bytes
-        )?;
+        writeln!(out, "{}: {} files, {} bytes, all verified", dir.display(), unpacked.files, unpacked.bytes)?;
     }
     Ok(())
 }
 
 /// Opens an archive that may be given by a symbolic link.
 fn open(fs: &dyn Fs, file: &Path) -> Result<Reader, ToolError> {
-    let path = file.canonicalize().map_err(|source| ToolError::Io {
-        operation: "open",
-        path: file.to_owned(),
-        source,
-    })?;
+    let path = file.canonicalize().map_err(|source| ToolError::Io { operation: "open", path: file.to_owned(), source })?;
     Ok(Reader::open(fs, &path)?)
 }

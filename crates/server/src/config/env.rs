@@ -17,14 +17,7 @@ pub(crate) fn entries(variables: impl IntoIterator<Item = (String, String)>) -> 
                 .iter()
                 .enumerate()
                 .find_map(|(rank, prefix)| Some((rank, lower.strip_prefix(prefix)?.replace("__", "."))))?;
-            Some((
-                rank,
-                Entry {
-                    key,
-                    value: Raw::Scalar(value),
-                    origin: Origin::Variable(name),
-                },
-            ))
+            Some((rank, Entry { key, value: Raw::Scalar(value), origin: Origin::Variable(name) }))
         })
         .collect();
     // The environment has no order of its own. By key, `snapshots_path` comes after, and so overrules, `snapshot_path`.

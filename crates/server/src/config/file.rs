@@ -16,14 +16,8 @@ const DEPTH_MAX: usize = 16;
 
 /// Reads a file that must exist. Symbolic links are followed: that is how files are mounted into containers.
 pub(crate) fn read(path: &Path) -> Result<Vec<Entry>, ConfigError> {
-    let bytes = contents(path).map_err(|source| ConfigError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    let syntax = |reason: String| ConfigError::Syntax {
-        path: path.to_owned(),
-        reason,
-    };
+    let bytes = contents(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    let syntax = |reason: String| ConfigError::Syntax { path: path.to_owned(), reason };
     let text = String::from_utf8(bytes)
         .map_err(|error| syntax(format!("not UTF-8 after {} bytes", error.utf8_error().valid_up_to())))?;
     let documents = YamlLoader::load_from_str(&text).map_err(|error| syntax(error.to_string()))?;
@@ -48,10 +42,7 @@ fn contents(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(FILE_LEN_MAX + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > FILE_LEN_MAX {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("longer than {FILE_LEN_MAX} bytes"),
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("longer than {FILE_LEN_MAX} bytes")));
     }
     Ok(bytes)
 }
@@ -66,11 +57,7 @@ fn flatten(value: &Yaml, key: String, origin: &Origin, depth: usize, entries: &m
                 let Some(name) = name.as_str() else {
                     return Err(format!("a key below `{key}` is not a text"));
                 };
-                let below = if key.is_empty() {
-                    name.to_owned()
-                } else {
-                    format!("{key}.{name}")
-                };
+                let below = if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
                 flatten(value, below, origin, depth + 1, entries)?;
             }
             return Ok(());
@@ -84,10 +71,6 @@ fn flatten(value: &Yaml, key: String, origin: &Origin, depth: usize, entries: &m
         Yaml::Null => Raw::Null,
         Yaml::Alias(_) | Yaml::BadValue => return Err(format!("`{key}` is not a plain value")),
     };
-    entries.push(Entry {
-        key,
-        value,
-        origin: origin.clone(),
-    });
+    entries.push(Entry { key, value, origin: origin.clone() });
     Ok(())
 }

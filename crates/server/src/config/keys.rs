@@ -46,80 +46,23 @@ const TABLE: &[(&str, Meaning)] = &[
     ("log_level", setting!(log_level = text)),
     ("service.host", setting!(service.host = text)),
     ("service.http_port", setting!(service.http_port = port)),
-    (
-        "service.max_request_size_mb",
-        setting!(service.max_request_size_mb = megabytes),
-    ),
+    ("service.max_request_size_mb", setting!(service.max_request_size_mb = megabytes)),
     ("service.enable_cors", setting!(service.enable_cors = Raw::switch)),
-    (
-        "service.enable_snapshot_url_recovery",
-        setting!(service.enable_snapshot_url_recovery = Raw::switch),
-    ),
+    ("service.enable_snapshot_url_recovery", setting!(service.enable_snapshot_url_recovery = Raw::switch)),
     ("storage.storage_path", setting!(storage.storage_path = path)),
     ("storage.snapshots_path", setting!(storage.snapshots_path = path)),
     // As Qdrant's first guide to snapshots spells it.
     ("storage.snapshot_path", setting!(storage.snapshots_path = path)),
     ("storage.memtable_mb", setting!(storage.memtable_mb = megabytes)),
-    (
-        "storage.optimizers.flush_interval_sec",
-        setting!(storage.optimizers.flush_interval_sec = seconds),
-    ),
-    (
-        "service.api_key",
-        Meaning::Only {
-            accepted: &[],
-            refusal: NO_KEYS,
-        },
-    ),
-    (
-        "service.alt_api_key",
-        Meaning::Only {
-            accepted: &[],
-            refusal: NO_KEYS,
-        },
-    ),
-    (
-        "service.read_only_api_key",
-        Meaning::Only {
-            accepted: &[],
-            refusal: NO_KEYS,
-        },
-    ),
-    (
-        "service.jwt_rbac",
-        Meaning::Only {
-            accepted: OFF,
-            refusal: NO_KEYS,
-        },
-    ),
-    (
-        "service.enable_tls",
-        Meaning::Only {
-            accepted: OFF,
-            refusal: NO_TLS,
-        },
-    ),
-    (
-        "service.verify_https_client_certificate",
-        Meaning::Only {
-            accepted: OFF,
-            refusal: NO_TLS,
-        },
-    ),
-    (
-        "storage.snapshots_config.snapshots_storage",
-        Meaning::Only {
-            accepted: &["local"],
-            refusal: NO_S3,
-        },
-    ),
-    (
-        "storage.node_type",
-        Meaning::Only {
-            accepted: &["normal"],
-            refusal: NO_CLUSTER,
-        },
-    ),
+    ("storage.optimizers.flush_interval_sec", setting!(storage.optimizers.flush_interval_sec = seconds)),
+    ("service.api_key", Meaning::Only { accepted: &[], refusal: NO_KEYS }),
+    ("service.alt_api_key", Meaning::Only { accepted: &[], refusal: NO_KEYS }),
+    ("service.read_only_api_key", Meaning::Only { accepted: &[], refusal: NO_KEYS }),
+    ("service.jwt_rbac", Meaning::Only { accepted: OFF, refusal: NO_KEYS }),
+    ("service.enable_tls", Meaning::Only { accepted: OFF, refusal: NO_TLS }),
+    ("service.verify_https_client_certificate", Meaning::Only { accepted: OFF, refusal: NO_TLS }),
+    ("storage.snapshots_config.snapshots_storage", Meaning::Only { accepted: &["local"], refusal: NO_S3 }),
+    ("storage.node_type", Meaning::Only { accepted: &["normal"], refusal: NO_CLUSTER }),
     (
         "storage.recovery_mode",
         Meaning::Only {
@@ -134,20 +77,11 @@ const TABLE: &[(&str, Meaning)] = &[
             refusal: "audit logs are not supported yet in this version; remove it, so that nobody relies on them",
         },
     ),
-    (
-        "cluster.enabled",
-        Meaning::Only {
-            accepted: OFF,
-            refusal: NO_CLUSTER,
-        },
-    ),
+    ("cluster.enabled", Meaning::Only { accepted: OFF, refusal: NO_CLUSTER }),
     // There is no telemetry, which is what `true` asks for and more than `false` does.
     (
         "telemetry_disabled",
-        Meaning::Only {
-            accepted: &["true", "false", "on", "off", "yes", "no", "1", "0"],
-            refusal: "it is a switch",
-        },
+        Meaning::Only { accepted: &["true", "false", "on", "off", "yes", "no", "1", "0"], refusal: "it is a switch" },
     ),
     ("audit.*", Meaning::NoEffect),
     ("cluster.*", Meaning::NoEffect),
@@ -192,19 +126,13 @@ const TABLE: &[(&str, Meaning)] = &[
 /// The meaning of a key; an exact entry comes before a pattern.
 pub(crate) fn find(key: &str) -> Option<Meaning> {
     let exact = TABLE.iter().find(|(pattern, _)| *pattern == key);
-    let below = || {
-        TABLE
-            .iter()
-            .find(|(pattern, _)| prefix(pattern).is_some_and(|prefix| key.starts_with(prefix)))
-    };
+    let below = || TABLE.iter().find(|(pattern, _)| prefix(pattern).is_some_and(|prefix| key.starts_with(prefix)));
     exact.or_else(below).map(|(_, meaning)| *meaning)
 }
 
 /// Whether there are keys below this one.
 pub(crate) fn is_section(key: &str) -> bool {
-    TABLE
-        .iter()
-        .any(|(pattern, _)| pattern.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')))
+    TABLE.iter().any(|(pattern, _)| pattern.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')))
 }
 
 /// `a.b.` of `a.b.*`.
@@ -253,10 +181,7 @@ mod tests {
     #[test]
     fn patterns_cover_what_is_below_them_only() {
         assert!(matches!(find("storage.hnsw_index.m"), Some(Meaning::NoEffect)));
-        assert!(matches!(
-            find("storage.optimizers.flush_interval_sec"),
-            Some(Meaning::Setting(_))
-        ));
+        assert!(matches!(find("storage.optimizers.flush_interval_sec"), Some(Meaning::Setting(_))));
         assert!(find("storage.hnsw_index").is_none());
         assert!(find("storage.hnsw_indexes").is_none());
         assert!(is_section("storage.hnsw_index") && is_section("storage") && !is_section("stor") && !is_section("log_level"));

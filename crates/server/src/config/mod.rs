@@ -11,8 +11,8 @@ mod value;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use model::{Config, Optimizers, Service, StorageSettings};
-pub(crate) use value::{Entry, Origin, Raw};
+pub(crate) use model::{Config, Service};
+use value::{Entry, Origin, Raw};
 
 /// The file that is read if it is there and no other is named.
 pub(crate) const DEFAULT_FILE: &str = "config/config.yaml";
@@ -84,11 +84,7 @@ pub(crate) fn load(
     named: Option<&Path>,
     variables: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Loaded, ConfigError> {
-    let mut loaded = Loaded {
-        config: Config::default(),
-        files: Vec::new(),
-        ignored: Vec::new(),
-    };
+    let mut loaded = Loaded { config: Config::default(), files: Vec::new(), ignored: Vec::new() };
     let mut entries = Vec::new();
     if let Some(found) = file::read_if_present(default)? {
         entries.extend(found);
@@ -119,11 +115,7 @@ fn apply(loaded: &mut Loaded, entry: Entry) -> Result<(), ConfigError> {
         }
         Some(keys::Meaning::Only { accepted, refusal }) => match value.is_one_of(accepted) {
             true => Ok(()),
-            false => Err(ConfigError::Refused {
-                key,
-                origin,
-                reason: refusal,
-            }),
+            false => Err(ConfigError::Refused { key, origin, reason: refusal }),
         },
         // `service:` with nothing below it.
         None if value == Raw::Null && keys::is_section(&key) => Ok(()),
@@ -143,9 +135,7 @@ mod tests {
             std::fs::write(path(name), text).unwrap();
         }
         let named = files.iter().any(|(name, _)| *name == "my.yaml").then(|| path("my.yaml"));
-        let variables = variables
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         load(&path("config.yaml"), named.as_deref(), variables)
     }
 
@@ -156,28 +146,15 @@ mod tests {
     #[test]
     fn nothing_given_means_the_defaults() {
         let loaded = with(&[], &[("PATH", "/bin"), ("QDRANT_URI", "x")]).unwrap();
-        assert_eq!(
-            loaded,
-            Loaded {
-                config: Config::default(),
-                files: vec![],
-                ignored: vec![]
-            }
-        );
+        assert_eq!(loaded, Loaded { config: Config::default(), files: vec![], ignored: vec![] });
     }
 
     #[test]
     fn the_later_source_wins() {
-        let default = (
-            "config/config.yaml",
-            "service:\n  http_port: 1\n  host: a\nlog_level: DEBUG\n",
-        );
+        let default = ("config.yaml", "service:\n  http_port: 1\n  host: a\nlog_level: DEBUG\n");
         let mine = ("my.yaml", "service: {http_port: 2}\nstorage:\n  snapshots_path: /s\n");
         let loaded = with(&[default, mine], &[]).unwrap();
-        assert_eq!(
-            (loaded.config.service.http_port, loaded.config.service.host.as_str()),
-            (2, "a")
-        );
+        assert_eq!((loaded.config.service.http_port, loaded.config.service.host.as_str()), (2, "a"));
         assert_eq!(loaded.config.log_level, "DEBUG");
         assert_eq!(loaded.files.len(), 2);
 
@@ -192,10 +169,7 @@ mod tests {
         let old = ("QDRANT__STORAGE__SNAPSHOT_PATH", "/old");
         assert_eq!(with(&[], &[old]).unwrap().config.storage.snapshots_path, Path::new("/old"));
         let new = ("QDRANT__STORAGE__SNAPSHOTS_PATH", "/new");
-        assert_eq!(
-            with(&[], &[new, old]).unwrap().config.storage.snapshots_path,
-            Path::new("/new")
-        );
+        assert_eq!(with(&[], &[new, old]).unwrap().config.storage.snapshots_path, Path::new("/new"));
     }
 
     #[test]
@@ -233,20 +207,15 @@ mod tests {
 
     #[test]
     fn unknown_keys_and_wrong_values_name_their_origin() {
-        assert_eq!(
-            error(&[("my.yaml", "service: {prot: 1}")], &[]),
-            "unknown key `service.prot` in \"my.yaml\""
-        );
+        let unknown = error(&[("my.yaml", "service: {prot: 1}")], &[]);
+        assert!(unknown.starts_with("unknown key `service.prot` in ") && unknown.contains("my.yaml"), "{unknown}");
         assert_eq!(
             error(&[], &[("QDRANT__SERVICE__PROT", "1")]),
             "unknown key `service.prot` in the environment variable QDRANT__SERVICE__PROT"
         );
         for wrong in ["70000", "-1", "true", "1.5", "", "x"] {
             let error = error(&[], &[("QDRANT__SERVICE__HTTP_PORT", wrong)]);
-            assert!(
-                error.contains("QDRANT__SERVICE__HTTP_PORT") && error.contains("65535"),
-                "{wrong}: {error}"
-            );
+            assert!(error.contains("QDRANT__SERVICE__HTTP_PORT") && error.contains("65535"), "{wrong}: {error}");
         }
         assert!(error(&[("my.yaml", "service: 5")], &[]).contains("`service`"));
         assert!(error(&[("my.yaml", "storage: {storage_path: }")], &[]).contains("storage.storage_path"));

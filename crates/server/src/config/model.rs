@@ -53,11 +53,7 @@ pub(crate) struct Optimizers {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            log_level: "INFO".to_owned(),
-            service: Service::default(),
-            storage: StorageSettings::default(),
-        }
+        Self { log_level: "INFO".to_owned(), service: Service::default(), storage: StorageSettings::default() }
     }
 }
 

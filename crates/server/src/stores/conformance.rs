@@ -21,14 +21,8 @@ pub(crate) fn check(store: &dyn Store) {
         Place::Storage,
         Place::Collection("a".to_owned()),
         Place::Collection("shards".to_owned()),
-        Place::Shard {
-            collection: "a".to_owned(),
-            shard: 0,
-        },
-        Place::Shard {
-            collection: "shards".to_owned(),
-            shard: 7,
-        },
+        Place::Shard { collection: "a".to_owned(), shard: 0 },
+        Place::Shard { collection: "shards".to_owned(), shard: 7 },
     ];
     assert_eq!(store.sweep().unwrap(), 0);
     for place in &places {
@@ -54,11 +48,7 @@ fn round_trip(store: &dyn Store, place: &Place) {
 
     let open = store.open(place, &archive_name("a.snapshot")).unwrap();
     assert_eq!(open.info, info);
-    assert!(
-        open.tag
-            .chars()
-            .all(|character| character.is_ascii_graphic() && character != '"')
-    );
+    assert!(open.tag.chars().all(|character| character.is_ascii_graphic() && character != '"'));
     let bytes = read(open.file.as_ref());
     assert_eq!(bytes.len() as u64, info.size);
     assert_eq!(Some(Sha256Digest::of(&bytes)), info.sha256);
@@ -72,10 +62,7 @@ fn round_trip(store: &dyn Store, place: &Place) {
 fn never_overwrites(store: &dyn Store, place: &Place) {
     let name = archive_name("b.snapshot");
     let before = read(store.open(place, &name).unwrap().file.as_ref());
-    assert!(matches!(
-        put(store, place, "b.snapshot", b"other"),
-        Err(StoreError::Exists { .. })
-    ));
+    assert!(matches!(put(store, place, "b.snapshot", b"other"), Err(StoreError::Exists { .. })));
     assert_eq!(read(store.open(place, &name).unwrap().file.as_ref()), before);
 }
 
@@ -116,12 +103,7 @@ fn archive_name(name: &str) -> ArchiveName {
 }
 
 fn names(store: &dyn Store, place: &Place) -> Vec<String> {
-    store
-        .list(place)
-        .unwrap()
-        .into_iter()
-        .map(|info| info.name.to_string())
-        .collect()
+    store.list(place).unwrap().into_iter().map(|info| info.name.to_string()).collect()
 }
 
 fn plan(data: &[u8]) -> Plan {
@@ -129,16 +111,7 @@ fn plan(data: &[u8]) -> Plan {
     hasher.update(data);
     let (sha256, crc32c) = hasher.finish();
     let path = MemberPath::new("data").unwrap();
-    Plan::new(
-        serde_json::json!({}),
-        vec![Member {
-            path,
-            len: data.len() as u64,
-            sha256,
-            crc32c,
-        }],
-    )
-    .unwrap()
+    Plan::new(serde_json::json!({}), vec![Member { path, len: data.len() as u64, sha256, crc32c }]).unwrap()
 }
 
 fn source(data: &[u8]) -> impl Source + use<> {

@@ -164,12 +164,7 @@ impl Store for LocalStore {
 }
 
 fn info(stored: Stored) -> ArchiveInfo {
-    ArchiveInfo {
-        name: stored.name,
-        created: stored.created_at,
-        size: stored.len,
-        sha256: stored.sha256,
-    }
+    ArchiveInfo { name: stored.name, created: stored.created_at, size: stored.len, sha256: stored.sha256 }
 }
 
 fn missing(error: icecore_archive::Error, name: &ArchiveName) -> StoreError {
@@ -187,11 +182,7 @@ fn gone(source: io::Error, name: &ArchiveName, path: &Path) -> StoreError {
 }
 
 fn on(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
-    move |source| StoreError::Io {
-        operation,
-        path: path.to_owned(),
-        source,
-    }
+    move |source| StoreError::Io { operation, path: path.to_owned(), source }
 }
 
 #[cfg(test)]
@@ -219,10 +210,7 @@ mod tests {
         let store = store(Arc::new(MemFs::new()), Path::new("s"));
         conformance::put(&store, &Place::Storage, "full.snapshot", b"x").unwrap();
         let place = Place::Collection("full.snapshot".to_owned());
-        assert!(matches!(
-            conformance::put(&store, &place, "a.snapshot", b"x"),
-            Err(StoreError::Occupied { .. })
-        ));
+        assert!(matches!(conformance::put(&store, &place, "a.snapshot", b"x"), Err(StoreError::Occupied { .. })));
         assert_eq!(store.list(&Place::Storage).unwrap().len(), 1);
 
         let other = Place::Collection("other.snapshot".to_owned());
@@ -237,10 +225,7 @@ mod tests {
     fn hostile_collection_names_are_refused() {
         let store = store(Arc::new(MemFs::new()), Path::new("s"));
         for name in ["..", "a/b", ""] {
-            assert!(
-                matches!(store.list(&Place::Collection(name.to_owned())), Err(StoreError::Place(_))),
-                "{name}"
-            );
+            assert!(matches!(store.list(&Place::Collection(name.to_owned())), Err(StoreError::Place(_))), "{name}");
         }
     }
 
@@ -250,7 +235,7 @@ mod tests {
         let store = store(Arc::clone(&fs), Path::new("s"));
         for dir in ["s", "s/c", "s/c/shards/0"] {
             fs.create_dir_all(Path::new(dir)).unwrap();
-            fs.create_new(&Path::new(dir).join(".a.snapshot.0.tmp")).unwrap();
+            fs.create_new(&Path::new(dir).join("a.snapshot.checksum")).unwrap();
         }
         assert_eq!(store.sweep().unwrap(), 3);
         assert_eq!(store.sweep().unwrap(), 0);

@@ -32,15 +32,8 @@ pub(crate) fn create(app: &App, scope: &Scope) -> Result<ArchiveInfo> {
 }
 
 fn member(file: &SnapshotFile) -> Result<Member, icecore_archive::Error> {
-    let path = MemberPath::new(file.member.as_str()).map_err(|rule| icecore_archive::Error::Path {
-        path: file.member.clone(),
-        rule,
-    })?;
+    let path =
+        MemberPath::new(file.member.as_str()).map_err(|rule| icecore_archive::Error::Path { path: file.member.clone(), rule })?;
     let digest = file.digest;
-    Ok(Member {
-        path,
-        len: digest.len,
-        sha256: Sha256Digest(digest.sha256.0),
-        crc32c: Crc32c(digest.crc32c.0),
-    })
+    Ok(Member { path, len: digest.len, sha256: Sha256Digest(digest.sha256.0), crc32c: Crc32c(digest.crc32c.0) })
 }

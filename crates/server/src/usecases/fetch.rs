@@ -16,16 +16,9 @@ pub(crate) fn place(app: &App, scope: &Scope) -> Result<Place> {
         Scope::Shard { collection, shard } => {
             let info = app.storage.info(collection)?;
             if !info.shards.iter().any(|found| found.number == *shard) {
-                return Err(icecore_storage::Error::ShardNotFound {
-                    collection: info.name,
-                    shard: *shard,
-                }
-                .into());
+                return Err(icecore_storage::Error::ShardNotFound { collection: info.name, shard: *shard }.into());
             }
-            Place::Shard {
-                collection: info.name,
-                shard: *shard,
-            }
+            Place::Shard { collection: info.name, shard: *shard }
         }
     })
 }
@@ -49,7 +42,5 @@ pub(crate) fn delete(app: &App, scope: &Scope, name: &str) -> Result<()> {
 
 /// A name that no archive can have names none.
 fn existing(name: &str) -> Result<ArchiveName, StoreError> {
-    name.parse().map_err(|_| StoreError::NotFound {
-        name: name.chars().take(300).collect(),
-    })
+    name.parse().map_err(|_| StoreError::NotFound { name: name.chars().take(300).collect() })
 }

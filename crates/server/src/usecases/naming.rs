@@ -69,10 +69,7 @@ mod tests {
     const NOW: Duration = Duration::from_millis(1_721_637_115_900);
 
     fn first(place: &Place, count: usize) -> Vec<String> {
-        candidates(place, SystemTime::UNIX_EPOCH + NOW)
-            .take(count)
-            .map(|name| name.to_string())
-            .collect()
+        candidates(place, SystemTime::UNIX_EPOCH + NOW).take(count).map(|name| name.to_string()).collect()
     }
 
     #[test]
@@ -81,35 +78,19 @@ mod tests {
         assert_eq!(first(&Place::Storage, 1), ["full-snapshot-2024-07-22-08-31-55.snapshot"]);
         assert_eq!(
             first(&Place::Collection(collection.clone()), 3),
-            [
-                "a b-2024-07-22-08-31-55.snapshot",
-                "a b-2024-07-22-08-31-55-2.snapshot",
-                "a b-2024-07-22-08-31-55-3.snapshot"
-            ]
+            ["a b-2024-07-22-08-31-55.snapshot", "a b-2024-07-22-08-31-55-2.snapshot", "a b-2024-07-22-08-31-55-3.snapshot"]
         );
-        assert_eq!(
-            first(&Place::Shard { collection, shard: 7 }, 1),
-            ["a b-shard-7-2024-07-22-08-31-55.snapshot"]
-        );
+        assert_eq!(first(&Place::Shard { collection, shard: 7 }, 1), ["a b-shard-7-2024-07-22-08-31-55.snapshot"]);
         assert_eq!(creation_time(SystemTime::UNIX_EPOCH + NOW), "2024-07-22T08:31:55");
     }
 
     #[test]
     fn every_collection_has_names() {
-        for collection in [
-            "n".repeat(255),
-            "\u{fc}".repeat(127),
-            "..a".to_owned(),
-            ".snapshot".to_owned(),
-            "x.snapshot".to_owned(),
-        ] {
-            for place in [
-                Place::Collection(collection.clone()),
-                Place::Shard {
-                    collection: collection.clone(),
-                    shard: u32::MAX,
-                },
-            ] {
+        for collection in
+            ["n".repeat(255), "\u{fc}".repeat(127), "..a".to_owned(), ".snapshot".to_owned(), "x.snapshot".to_owned()]
+        {
+            for place in [Place::Collection(collection.clone()), Place::Shard { collection: collection.clone(), shard: u32::MAX }]
+            {
                 let names = first(&place, 100);
                 let mut distinct = names.clone();
                 distinct.dedup();

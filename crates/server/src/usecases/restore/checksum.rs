@@ -29,17 +29,12 @@ pub(super) fn beside(fs: &dyn Fs, archive: &Path) -> Result<Option<Sha256Digest>
         Err(source) => return Err(RestoreError::Read { path, source }),
     };
     let text = String::from_utf8_lossy(&bytes).trim().to_ascii_lowercase();
-    text.parse()
-        .map(Some)
-        .map_err(|source| RestoreError::ChecksumFile { path, source })
+    text.parse().map(Some).map_err(|source| RestoreError::ChecksumFile { path, source })
 }
 
 /// Reads the file and compares its digest.
 pub(super) fn check(fs: &dyn Fs, path: &Path, expected: Sha256Digest, progress: &dyn Progress) -> Result<(), RestoreError> {
-    let read = |source| RestoreError::Read {
-        path: path.to_owned(),
-        source,
-    };
+    let read = |source| RestoreError::Read { path: path.to_owned(), source };
     let file = fs.open_read(path).map_err(read)?;
     let mut hasher = MemberHasher::default();
     let mut buffer = vec![0; BUFFER_LEN];
@@ -60,11 +55,7 @@ pub(super) fn check(fs: &dyn Fs, path: &Path, expected: Sha256Digest, progress: 
     let (actual, _) = hasher.finish();
     match actual == expected {
         true => Ok(()),
-        false => Err(RestoreError::Checksum {
-            path: path.to_owned(),
-            expected,
-            actual,
-        }),
+        false => Err(RestoreError::Checksum { path: path.to_owned(), expected, actual }),
     }
 }
 
@@ -78,10 +69,7 @@ pub(super) struct Race<'a> {
 impl<'a> Race<'a> {
     /// Both report to `progress`.
     pub(super) fn new(progress: &'a dyn Progress) -> Self {
-        Self {
-            progress,
-            lost: AtomicBool::new(false),
-        }
+        Self { progress, lost: AtomicBool::new(false) }
     }
 
     /// Runs both, and returns the failure that stopped the other.
@@ -140,10 +128,7 @@ mod tests {
         let archive = Path::new("a.snapshot");
         let digest = Sha256Digest::of(b"x");
         let upper = format!(" {}\n", digest.to_string().to_uppercase());
-        assert_eq!(
-            beside(fs("a.snapshot.checksum", upper.as_bytes()).as_ref(), archive).unwrap(),
-            Some(digest)
-        );
+        assert_eq!(beside(fs("a.snapshot.checksum", upper.as_bytes()).as_ref(), archive).unwrap(), Some(digest));
         assert_eq!(beside(fs("other", b"").as_ref(), archive).unwrap(), None);
         for wrong in [&b""[..], b"abc", &[0xff; 64], &[b'0'; 65]] {
             let read = beside(fs("a.snapshot.checksum", wrong).as_ref(), archive);
@@ -170,15 +155,9 @@ mod tests {
         };
         let failure = || Err(RestoreError::NamedTwice { name: "x".to_owned() });
         let race = Race::new(&());
-        assert!(matches!(
-            race.run(|| until_stopped(&race), failure),
-            Err(RestoreError::NamedTwice { .. })
-        ));
+        assert!(matches!(race.run(|| until_stopped(&race), failure), Err(RestoreError::NamedTwice { .. })));
         let race = Race::new(&());
-        assert!(matches!(
-            race.run(failure, || until_stopped(&race)),
-            Err(RestoreError::NamedTwice { .. })
-        ));
+        assert!(matches!(race.run(failure, || until_stopped(&race)), Err(RestoreError::NamedTwice { .. })));
         let race = Race::new(&());
         assert!(race.run(|| Ok(()), || Ok(())).is_ok());
     }

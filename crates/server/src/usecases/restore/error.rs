@@ -126,10 +126,9 @@ impl RestoreError {
 pub(super) fn with_hint(error: icecore_storage::Error, force: bool) -> AppError {
     use icecore_storage::Error;
     match error {
-        Error::CollectionExists { .. } | Error::AliasExists { .. } if !force => RestoreError::Exists {
-            reason: error.to_string().trim_end_matches('!').to_owned(),
+        Error::CollectionExists { .. } | Error::AliasExists { .. } if !force => {
+            RestoreError::Exists { reason: error.to_string().trim_end_matches('!').to_owned() }.into()
         }
-        .into(),
         error => error.into(),
     }
 }

@@ -65,30 +65,18 @@ pub(crate) fn restore(
     let sources = open(fs, request)?;
     let (collections, aliases) = targets(&sources)?;
     let names: Vec<String> = collections.into_iter().collect();
-    storage
-        .check_adoption(&names, &aliases, request.force)
-        .map_err(|error| error::with_hint(error, request.force))?;
+    storage.check_adoption(&names, &aliases, request.force).map_err(|error| error::with_hint(error, request.force))?;
     let bytes = sources.iter().map(|source| source.selection.bytes).sum();
     check_space(fs, storage_path, bytes)?;
 
     progress.start(sources.iter().map(Source::work).sum());
-    let mut adoption = Adoption {
-        aliases,
-        force: request.force,
-        ..Adoption::default()
-    };
+    let mut adoption = Adoption { aliases, force: request.force, ..Adoption::default() };
     let count = adoption.aliases.len();
     for source in sources {
         adoption.collections.extend(unpack(fs, storage, source, progress)?);
     }
-    storage
-        .adopt(adoption)
-        .map_err(|error| error::with_hint(error, request.force))?;
-    Ok(Restored {
-        collections: names,
-        aliases: count,
-        bytes,
-    })
+    storage.adopt(adoption).map_err(|error| error::with_hint(error, request.force))?;
+    Ok(Restored { collections: names, aliases: count, bytes })
 }
 
 /// An archive that was opened, and what is wanted of it.
@@ -109,20 +97,13 @@ impl Source {
 
 fn open(fs: &dyn Fs, request: &Request) -> Result<Vec<Source>> {
     let mut sources = Vec::new();
-    let collections = request
-        .collections
-        .iter()
-        .map(|(path, name)| (path, Target::Collection(name.clone())));
+    let collections = request.collections.iter().map(|(path, name)| (path, Target::Collection(name.clone())));
     let storage = request.storage.iter().map(|path| (path, Target::Storage));
     for (path, target) in collections.chain(storage) {
         let reader = Reader::open(fs, path)?;
         let selection = select(&reader, &target)?;
         let sha256 = beside(fs, path)?;
-        sources.push(Source {
-            reader,
-            selection,
-            sha256,
-        });
+        sources.push(Source { reader, selection, sha256 });
     }
     Ok(sources)
 }
@@ -143,41 +124,23 @@ fn targets(sources: &[Source]) -> Result<(BTreeSet<String>, BTreeMap<String, Str
 }
 
 fn check_space(fs: &dyn Fs, path: &Path, needed: u64) -> Result<(), RestoreError> {
-    let free = fs.free_space(path).map_err(|source| RestoreError::Space {
-        path: path.to_owned(),
-        source,
-    })?;
+    let free = fs.free_space(path).map_err(|source| RestoreError::Space { path: path.to_owned(), source })?;
     if free < needed {
-        return Err(RestoreError::NoSpace {
-            path: path.to_owned(),
-            needed,
-            free,
-        });
+        return Err(RestoreError::NoSpace { path: path.to_owned(), needed, free });
     }
     Ok(())
 }
 
 /// Unpacks what is wanted of one archive, and compares the digest of the whole file meanwhile if one was noted.
 fn unpack(fs: &dyn Fs, storage: &Storage, source: Source, progress: &dyn Progress) -> Result<Vec<AdoptedCollection>> {
-    let Source {
-        reader,
-        selection,
-        sha256,
-    } = source;
+    let Source { reader, selection, sha256 } = source;
     let digests = reader
         .manifest()
         .iter()
         .filter(|member| selection.wants(member.path))
         .map(|member| {
             let sha256 = icecore_storage::Sha256Digest(member.sha256.0);
-            (
-                member.path.to_owned(),
-                FileDigest {
-                    len: member.len,
-                    sha256,
-                    crc32c: Crc32c(member.crc32c.0),
-                },
-            )
+            (member.path.to_owned(), FileDigest { len: member.len, sha256, crc32c: Crc32c(member.crc32c.0) })
         })
         .collect();
     let staging = Arc::new(storage.stage(digests)?);
@@ -193,10 +156,6 @@ fn unpack(fs: &dyn Fs, storage: &Storage, source: Source, progress: &dyn Progres
         },
         || sha256.map_or(Ok(()), |expected| checksum::check(fs, reader.path(), expected, &race)),
     )?;
-    let adopt = |(name, from)| AdoptedCollection {
-        name,
-        from,
-        staging: Arc::clone(&staging),
-    };
+    let adopt = |(name, from)| AdoptedCollection { name, from, staging: Arc::clone(&staging) };
     Ok(selection.collections.into_iter().map(adopt).collect())
 }

@@ -31,29 +31,17 @@ impl Selection {
     /// Whether a member belongs to one of the collections.
     pub(super) fn wants(&self, member: &str) -> bool {
         let shards = self.collections.iter().flat_map(|(_, collection)| &collection.shards);
-        shards.into_iter().any(|shard| {
-            member
-                .strip_prefix(shard.path.as_str())
-                .is_some_and(|rest| rest.starts_with('/'))
-        })
+        shards.into_iter().any(|shard| member.strip_prefix(shard.path.as_str()).is_some_and(|rest| rest.starts_with('/')))
     }
 }
 
 /// Selects what `target` needs.
 pub(super) fn select(reader: &Reader, target: &Target) -> Result<Selection, RestoreError> {
     let path = reader.path();
-    let subject: Subject =
-        serde_json::from_value(reader.manifest().subject().clone()).map_err(|source| RestoreError::Subject {
-            path: path.to_owned(),
-            source,
-        })?;
+    let subject: Subject = serde_json::from_value(reader.manifest().subject().clone())
+        .map_err(|source| RestoreError::Subject { path: path.to_owned(), source })?;
     let mut selection = of_subject(subject, target).map_err(|refusal| refusal.at(path))?;
-    selection.bytes = reader
-        .manifest()
-        .iter()
-        .filter(|member| selection.wants(member.path))
-        .map(|member| member.len)
-        .sum();
+    selection.bytes = reader.manifest().iter().filter(|member| selection.wants(member.path)).map(|member| member.len).sum();
     Ok(selection)
 }
 
@@ -68,58 +56,31 @@ impl Refusal {
     fn at(self, path: &std::path::Path) -> RestoreError {
         let path = path.to_owned();
         match self {
-            Self::Kind { found, wanted } => RestoreError::WrongKind {
-                path,
-                found: kind_name(found),
-                wanted,
-            },
-            Self::NotIn { name, present } => RestoreError::NotInArchive {
-                path,
-                name,
-                present: present.join(", "),
-            },
+            Self::Kind { found, wanted } => RestoreError::WrongKind { path, found: kind_name(found), wanted },
+            Self::NotIn { name, present } => RestoreError::NotInArchive { path, name, present: present.join(", ") },
         }
     }
 }
 
 fn of_subject(subject: Subject, target: &Target) -> Result<Selection, Refusal> {
-    let Subject {
-        kind,
-        collections,
-        aliases,
-    } = subject;
+    let Subject { kind, collections, aliases } = subject;
     let none = BTreeMap::new();
     let (collections, aliases) = match (target, kind) {
-        (Target::Storage, SubjectKind::Storage) => (
-            collections
-                .into_iter()
-                .map(|collection| (collection.name.clone(), collection))
-                .collect(),
-            aliases,
-        ),
-        (Target::Collection(name), SubjectKind::Collection) => (
-            collections.into_iter().map(|collection| (name.clone(), collection)).collect(),
-            none,
-        ),
+        (Target::Storage, SubjectKind::Storage) => {
+            (collections.into_iter().map(|collection| (collection.name.clone(), collection)).collect(), aliases)
+        }
+        (Target::Collection(name), SubjectKind::Collection) => {
+            (collections.into_iter().map(|collection| (name.clone(), collection)).collect(), none)
+        }
         (Target::Collection(name), SubjectKind::Storage) => (vec![(name.clone(), one_of(collections, name)?)], none),
         (Target::Storage, found) => {
-            return Err(Refusal::Kind {
-                found,
-                wanted: "--storage-snapshot takes a snapshot of the whole storage",
-            });
+            return Err(Refusal::Kind { found, wanted: "--storage-snapshot takes a snapshot of the whole storage" });
         }
         (Target::Collection(_), found) => {
-            return Err(Refusal::Kind {
-                found,
-                wanted: "--snapshot takes a snapshot of a collection",
-            });
+            return Err(Refusal::Kind { found, wanted: "--snapshot takes a snapshot of a collection" });
         }
     };
-    Ok(Selection {
-        collections,
-        aliases,
-        bytes: 0,
-    })
+    Ok(Selection { collections, aliases, bytes: 0 })
 }
 
 /// The collection of this name, or the only one.
@@ -127,10 +88,7 @@ fn one_of(collections: Vec<SubjectCollection>, name: &str) -> Result<SubjectColl
     let present: Vec<String> = collections.iter().map(|collection| collection.name.clone()).collect();
     let only = collections.len() == 1;
     let found = collections.into_iter().find(|collection| only || collection.name == name);
-    found.ok_or(Refusal::NotIn {
-        name: name.to_owned(),
-        present,
-    })
+    found.ok_or(Refusal::NotIn { name: name.to_owned(), present })
 }
 
 fn kind_name(kind: SubjectKind) -> &'static str {
@@ -159,37 +117,21 @@ mod tests {
         };
         SubjectCollection {
             name: name.to_owned(),
-            config: CollectionConfig {
-                shard_number: 1,
-                vectors: BTreeMap::new(),
-                settings: serde_json::Value::Null,
-            },
+            config: CollectionConfig { shard_number: 1, vectors: BTreeMap::new(), settings: serde_json::Value::Null },
             payload_schema: BTreeMap::new(),
             shards: vec![shard],
         }
     }
 
     fn subject(kind: SubjectKind, names: &[&str]) -> Subject {
-        let collections = names
-            .iter()
-            .enumerate()
-            .map(|(number, name)| collection(number, name))
-            .collect();
+        let collections = names.iter().enumerate().map(|(number, name)| collection(number, name)).collect();
         let aliases = BTreeMap::from([("alias".to_owned(), "a".to_owned())]);
-        Subject {
-            kind,
-            collections,
-            aliases,
-        }
+        Subject { kind, collections, aliases }
     }
 
     fn names(kind: SubjectKind, names: &[&str], target: &Target) -> Result<Vec<(String, String)>, Refusal> {
         let selection = of_subject(subject(kind, names), target)?;
-        Ok(selection
-            .collections
-            .into_iter()
-            .map(|(name, from)| (name, from.name))
-            .collect())
+        Ok(selection.collections.into_iter().map(|(name, from)| (name, from.name)).collect())
     }
 
     #[test]
@@ -204,22 +146,10 @@ mod tests {
     #[test]
     fn wrong_kinds_and_missing_collections_are_refused() {
         let target = Target::Collection("x".to_owned());
-        assert!(matches!(
-            names(SubjectKind::Shard, &["a"], &target),
-            Err(Refusal::Kind { .. })
-        ));
-        assert!(matches!(
-            names(SubjectKind::Collection, &["a"], &Target::Storage),
-            Err(Refusal::Kind { .. })
-        ));
+        assert!(matches!(names(SubjectKind::Shard, &["a"], &target), Err(Refusal::Kind { .. })));
+        assert!(matches!(names(SubjectKind::Collection, &["a"], &Target::Storage), Err(Refusal::Kind { .. })));
         let present = vec!["a".to_owned(), "b".to_owned()];
-        assert_eq!(
-            names(SubjectKind::Storage, &["a", "b"], &target),
-            Err(Refusal::NotIn {
-                name: "x".to_owned(),
-                present
-            })
-        );
+        assert_eq!(names(SubjectKind::Storage, &["a", "b"], &target), Err(Refusal::NotIn { name: "x".to_owned(), present }));
     }
 
     #[test]
@@ -227,12 +157,8 @@ mod tests {
         let target = Target::Collection("b".to_owned());
         let selection = of_subject(subject(SubjectKind::Storage, &["a", "b"]), &target).unwrap();
         assert!(selection.wants("collections/0001/shards/0/segments/1.seg") && selection.aliases.is_empty());
-        for other in [
-            "collections/0000/shards/0/wal/1.wal",
-            "collections/0001/shards/01/x",
-            "collections/0001/shards/0",
-            "other",
-        ] {
+        for other in ["collections/0000/shards/0/wal/1.wal", "collections/0001/shards/01/x", "collections/0001/shards/0", "other"]
+        {
             assert!(!selection.wants(other), "{other}");
         }
         let all = of_subject(subject(SubjectKind::Storage, &["a", "b"]), &Target::Storage).unwrap();
