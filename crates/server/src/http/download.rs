@@ -15,26 +15,23 @@ use axum::response::{IntoResponse, Response};
 use http_body::{Frame, SizeHint};
 use icecore_io::File;
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 
 use crate::stores::StoredArchive;
 
 /// Bytes of one read.
-const CHUNK_LEN: usize = 256 * 1024;
+const CHUNK_LEN: usize = 512 * 1024;
 
-/// Chunks that are read ahead of the client.
-const CHUNKS_AHEAD: usize = 2;
+/// Chunks that wait for the client while the next one is read.
+const CHUNKS_AHEAD: usize = 1;
 
 /// The response that carries an archive. Has to be called on a thread of the runtime, blocking ones included.
 pub(super) fn response(archive: StoredArchive) -> Response {
     let StoredArchive { info, tag, file } = archive;
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
     let len = info.size;
-    tokio::task::spawn_blocking(move || read(&file, len, &sender));
-    let mut response = Body::new(FileBody {
-        receiver,
-        remaining: len,
-    })
-    .into_response();
+    tokio::spawn(read(file, len, sender));
+    let mut response = Body::new(FileBody { receiver, remaining: len }).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(len));
@@ -48,26 +45,31 @@ pub(super) fn response(archive: StoredArchive) -> Response {
     response
 }
 
-/// Reads the file and sends it chunk by chunk until its end, an error, or the client's departure.
-fn read(file: &Arc<dyn File>, len: u64, sender: &mpsc::Sender<io::Result<Bytes>>) {
+/// Reads the file and sends it chunk by chunk until its end, an error, or the client's departure. A blocking thread is taken for
+/// each read alone, so that slow clients do not keep the threads that everything else needs.
+async fn read(file: Arc<dyn File>, len: u64, sender: mpsc::Sender<io::Result<Bytes>>) {
     let mut offset = 0;
     while offset < len {
         let want = usize::try_from(len - offset).unwrap_or(CHUNK_LEN).min(CHUNK_LEN);
-        let mut chunk = vec![0; want];
-        let outcome = file.read_exact_at(&mut chunk, offset);
-        let failed = outcome.is_err();
-        if let Err(error) = &outcome {
+        let source = Arc::clone(&file);
+        let reading = spawn_blocking(move || {
+            let mut chunk = vec![0; want];
+            source.read_exact_at(&mut chunk, offset).map(|()| Bytes::from(chunk))
+        });
+        let chunk = reading.await.unwrap_or_else(|_| Err(io::Error::other("the reading thread panicked")));
+        if let Err(error) = &chunk {
             tracing::error!(offset, "a download failed: {error}");
         }
+        let failed = chunk.is_err();
         // A send fails only if the client is gone.
-        if sender.blocking_send(outcome.map(|()| Bytes::from(chunk))).is_err() || failed {
+        if sender.send(chunk).await.is_err() || failed {
             return;
         }
         offset += want as u64;
     }
 }
 
-/// A body of a known length that arrives from another thread.
+/// A body of a known length that arrives from another task.
 struct FileBody {
     receiver: mpsc::Receiver<io::Result<Bytes>>,
     remaining: u64,
@@ -84,7 +86,7 @@ impl HttpBody for FileBody {
                 Some(Ok(Frame::data(chunk)))
             }
             Some(Err(error)) => Some(Err(error)),
-            // The reading thread ended without its last chunk.
+            // The reader ended without the last chunk.
             None if self.remaining > 0 => Some(Err(io::ErrorKind::UnexpectedEof.into())),
             None => None,
         })
@@ -102,10 +104,7 @@ impl HttpBody for FileBody {
 /// The value of `Content-Disposition` for a file name, with the exact name beside an ASCII one where they differ (RFC 6266).
 fn disposition(name: &str) -> String {
     let plain = |character: char| (character.is_ascii_graphic() || character == ' ') && !matches!(character, '"' | '\\');
-    let ascii: String = name
-        .chars()
-        .map(|character| if plain(character) { character } else { '_' })
-        .collect();
+    let ascii: String = name.chars().map(|character| if plain(character) { character } else { '_' }).collect();
     if ascii == name {
         return format!("attachment; filename=\"{ascii}\"");
     }
@@ -129,10 +128,7 @@ mod tests {
     #[test]
     fn file_names_are_quoted_safely() {
         assert_eq!(disposition("a b-1.snapshot"), "attachment; filename=\"a b-1.snapshot\"");
-        assert_eq!(
-            disposition("ü\".x"),
-            "attachment; filename=\"__.x\"; filename*=UTF-8''%C3%BC%22.x"
-        );
+        assert_eq!(disposition("ü\".x"), "attachment; filename=\"__.x\"; filename*=UTF-8''%C3%BC%22.x");
     }
 
     #[tokio::test]

@@ -64,10 +64,7 @@ impl ApiError {
 
     /// A part of the request was read, and a field of it breaks a rule.
     pub(super) fn invalid(part: &str, field: &str, rule: impl std::fmt::Display) -> Self {
-        Self::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            format!("Validation error in {part}: [{field}: {rule}]"),
-        )
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, format!("Validation error in {part}: [{field}: {rule}]"))
     }
 
     /// The request asks for something that Qdrant has and this version has not, by its field or value.
@@ -77,10 +74,7 @@ impl ApiError {
 
     /// The route exists in Qdrant and not here.
     pub(super) fn not_implemented(what: &str) -> Self {
-        Self::new(
-            StatusCode::NOT_IMPLEMENTED,
-            format!("Not implemented: {what} is not supported by this version of icecore"),
-        )
+        Self::new(StatusCode::NOT_IMPLEMENTED, format!("Not implemented: {what} is not supported by this version of icecore"))
     }
 
     /// Something of ours broke; what it was stands in the log.
@@ -117,10 +111,7 @@ fn internal(text: &str) -> (StatusCode, String) {
 }
 
 fn unavailable(text: &str) -> (StatusCode, String) {
-    (
-        StatusCode::SERVICE_UNAVAILABLE,
-        format!("Service temporarily unavailable: {text}"),
-    )
+    (StatusCode::SERVICE_UNAVAILABLE, format!("Service temporarily unavailable: {text}"))
 }
 
 /// What the client may read of an error that is about its request: no paths of the machine.
@@ -200,35 +191,16 @@ where
 
 /// Renders a result.
 pub(super) fn success<T: Serialize>(result: &T, started: Instant) -> Response {
-    json(
-        StatusCode::OK,
-        &Success {
-            result,
-            status: "ok",
-            time: started.elapsed().as_secs_f64(),
-        },
-    )
+    json(StatusCode::OK, &Success { result, status: "ok", time: started.elapsed().as_secs_f64() })
 }
 
 /// Says that the work has begun and will go on after the response.
 pub(super) fn accepted(started: Instant) -> Response {
-    json(
-        StatusCode::ACCEPTED,
-        &Accepted {
-            status: "accepted",
-            time: started.elapsed().as_secs_f64(),
-        },
-    )
+    json(StatusCode::ACCEPTED, &Accepted { status: "accepted", time: started.elapsed().as_secs_f64() })
 }
 
 fn failure(error: &ApiError, time: f64) -> Response {
-    json(
-        error.status,
-        &Failure {
-            status: FailureStatus { error: &error.message },
-            time,
-        },
-    )
+    json(error.status, &Failure { status: FailureStatus { error: &error.message }, time })
 }
 
 /// Renders `body` as JSON.
@@ -236,9 +208,7 @@ pub(super) fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
     match serde_json::to_vec(body) {
         Ok(text) => {
             let mut response = (status, text).into_response();
-            response
-                .headers_mut()
-                .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             response
         }
         Err(error) => {
@@ -285,31 +255,16 @@ mod tests {
         let (status, body) = parts(answer(|| -> ApiResult<()> { panic!("boom") }).await).await;
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
         let text = body["status"]["error"].as_str().unwrap();
-        assert!(
-            text.starts_with("Service internal error: ") && !text.contains("boom"),
-            "{text}"
-        );
+        assert!(text.starts_with("Service internal error: ") && !text.contains("boom"), "{text}");
     }
 
     #[test]
     fn storage_errors_have_the_statuses_and_texts_of_qdrant() {
         let cases: [(icecore_storage::Error, u16, &str); 3] = [
+            (icecore_storage::Error::CollectionNotFound { name: "x".into() }, 404, "Not found: Collection `x` doesn't exist!"),
+            (icecore_storage::Error::CollectionExists { name: "x".into() }, 409, "Wrong input: Collection `x` already exists!"),
             (
-                icecore_storage::Error::CollectionNotFound { name: "x".into() },
-                404,
-                "Not found: Collection `x` doesn't exist!",
-            ),
-            (
-                icecore_storage::Error::CollectionExists { name: "x".into() },
-                409,
-                "Wrong input: Collection `x` already exists!",
-            ),
-            (
-                icecore_storage::Error::VectorDimension {
-                    name: String::new(),
-                    expected: 4,
-                    actual: 3,
-                },
+                icecore_storage::Error::VectorDimension { name: String::new(), expected: 4, actual: 3 },
                 400,
                 "Wrong input: Vector dimension error: expected dim: 4, got 3",
             ),
@@ -325,33 +280,11 @@ mod tests {
         for kind in [io::ErrorKind::NotFound, io::ErrorKind::Other, io::ErrorKind::StorageFull] {
             let source = || io::Error::new(kind, "secret cause");
             let errors: [AppError; 5] = [
-                StoreError::Io {
-                    operation: "open",
-                    path: "/secret/file".into(),
-                    source: source(),
-                }
-                .into(),
-                StoreError::Occupied {
-                    path: "/secret/file".into(),
-                }
-                .into(),
-                icecore_storage::Error::Io {
-                    operation: "open",
-                    path: "/secret/file".into(),
-                    source: source(),
-                }
-                .into(),
-                icecore_storage::Error::Malformed {
-                    path: "/secret/file".into(),
-                    offset: 3,
-                    reason: "secret".into(),
-                }
-                .into(),
-                icecore_storage::Error::Poisoned {
-                    what: "shard 0".into(),
-                    reason: "sync /secret/file".into(),
-                }
-                .into(),
+                StoreError::Io { operation: "open", path: "/secret/file".into(), source: source() }.into(),
+                StoreError::Occupied { path: "/secret/file".into() }.into(),
+                icecore_storage::Error::Io { operation: "open", path: "/secret/file".into(), source: source() }.into(),
+                icecore_storage::Error::Malformed { path: "/secret/file".into(), offset: 3, reason: "secret".into() }.into(),
+                icecore_storage::Error::Poisoned { what: "shard 0".into(), reason: "sync /secret/file".into() }.into(),
             ];
             for error in errors {
                 let answer = ApiError::from(error);

@@ -59,9 +59,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
 
 async fn path<T: DeserializeOwned + Send, S: Send + Sync>(parts: &mut Parts, state: &S) -> ApiResult<T> {
     let found: Result<axum::extract::Path<T>, PathRejection> = axum::extract::Path::from_request_parts(parts, state).await;
-    found
-        .map(|path| path.0)
-        .map_err(|rejection| ApiError::deserialize("path parameters", rejection.body_text()))
+    found.map(|path| path.0).map_err(|rejection| ApiError::deserialize("path parameters", rejection.body_text()))
 }
 
 fn checked<T>(collection: String, rest: T) -> ApiResult<InCollection<T>> {
@@ -84,9 +82,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let found: Result<axum::extract::Query<T>, QueryRejection> = axum::extract::Query::from_request_parts(parts, state).await;
-        found
-            .map(|query| Self(query.0))
-            .map_err(|rejection| ApiError::deserialize("query parameters", rejection.body_text()))
+        found.map(|query| Self(query.0)).map_err(|rejection| ApiError::deserialize("query parameters", rejection.body_text()))
     }
 }
 
@@ -112,9 +108,7 @@ impl FromRequest<Arc<App>> for Body {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
-        limits::read_body(request, app.config.service.request_bytes_max())
-            .await
-            .map(Self)
+        limits::read_body(request, app.config.service.request_bytes_max()).await.map(Self)
     }
 }
 
@@ -127,11 +121,7 @@ mod tests {
         for name in ["a/b", "/", "a\0b", "", &"n".repeat(256)] {
             let error = checked(name.to_owned(), ()).unwrap_err();
             assert_eq!(error.status.as_u16(), 422, "{name:?}");
-            assert!(
-                error.message.starts_with("Validation error in path parameters: [name: "),
-                "{}",
-                error.message
-            );
+            assert!(error.message.starts_with("Validation error in path parameters: [name: "), "{}", error.message);
         }
         assert!(checked("Größe".to_owned(), ()).is_ok());
     }

@@ -38,9 +38,7 @@ pub(super) async fn read_body(request: Request, limit: usize) -> ApiResult<Vec<u
     }
     if read > limit {
         let size = read.max(announced);
-        return Err(ApiError::payload(format!(
-            "JSON payload ({size} bytes) is larger than allowed (limit: {limit} bytes)."
-        )));
+        return Err(ApiError::payload(format!("JSON payload ({size} bytes) is larger than allowed (limit: {limit} bytes).")));
     }
     Ok(bytes)
 }
@@ -64,9 +62,6 @@ mod tests {
     async fn a_longer_body_is_refused_with_both_numbers() {
         let error = read_body(request(b"123456"), 5).await.unwrap_err();
         assert_eq!(error.status.as_u16(), 400);
-        assert_eq!(
-            error.message,
-            "Payload error: JSON payload (6 bytes) is larger than allowed (limit: 5 bytes)."
-        );
+        assert_eq!(error.message, "Payload error: JSON payload (6 bytes) is larger than allowed (limit: 5 bytes).");
     }
 }

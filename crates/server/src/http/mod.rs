@@ -10,5 +10,7 @@ mod limits;
 mod paths;
 mod qdrant;
 mod router;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use router::router;

@@ -18,31 +18,21 @@ struct UpdateAliases {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
 enum Action {
-    CreateAlias { collection_name: String, alias_name: String },
-    DeleteAlias { alias_name: String },
-    RenameAlias { old_alias_name: String, new_alias_name: String },
+    #[serde(rename = "create_alias")]
+    Create { collection_name: String, alias_name: String },
+    #[serde(rename = "delete_alias")]
+    Delete { alias_name: String },
+    #[serde(rename = "rename_alias")]
+    Rename { old_alias_name: String, new_alias_name: String },
 }
 
 impl From<Action> for AliasAction {
     fn from(action: Action) -> Self {
         match action {
-            Action::CreateAlias {
-                collection_name,
-                alias_name,
-            } => Self::Create {
-                collection: collection_name,
-                alias: alias_name,
-            },
-            Action::DeleteAlias { alias_name } => Self::Delete { alias: alias_name },
-            Action::RenameAlias {
-                old_alias_name,
-                new_alias_name,
-            } => Self::Rename {
-                old: old_alias_name,
-                new: new_alias_name,
-            },
+            Action::Create { collection_name, alias_name } => Self::Create { collection: collection_name, alias: alias_name },
+            Action::Delete { alias_name } => Self::Delete { alias: alias_name },
+            Action::Rename { old_alias_name, new_alias_name } => Self::Rename { old: old_alias_name, new: new_alias_name },
         }
     }
 }
@@ -93,10 +83,7 @@ fn listed(app: &App, wanted: impl Fn(&String) -> bool) -> Aliases {
         .aliases()
         .into_iter()
         .filter(|(_, collection)| wanted(collection))
-        .map(|(alias_name, collection_name)| Alias {
-            alias_name,
-            collection_name,
-        })
+        .map(|(alias_name, collection_name)| Alias { alias_name, collection_name })
         .collect();
     Aliases { aliases }
 }
@@ -119,15 +106,9 @@ mod tests {
         assert_eq!(
             actions,
             [
-                AliasAction::Create {
-                    collection: "c".into(),
-                    alias: "a".into()
-                },
+                AliasAction::Create { collection: "c".into(), alias: "a".into() },
                 AliasAction::Delete { alias: "b".into() },
-                AliasAction::Rename {
-                    old: "a".into(),
-                    new: "z".into()
-                },
+                AliasAction::Rename { old: "a".into(), new: "z".into() },
             ]
         );
     }

@@ -25,9 +25,7 @@ pub(super) fn parse(body: &Value) -> ApiResult<CollectionConfig> {
     let shard_number = match given(body, "shard_number") {
         None => 1,
         Some(value) => value.as_u64().and_then(|number| u32::try_from(number).ok()).ok_or_else(|| {
-            ApiError::format(format!(
-                "shard_number: invalid value {value}, expected an unsigned 32-bit integer"
-            ))
+            ApiError::format(format!("shard_number: invalid value {value}, expected an unsigned 32-bit integer"))
         })?,
     };
     let mut kept = settings::keep(body, settings::COLLECTION, "")?;
@@ -40,11 +38,7 @@ pub(super) fn parse(body: &Value) -> ApiResult<CollectionConfig> {
     if !extras.is_empty() {
         kept.insert(VECTORS.to_owned(), Value::Object(extras));
     }
-    let config = CollectionConfig {
-        shard_number,
-        vectors,
-        settings: Value::Object(kept),
-    };
+    let config = CollectionConfig { shard_number, vectors, settings: Value::Object(kept) };
     match config.validate() {
         Ok(()) => Ok(config),
         Err(Error::InvalidConfig { field, reason }) => Err(ApiError::invalid("JSON body", &field, reason)),
@@ -64,9 +58,7 @@ fn refuse_unsupported(body: &Map<String, Value>) -> ApiResult<()> {
         Some(_) => return Err(ApiError::format("sharding_method: invalid value, expected auto or custom")),
     }
     if given(body, "init_from").is_some() {
-        return Err(ApiError::unsupported(
-            "init_from (restore a snapshot of the other collection instead); it",
-        ));
+        return Err(ApiError::unsupported("init_from (restore a snapshot of the other collection instead); it"));
     }
     match given(body, "sparse_vectors") {
         None => Ok(()),
@@ -96,11 +88,7 @@ fn vectors(value: Option<&Value>) -> ApiResult<Vectors> {
         _ => object.iter().map(|(name, value)| (name.as_str(), value)).collect(),
     };
     for (name, value) in named {
-        let path = if single {
-            VECTORS.to_owned()
-        } else {
-            format!("{VECTORS}.{name}")
-        };
+        let path = if single { VECTORS.to_owned() } else { format!("{VECTORS}.{name}") };
         let (dense, extra) = vector(value, &path)?;
         params.insert(name.to_owned(), dense);
         if !extra.is_empty() {
@@ -112,9 +100,7 @@ fn vectors(value: Option<&Value>) -> ApiResult<Vectors> {
 
 fn vector(value: &Value, path: &str) -> ApiResult<(DenseParams, Map<String, Value>)> {
     let Value::Object(object) = value else {
-        return Err(ApiError::format(format!(
-            "{path}: invalid type, expected an object with size and distance"
-        )));
+        return Err(ApiError::format(format!("{path}: invalid type, expected an object with size and distance")));
     };
     let field = |name: &str| given(object, name).ok_or_else(|| ApiError::format(format!("{path}: missing field `{name}`")));
     let size = field("size")?;
@@ -135,11 +121,7 @@ fn vector(value: &Value, path: &str) -> ApiResult<(DenseParams, Map<String, Valu
         }
     };
     let extra = settings::keep(object, settings::VECTOR, path)?;
-    if let Some(datatype) = extra
-        .get("datatype")
-        .and_then(Value::as_str)
-        .filter(|datatype| *datatype != "float32")
-    {
+    if let Some(datatype) = extra.get("datatype").and_then(Value::as_str).filter(|datatype| *datatype != "float32") {
         return Err(ApiError::unsupported(format!("{path}.datatype `{datatype}`")));
     }
     if given(object, "multivector_config").is_some() {
@@ -180,21 +162,14 @@ mod tests {
         .unwrap();
         assert_eq!(
             config.vectors,
-            BTreeMap::from([
-                ("image".into(), dense(2, Distance::Dot)),
-                ("size".into(), dense(3, Distance::Euclid))
-            ])
+            BTreeMap::from([("image".into(), dense(2, Distance::Dot)), ("size".into(), dense(3, Distance::Euclid))])
         );
         assert_eq!(config.settings, json!({"vectors": {"size": {"datatype": "float32"}}}));
     }
 
     #[test]
     fn a_collection_may_have_no_vectors() {
-        for body in [
-            json!({}),
-            json!({"vectors": null}),
-            json!({"vectors": {}, "sparse_vectors": {}}),
-        ] {
+        for body in [json!({}), json!({"vectors": null}), json!({"vectors": {}, "sparse_vectors": {}})] {
             let config = parse(&body).unwrap();
             assert_eq!(config.vectors, BTreeMap::new());
             assert_eq!(config.settings, json!({}));
@@ -211,11 +186,7 @@ mod tests {
         let cases = [
             (vector(json!({"datatype": "float16"})), 400, "vectors.v.datatype `float16`"),
             (vector(json!({"datatype": "float8"})), 400, "vectors.v.datatype"),
-            (
-                vector(json!({"multivector_config": {"comparator": "max_sim"}})),
-                400,
-                "vectors.v.multivector_config",
-            ),
+            (vector(json!({"multivector_config": {"comparator": "max_sim"}})), 400, "vectors.v.multivector_config"),
             (vector(json!({"distance": "Hamming"})), 400, "vectors.v.distance"),
             (vector(json!({"size": 0})), 422, "vectors.v.size"),
             (vector(json!({"size": 65_537})), 422, "vectors.v.size"),

@@ -13,10 +13,7 @@ pub(super) fn render(info: &CollectionInfo) -> Value {
     let points: u64 = info.shards.iter().map(|shard| shard.points).sum();
     let segments: u64 = info.shards.iter().map(|shard| shard.segments).sum();
     let poisoned = info.shards.iter().find_map(|shard| {
-        shard
-            .poisoned
-            .as_ref()
-            .map(|_| format!("shard {} takes no more writes since a failure", shard.number))
+        shard.poisoned.as_ref().map(|_| format!("shard {} takes no more writes since a failure", shard.number))
     });
     let (status, optimizer_status) = match poisoned {
         None => ("green", json!("ok")),
@@ -67,12 +64,7 @@ fn params(info: &CollectionInfo) -> Value {
     let vectors = &info.config.vectors;
     let rendered = match vectors.get("") {
         Some(params) if vectors.len() == 1 => vector("", params),
-        _ => Value::Object(
-            vectors
-                .iter()
-                .map(|(name, params)| (name.clone(), vector(name, params)))
-                .collect(),
-        ),
+        _ => Value::Object(vectors.iter().map(|(name, params)| (name.clone(), vector(name, params))).collect()),
     };
     let mut params = json!({
         "vectors": rendered,
@@ -81,13 +73,7 @@ fn params(info: &CollectionInfo) -> Value {
         "write_consistency_factor": 1,
         "on_disk_payload": true,
     });
-    for field in [
-        "replication_factor",
-        "write_consistency_factor",
-        "on_disk_payload",
-        "payload",
-        "id_tracker",
-    ] {
+    for field in ["replication_factor", "write_consistency_factor", "on_disk_payload", "payload", "id_tracker"] {
         if let Some(value) = settings.get(field) {
             params[field] = value.clone();
         }
@@ -122,10 +108,7 @@ fn payload_schema(info: &CollectionInfo, points: u64) -> Map<String, Value> {
         Some(data_type) => json!({"data_type": data_type, "params": schema, "points": points}),
         None => json!({"data_type": schema, "points": points}),
     };
-    info.payload_schema
-        .iter()
-        .map(|(field, schema)| (field.clone(), entry(schema)))
-        .collect()
+    info.payload_schema.iter().map(|(field, schema)| (field.clone(), entry(schema))).collect()
 }
 
 /// `defaults` with the fields of `given` over them.
@@ -146,13 +129,8 @@ mod tests {
     use super::*;
 
     fn info(request: &Value) -> CollectionInfo {
-        let shard = |number, points, poisoned| ShardInfo {
-            number,
-            points,
-            segments: 2,
-            last_lsn: Lsn(9),
-            poisoned,
-        };
+        let shard =
+            |number, points, poisoned| ShardInfo { number, points, segments: 2, memtable_bytes: 0, last_lsn: Lsn(9), poisoned };
         CollectionInfo {
             name: "c".into(),
             config: collection_config::parse(request).unwrap(),
@@ -187,10 +165,7 @@ mod tests {
         assert_eq!(rendered["config"]["hnsw_config"]["m"], 32);
         assert_eq!(rendered["config"]["hnsw_config"]["ef_construct"], 100);
         assert_eq!(rendered["config"]["optimizer_config"]["indexing_threshold"], 0);
-        assert_eq!(
-            rendered["config"]["optimizer_config"]["max_optimization_threads"],
-            Value::Null
-        );
+        assert_eq!(rendered["config"]["optimizer_config"]["max_optimization_threads"], Value::Null);
         assert_eq!(rendered["config"]["wal_config"]["wal_capacity_mb"], 32);
         assert_eq!(rendered["config"]["quantization_config"], Value::Null);
         assert_eq!(rendered["config"]["metadata"], json!({"a": 1}));
@@ -209,10 +184,7 @@ mod tests {
     #[test]
     fn named_vectors_are_rendered_by_name_and_no_vectors_as_an_empty_object() {
         let rendered = render(&info(&json!({"vectors": {"a": {"size": 1, "distance": "Dot"}}})));
-        assert_eq!(
-            rendered["config"]["params"]["vectors"],
-            json!({"a": {"size": 1, "distance": "Dot"}})
-        );
+        assert_eq!(rendered["config"]["params"]["vectors"], json!({"a": {"size": 1, "distance": "Dot"}}));
         assert_eq!(render(&info(&json!({})))["config"]["params"]["vectors"], json!({}));
     }
 
@@ -222,9 +194,6 @@ mod tests {
         info.shards[1].poisoned = Some("sync of /secret/file failed".into());
         let rendered = render(&info);
         assert_eq!(rendered["status"], "red");
-        assert_eq!(
-            rendered["optimizer_status"],
-            json!({"error": "shard 1 takes no more writes since a failure"})
-        );
+        assert_eq!(rendered["optimizer_status"], json!({"error": "shard 1 takes no more writes since a failure"}));
     }
 }

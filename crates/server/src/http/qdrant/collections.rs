@@ -30,12 +30,7 @@ struct Exists {
 /// `GET /collections`
 pub(super) async fn list(State(app): State<Arc<App>>) -> Response {
     answer(move || {
-        let collections = app
-            .storage
-            .collections()
-            .into_iter()
-            .map(|name| Collection { name })
-            .collect();
+        let collections = app.storage.collections().into_iter().map(|name| Collection { name }).collect();
         Ok(Collections { collections })
     })
     .await
@@ -60,11 +55,7 @@ pub(super) async fn exists(State(app): State<Arc<App>>, path: InCollection) -> R
 pub(super) async fn create(State(app): State<Arc<App>>, path: InCollection, body: Body) -> Response {
     answer(move || {
         if let Err(Error::InvalidName { reason, .. }) = names::validate(&path.collection) {
-            return Err(ApiError::invalid(
-                "path parameters",
-                "name",
-                format!("value invalid, {reason}"),
-            ));
+            return Err(ApiError::invalid("path parameters", "name", format!("value invalid, {reason}")));
         }
         let config = collection_config::parse(&body.parse()?)?;
         app.storage.create_collection(&path.collection, config)?;

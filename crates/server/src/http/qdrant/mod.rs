@@ -46,35 +46,16 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/collections/{collection}/index", put(payload_index::create))
         .route("/collections/{collection}/index/{field}", delete(payload_index::delete));
     let points = Router::new()
-        .route(
-            "/collections/{collection}/points",
-            put(points::write::upsert).post(points::read::retrieve),
-        )
+        .route("/collections/{collection}/points", put(points::write::upsert).post(points::read::retrieve))
         .route("/collections/{collection}/points/{id}", get(points::read::get))
         .route("/collections/{collection}/points/scroll", post(points::read::scroll))
         .route("/collections/{collection}/points/count", post(points::read::count))
         .route("/collections/{collection}/points/delete", post(points::write::delete))
-        .route(
-            "/collections/{collection}/points/payload",
-            post(points::write::set_payload).put(unsupported::overwrite_payload),
-        );
+        .route("/collections/{collection}/points/payload", post(points::write::set_payload).put(unsupported::overwrite_payload));
     let snapshots = Router::new()
         .route("/snapshots", get(snapshots::list_full).post(snapshots::create_full))
-        .route(
-            "/snapshots/{name}",
-            get(snapshots::download_full).delete(snapshots::delete_full),
-        )
-        .route(
-            "/collections/{collection}/snapshots",
-            get(snapshots::list).post(snapshots::create),
-        )
-        .route(
-            "/collections/{collection}/snapshots/{name}",
-            get(snapshots::download).delete(snapshots::delete),
-        );
-    service
-        .merge(collections)
-        .merge(points)
-        .merge(snapshots)
-        .merge(unsupported::routes())
+        .route("/snapshots/{name}", get(snapshots::download_full).delete(snapshots::delete_full))
+        .route("/collections/{collection}/snapshots", get(snapshots::list).post(snapshots::create))
+        .route("/collections/{collection}/snapshots/{name}", get(snapshots::download).delete(snapshots::delete));
+    service.merge(collections).merge(points).merge(snapshots).merge(unsupported::routes())
 }

@@ -27,11 +27,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, path: InCollection, quer
     answer(move || {
         let request: CreateIndex = body.parse()?;
         if request.field_name.is_empty() {
-            return Err(ApiError::invalid(
-                "JSON body",
-                "field_name",
-                "value invalid, must not be empty",
-            ));
+            return Err(ApiError::invalid("JSON body", "field_name", "value invalid, must not be empty"));
         }
         let schema = schema(request.field_schema)?;
         app.storage.put_payload_index(&path.collection, &request.field_name, schema)?;
@@ -71,10 +67,7 @@ fn schema(given: Option<Value>) -> ApiResult<Value> {
 }
 
 fn unknown(data_type: &Value) -> ApiError {
-    ApiError::format(format!(
-        "field_schema: unknown type {data_type}, expected one of {}",
-        TYPES.join(", ")
-    ))
+    ApiError::format(format!("field_schema: unknown type {data_type}, expected one of {}", TYPES.join(", ")))
 }
 
 #[cfg(test)]
@@ -94,13 +87,7 @@ mod tests {
 
     #[test]
     fn unknown_types_are_refused() {
-        for wrong in [
-            None,
-            Some(json!("string")),
-            Some(json!({"type": "json"})),
-            Some(json!({})),
-            Some(json!(3)),
-        ] {
+        for wrong in [None, Some(json!("string")), Some(json!({"type": "json"})), Some(json!({})), Some(json!(3))] {
             assert_eq!(schema(wrong).unwrap_err().status.as_u16(), 400);
         }
     }

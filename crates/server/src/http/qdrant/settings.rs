@@ -109,10 +109,7 @@ pub(super) const VECTOR: &[Field] = &[
     ("quantization_config", QUANTIZATION),
     ("on_disk", Kind::Bool),
     ("memory", MEMORY),
-    (
-        "datatype",
-        Kind::Word(&["float32", "float16", "uint8", "turbo4", "turbo8", "turbo16"]),
-    ),
+    ("datatype", Kind::Word(&["float32", "float16", "uint8", "turbo4", "turbo8", "turbo16"])),
 ];
 
 /// The known fields of `object`, checked; errors name the field below `path`.
@@ -120,11 +117,7 @@ pub(super) fn keep(object: &Map<String, Value>, fields: &[Field], path: &str) ->
     let mut kept = Map::new();
     for (name, kind) in fields {
         if let Some(value) = object.get(*name).filter(|value| !value.is_null()) {
-            let path = if path.is_empty() {
-                (*name).to_owned()
-            } else {
-                format!("{path}.{name}")
-            };
+            let path = if path.is_empty() { (*name).to_owned() } else { format!("{path}.{name}") };
             kept.insert((*name).to_owned(), check(value, *kind, &path)?);
         }
     }
@@ -132,11 +125,7 @@ pub(super) fn keep(object: &Map<String, Value>, fields: &[Field], path: &str) ->
 }
 
 fn check(value: &Value, kind: Kind, path: &str) -> ApiResult<Value> {
-    let refuse = |expected: &str| {
-        Err(ApiError::format(format!(
-            "{path}: invalid value {value}, expected {expected}"
-        )))
-    };
+    let refuse = |expected: &str| Err(ApiError::format(format!("{path}: invalid value {value}, expected {expected}")));
     match (kind, value) {
         (Kind::Bool, Value::Bool(_)) | (Kind::Number, Value::Number(_)) => Ok(value.clone()),
         (Kind::Count | Kind::Threads, Value::Number(number)) if number.is_u64() => Ok(value.clone()),
@@ -146,11 +135,7 @@ fn check(value: &Value, kind: Kind, path: &str) -> ApiResult<Value> {
         (Kind::Free, Value::Object(_)) => Ok(value.clone()),
         (Kind::OneOf(fields), Value::Object(object)) => {
             let kept = keep(object, fields, path)?;
-            if kept.len() == 1 {
-                Ok(Value::Object(kept))
-            } else {
-                refuse(&format!("one of {}", names(fields)))
-            }
+            if kept.len() == 1 { Ok(Value::Object(kept)) } else { refuse(&format!("one of {}", names(fields))) }
         }
         (Kind::Bool, _) => refuse("a boolean"),
         (Kind::Count, _) => refuse("an unsigned integer"),
@@ -205,23 +190,13 @@ mod tests {
             (json!({"hnsw_config": []}), "hnsw_config: "),
             (json!({"on_disk_payload": 1}), "on_disk_payload: "),
             (json!({"quantization_config": {}}), "quantization_config: "),
-            (
-                json!({"quantization_config": {"scalar": {"type": "int4"}}}),
-                "quantization_config.scalar.type: ",
-            ),
-            (
-                json!({"optimizers_config": {"max_optimization_threads": "all"}}),
-                "optimizers_config.max_optimization_threads: ",
-            ),
+            (json!({"quantization_config": {"scalar": {"type": "int4"}}}), "quantization_config.scalar.type: "),
+            (json!({"optimizers_config": {"max_optimization_threads": "all"}}), "optimizers_config.max_optimization_threads: "),
         ];
         for (given, place) in cases {
             let error = keep_json(given.clone()).expect_err(&given.to_string());
             assert_eq!(error.status.as_u16(), 400);
-            assert!(
-                error.message.starts_with(&format!("Format error in JSON body: {place}")),
-                "{}",
-                error.message
-            );
+            assert!(error.message.starts_with(&format!("Format error in JSON body: {place}")), "{}", error.message);
         }
     }
 }

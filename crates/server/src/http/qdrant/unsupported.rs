@@ -30,10 +30,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         }
     }
     for kind in ["pairs", "offsets"] {
-        router = router.route(
-            &format!("/collections/{{collection}}/points/search/matrix/{kind}"),
-            post(search),
-        );
+        router = router.route(&format!("/collections/{{collection}}/points/search/matrix/{kind}"), post(search));
     }
     let shard: [(&str, MethodRouter<Arc<App>>); 8] = [
         ("snapshots", get(shard_snapshots).post(shard_snapshots)),

@@ -29,11 +29,7 @@ mod tests {
         for empty in [json!(null), json!({}), json!({"must": [], "should": null})] {
             assert_eq!(refuse_conditions(Some(&empty)), Ok(()));
         }
-        for full in [
-            json!({"must": [{"has_id": [1]}]}),
-            json!({"must": {"has_id": [1]}}),
-            json!([]),
-        ] {
+        for full in [json!({"must": [{"has_id": [1]}]}), json!({"must": {"has_id": [1]}}), json!([])] {
             assert_eq!(refuse_conditions(Some(&full)).unwrap_err().status.as_u16(), 400);
         }
     }

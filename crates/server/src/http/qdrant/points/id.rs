@@ -95,18 +95,7 @@ mod tests {
 
     #[test]
     fn nothing_else_is_an_id() {
-        for wrong in [
-            "-1",
-            "1.0",
-            "1.5",
-            "18446744073709551616",
-            "\"5\"",
-            "\"x\"",
-            "null",
-            "true",
-            "[]",
-            "{}",
-        ] {
+        for wrong in ["-1", "1.0", "1.5", "18446744073709551616", "\"5\"", "\"x\"", "null", "true", "[]", "{}"] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }
@@ -114,13 +103,7 @@ mod tests {
     #[test]
     fn a_path_may_hold_either() {
         assert_eq!(from_path("7"), Ok(PointId::Num(7)));
-        assert!(matches!(
-            from_path("550e8400-e29b-41d4-a716-446655440000"),
-            Ok(PointId::Uuid(_))
-        ));
-        assert_eq!(
-            from_path("seven").unwrap_err().message,
-            "Wrong input: Can not recognize \"seven\" as point id"
-        );
+        assert!(matches!(from_path("550e8400-e29b-41d4-a716-446655440000"), Ok(PointId::Uuid(_))));
+        assert_eq!(from_path("seven").unwrap_err().message, "Wrong input: Can not recognize \"seven\" as point id");
     }
 }

@@ -86,11 +86,7 @@ impl FromStr for JsonPath {
             rest = after;
             while let Some(after) = rest.strip_prefix('[') {
                 let (index, after) = after.split_once(']').ok_or(())?;
-                steps.push(if index.is_empty() {
-                    Step::Every
-                } else {
-                    Step::Index(index.parse().map_err(|_| ())?)
-                });
+                steps.push(if index.is_empty() { Step::Every } else { Step::Index(index.parse().map_err(|_| ())?) });
                 rest = after;
             }
             if rest.is_empty() {
@@ -115,8 +111,7 @@ fn key(text: &str) -> Result<(String, &str), ()> {
 impl<'de> Deserialize<'de> for JsonPath {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse()
-            .map_err(|()| D::Error::custom(format_args!("{text:?} is not a path into a payload")))
+        text.parse().map_err(|()| D::Error::custom(format_args!("{text:?} is not a path into a payload")))
     }
 }
 
@@ -162,10 +157,7 @@ mod tests {
     #[test]
     fn exclude_drops_just_what_paths_lead_to() {
         let kept = exclude(&payload(), &paths(&["a", "b.d", "list[].x", "key"]));
-        assert_eq!(
-            Value::Object(kept),
-            json!({"b": {"c": 2}, "list": [{"y": 2}, {}], "key.dot": 4})
-        );
+        assert_eq!(Value::Object(kept), json!({"b": {"c": 2}, "list": [{"y": 2}, {}], "key.dot": 4}));
     }
 
     #[test]

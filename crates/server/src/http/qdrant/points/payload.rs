@@ -24,9 +24,7 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Result<String, String> {
-        serde_json::from_str(json)
-            .map(|PayloadText(text)| text)
-            .map_err(|error| error.to_string())
+        serde_json::from_str(json).map(|PayloadText(text)| text).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -62,10 +62,7 @@ struct Counted {
 pub(in crate::http::qdrant) async fn get(State(app): State<Arc<App>>, path: InCollection<String>) -> Response {
     answer(move || {
         let id = id::from_path(&path.rest)?;
-        let everything = Select {
-            payload: true,
-            vectors: WithVectors::All,
-        };
+        let everything = Select { payload: true, vectors: WithVectors::All };
         match app.storage.retrieve(&path.collection, &[id], &everything)?.pop() {
             Some(record) => RenderedRecord::new(record, &WithPayload::Whole(true), true),
             None => Err(ApiError::not_found(format!("Point with id {id} does not exists!"))),
@@ -96,21 +93,12 @@ pub(in crate::http::qdrant) async fn scroll(State(app): State<Arc<App>>, path: I
         refuse_conditions(request.filter.as_ref())?;
         let limit = request.limit.unwrap_or(LIMIT_DEFAULT);
         if limit == 0 {
-            return Err(ApiError::invalid(
-                "JSON body",
-                "limit",
-                "value 0 invalid, must be 1 or larger",
-            ));
+            return Err(ApiError::invalid("JSON body", "limit", "value 0 invalid, must be 1 or larger"));
         }
         let payload = request.with_payload.unwrap_or(WithPayload::Whole(true));
         let select = select(&payload, request.with_vector);
-        let page = app
-            .storage
-            .scroll(&path.collection, request.offset.map(|id| id.0), limit, &select)?;
-        Ok(Scrolled {
-            points: rendered(page.records, &payload, &select)?,
-            next_page_offset: page.next.map(Id),
-        })
+        let page = app.storage.scroll(&path.collection, request.offset.map(|id| id.0), limit, &select)?;
+        Ok(Scrolled { points: rendered(page.records, &payload, &select)?, next_page_offset: page.next.map(Id) })
     })
     .await
 }
@@ -121,25 +109,16 @@ pub(in crate::http::qdrant) async fn count(State(app): State<Arc<App>>, path: In
         let request: Count = body.parse()?;
         refuse("shard_key", request.shard_key)?;
         refuse_conditions(request.filter.as_ref())?;
-        Ok(Counted {
-            count: app.storage.count(&path.collection)?,
-        })
+        Ok(Counted { count: app.storage.count(&path.collection)? })
     })
     .await
 }
 
 fn rendered(records: Vec<Record>, payload: &WithPayload, select: &Select) -> ApiResult<Vec<RenderedRecord>> {
     let with_vectors = select.vectors != WithVectors::None;
-    records
-        .into_iter()
-        .map(|record| RenderedRecord::new(record, payload, with_vectors))
-        .collect()
+    records.into_iter().map(|record| RenderedRecord::new(record, payload, with_vectors)).collect()
 }
 
 fn refuse(field: &str, value: Option<IgnoredAny>) -> ApiResult<()> {
-    if value.is_some() {
-        Err(ApiError::unsupported(field))
-    } else {
-        Ok(())
-    }
+    if value.is_some() { Err(ApiError::unsupported(field)) } else { Ok(()) }
 }

@@ -43,11 +43,7 @@ impl RenderedRecord {
                 ApiError::internal()
             })?),
         };
-        Ok(Self {
-            id: Id(record.id),
-            payload,
-            vector: with_vectors.then_some(Vectors(record.vectors)),
-        })
+        Ok(Self { id: Id(record.id), payload, vector: with_vectors.then_some(Vectors(record.vectors)) })
     }
 }
 
@@ -62,12 +58,7 @@ fn payload(text: String, selector: &WithPayload) -> Result<Payload, serde_json::
 impl Serialize for Vectors {
     /// Only the unnamed vector: its list. Otherwise an object by name.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if let [
-            NamedVector {
-                name,
-                vector: Vector::Dense(components),
-            },
-        ] = self.0.as_slice()
+        if let [NamedVector { name, vector: Vector::Dense(components) }] = self.0.as_slice()
             && name.is_empty()
         {
             return components.serialize(serializer);
@@ -91,17 +82,9 @@ mod tests {
     fn record(vectors: &[(&str, &[f32])], payload: &str) -> Record {
         let vectors = vectors
             .iter()
-            .map(|(name, values)| NamedVector {
-                name: (*name).into(),
-                vector: Vector::Dense(values.to_vec()),
-            })
+            .map(|(name, values)| NamedVector { name: (*name).into(), vector: Vector::Dense(values.to_vec()) })
             .collect();
-        Record {
-            id: PointId::Num(7),
-            version: Lsn(1),
-            vectors,
-            payload: payload.into(),
-        }
+        Record { id: PointId::Num(7), version: Lsn(1), vectors, payload: payload.into() }
     }
 
     fn render(record: Record, with_payload: &WithPayload, with_vectors: bool) -> String {
@@ -120,18 +103,12 @@ mod tests {
     #[test]
     fn what_was_not_asked_for_is_left_out_and_what_is_empty_is_an_object() {
         assert_eq!(render(record(&[], ""), &WithPayload::Whole(false), false), r#"{"id":7}"#);
-        assert_eq!(
-            render(record(&[], ""), &WithPayload::Whole(true), true),
-            r#"{"id":7,"payload":{},"vector":{}}"#
-        );
+        assert_eq!(render(record(&[], ""), &WithPayload::Whole(true), true), r#"{"id":7,"payload":{},"vector":{}}"#);
     }
 
     #[test]
     fn named_vectors_are_an_object_even_if_there_is_one() {
-        assert_eq!(
-            render(record(&[("a", &[2.0])], ""), &WithPayload::Whole(false), true),
-            r#"{"id":7,"vector":{"a":[2.0]}}"#
-        );
+        assert_eq!(render(record(&[("a", &[2.0])], ""), &WithPayload::Whole(false), true), r#"{"id":7,"vector":{"a":[2.0]}}"#);
         assert_eq!(
             render(record(&[("", &[1.0]), ("a", &[2.0])], ""), &WithPayload::Whole(false), true),
             r#"{"id":7,"vector":{"":[1.0],"a":[2.0]}}"#
@@ -141,10 +118,7 @@ mod tests {
     #[test]
     fn a_part_of_the_payload_is_selected() {
         let selector: WithPayload = serde_json::from_value(json!(["a"])).unwrap();
-        assert_eq!(
-            render(record(&[], r#"{"a":1,"b":2}"#), &selector, false),
-            r#"{"id":7,"payload":{"a":1}}"#
-        );
+        assert_eq!(render(record(&[], r#"{"a":1,"b":2}"#), &selector, false), r#"{"id":7,"payload":{"a":1}}"#);
         assert_eq!(render(record(&[], ""), &selector, false), r#"{"id":7,"payload":{}}"#);
     }
 }

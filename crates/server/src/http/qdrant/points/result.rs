@@ -16,19 +16,13 @@ pub(in crate::http::qdrant) struct UpdateResult {
 impl UpdateResult {
     /// Of an operation that has a number.
     pub(in crate::http::qdrant) fn numbered(operation_id: u64, wait: Wait) -> Self {
-        Self {
-            operation_id: Some(operation_id),
-            ..Self::without_number(wait)
-        }
+        Self { operation_id: Some(operation_id), ..Self::without_number(wait) }
     }
 
     /// Of an operation that has none.
     pub(in crate::http::qdrant) fn without_number(wait: Wait) -> Self {
         let status = if waits(wait) { "completed" } else { "acknowledged" };
-        Self {
-            operation_id: None,
-            status,
-        }
+        Self { operation_id: None, status }
     }
 }
 
@@ -39,11 +33,7 @@ fn waits(wait: Wait) -> bool {
 
 /// What a write has to survive before it is answered.
 pub(super) fn durability(wait: Wait) -> Durability {
-    if waits(wait) {
-        Durability::Synced
-    } else {
-        Durability::Buffered
-    }
+    if waits(wait) { Durability::Synced } else { Durability::Buffered }
 }
 
 #[cfg(test)]
@@ -53,14 +43,8 @@ mod tests {
     #[test]
     fn only_who_waits_is_told_that_it_is_complete() {
         let json = |result: UpdateResult| serde_json::to_string(&result).unwrap();
-        assert_eq!(
-            json(UpdateResult::numbered(3, Wait { wait: Some(true) })),
-            r#"{"operation_id":3,"status":"completed"}"#
-        );
-        assert_eq!(
-            json(UpdateResult::without_number(Wait { wait: None })),
-            r#"{"status":"acknowledged"}"#
-        );
+        assert_eq!(json(UpdateResult::numbered(3, Wait { wait: Some(true) })), r#"{"operation_id":3,"status":"completed"}"#);
+        assert_eq!(json(UpdateResult::without_number(Wait { wait: None })), r#"{"status":"acknowledged"}"#);
         assert_eq!(durability(Wait { wait: None }), Durability::Buffered);
         assert_eq!(durability(Wait { wait: Some(true) }), Durability::Synced);
     }

@@ -8,10 +8,7 @@ use super::json_path::{self, JsonPath};
 
 /// `with_payload`: all, nothing, some keys, or all but some.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "with_payload takes a boolean, a list of paths, or an object with `include` or `exclude`"
-)]
+#[serde(untagged, expecting = "with_payload takes a boolean, a list of paths, or an object with `include` or `exclude`")]
 pub(super) enum WithPayload {
     /// All or nothing.
     Whole(bool),
@@ -68,10 +65,7 @@ impl From<WithVector> for WithVectors {
 
 /// What the storage has to return for a request.
 pub(super) fn select(payload: &WithPayload, vectors: Option<WithVector>) -> Select {
-    Select {
-        payload: payload.asked(),
-        vectors: vectors.map_or(WithVectors::None, WithVectors::from),
-    }
+    Select { payload: payload.asked(), vectors: vectors.map_or(WithVectors::None, WithVectors::from) }
 }
 
 #[cfg(test)]

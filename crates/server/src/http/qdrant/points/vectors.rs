@@ -27,10 +27,7 @@ impl<'de> Deserialize<'de> for Component {
                 formatter.write_str("a number, the component of a dense vector (multi-vectors are not supported yet)")
             }
 
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "the deserializer was asked for an f32: the value is one"
-            )]
+            #[expect(clippy::cast_possible_truncation, reason = "the deserializer was asked for an f32: the value is one")]
             fn visit_f64<E: de::Error>(self, value: f64) -> Result<Component, E> {
                 Ok(Component(value as f32))
             }
@@ -95,13 +92,7 @@ pub(super) struct PointVectors(BTreeMap<String, Dense>);
 impl PointVectors {
     /// The vectors as the storage takes them; `""` is the unnamed one.
     pub(super) fn into_named(self) -> Vec<NamedVector> {
-        self.0
-            .into_iter()
-            .map(|(name, vector)| NamedVector {
-                name,
-                vector: Vector::Dense(vector.0),
-            })
-            .collect()
+        self.0.into_iter().map(|(name, vector)| NamedVector { name, vector: Vector::Dense(vector.0) }).collect()
     }
 }
 
@@ -148,10 +139,7 @@ impl Columns {
                 return Err(column.len());
             }
             for (vectors, vector) in points.iter_mut().zip(column) {
-                vectors.push(NamedVector {
-                    name: name.clone(),
-                    vector: Vector::Dense(vector.0),
-                });
+                vectors.push(NamedVector { name: name.clone(), vector: Vector::Dense(vector.0) });
             }
         }
         Ok(points)
@@ -195,26 +183,18 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Result<Vec<NamedVector>, String> {
-        serde_json::from_str(json)
-            .map(PointVectors::into_named)
-            .map_err(|error| error.to_string())
+        serde_json::from_str(json).map(PointVectors::into_named).map_err(|error| error.to_string())
     }
 
     fn named(name: &str, values: &[f32]) -> NamedVector {
-        NamedVector {
-            name: name.into(),
-            vector: Vector::Dense(values.into()),
-        }
+        NamedVector { name: name.into(), vector: Vector::Dense(values.into()) }
     }
 
     #[test]
     fn lists_and_objects_of_lists_are_vectors() {
         assert_eq!(read("[1, -2, 0.5]"), Ok(vec![named("", &[1.0, -2.0, 0.5])]));
         assert_eq!(read(r#"{"": [1]}"#), Ok(vec![named("", &[1.0])]));
-        assert_eq!(
-            read(r#"{"b": [2], "a": [1]}"#),
-            Ok(vec![named("a", &[1.0]), named("b", &[2.0])])
-        );
+        assert_eq!(read(r#"{"b": [2], "a": [1]}"#), Ok(vec![named("a", &[1.0]), named("b", &[2.0])]));
         assert_eq!(read("{}"), Ok(vec![]));
     }
 
@@ -266,10 +246,7 @@ mod tests {
         let columns: Columns = serde_json::from_str(r#"{"a": [[1], [2]], "b": [[3], [4]]}"#).unwrap();
         assert_eq!(
             columns.into_points(2),
-            Ok(vec![
-                vec![named("a", &[1.0]), named("b", &[3.0])],
-                vec![named("a", &[2.0]), named("b", &[4.0])]
-            ])
+            Ok(vec![vec![named("a", &[1.0]), named("b", &[3.0])], vec![named("a", &[2.0]), named("b", &[4.0])]])
         );
         let columns: Columns = serde_json::from_str("[[1], [2]]").unwrap();
         assert_eq!(columns.into_points(3), Err(2));

@@ -114,11 +114,7 @@ impl Upsert {
 
 impl PointStruct {
     fn point(self) -> Point {
-        Point {
-            id: self.id.0,
-            vectors: self.vector.into_named(),
-            payload: self.payload.0,
-        }
+        Point { id: self.id.0, vectors: self.vector.into_named(), payload: self.payload.0 }
     }
 }
 
@@ -126,11 +122,7 @@ impl Batch {
     fn points(self) -> ApiResult<Vec<Point>> {
         let count = self.ids.len();
         let unequal = |what: &str, actual: usize| {
-            ApiError::invalid(
-                "JSON body",
-                "batch",
-                format!("number of ids and {what} must be equal ({count} != {actual})"),
-            )
+            ApiError::invalid("JSON body", "batch", format!("number of ids and {what} must be equal ({count} != {actual})"))
         };
         let vectors = self.vectors.into_points(count).map_err(|actual| unequal("vectors", actual))?;
         let payloads = self.payloads.unwrap_or_else(|| vec![PayloadText::default(); count]);
@@ -138,13 +130,7 @@ impl Batch {
             return Err(unequal("payloads", payloads.len()));
         }
         let points = self.ids.into_iter().zip(vectors).zip(payloads);
-        Ok(points
-            .map(|((id, vectors), payload)| Point {
-                id: id.0,
-                vectors,
-                payload: payload.0,
-            })
-            .collect())
+        Ok(points.map(|((id, vectors), payload)| Point { id: id.0, vectors, payload: payload.0 }).collect())
     }
 }
 
@@ -168,15 +154,8 @@ impl SetPayload {
         if self.key.is_some() {
             return Err(ApiError::unsupported("key"));
         }
-        let payload = if self.payload.0.is_empty() {
-            "{}".to_owned()
-        } else {
-            self.payload.0
-        };
-        Ok(Operation::SetPayload {
-            ids: ids(self.points)?,
-            payload,
-        })
+        let payload = if self.payload.0.is_empty() { "{}".to_owned() } else { self.payload.0 };
+        Ok(Operation::SetPayload { ids: ids(self.points)?, payload })
     }
 }
 
@@ -187,19 +166,11 @@ fn ids(points: Option<Vec<Id>>) -> ApiResult<Vec<PointId>> {
 }
 
 fn not_empty<T>(items: &[T]) -> ApiResult<()> {
-    if items.is_empty() {
-        Err(ApiError::bad_request("Empty update request"))
-    } else {
-        Ok(())
-    }
+    if items.is_empty() { Err(ApiError::bad_request("Empty update request")) } else { Ok(()) }
 }
 
 fn refuse_shard_key(shard_key: Option<IgnoredAny>) -> ApiResult<()> {
-    if shard_key.is_some() {
-        Err(ApiError::unsupported("shard_key"))
-    } else {
-        Ok(())
-    }
+    if shard_key.is_some() { Err(ApiError::unsupported("shard_key")) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -215,16 +186,9 @@ mod tests {
     fn point(number: u64, vectors: &[(&str, &[f32])], payload: &str) -> Point {
         let vectors = vectors
             .iter()
-            .map(|(name, values)| NamedVector {
-                name: (*name).into(),
-                vector: Vector::Dense(values.to_vec()),
-            })
+            .map(|(name, values)| NamedVector { name: (*name).into(), vector: Vector::Dense(values.to_vec()) })
             .collect();
-        Point {
-            id: PointId::Num(number),
-            vectors,
-            payload: payload.into(),
-        }
+        Point { id: PointId::Num(number), vectors, payload: payload.into() }
     }
 
     #[test]
@@ -236,11 +200,8 @@ mod tests {
                 {"payload": {}, "vector": [], "id": 3}
             ], "shard_key": null}"#,
         );
-        let points = vec![
-            point(1, &[("", &[1.0, 2.0])], r#"{"a":1}"#),
-            point(2, &[("n", &[3.0])], ""),
-            point(3, &[("", &[])], ""),
-        ];
+        let points =
+            vec![point(1, &[("", &[1.0, 2.0])], r#"{"a":1}"#), point(2, &[("n", &[3.0])], ""), point(3, &[("", &[])], "")];
         assert_eq!(operation, Ok(Operation::Upsert { points }));
     }
 
@@ -282,12 +243,7 @@ mod tests {
     #[test]
     fn deletes_take_ids_only() {
         let delete = |json: &str| serde_json::from_str::<Delete>(json).unwrap().operation();
-        assert_eq!(
-            delete(r#"{"points": [1]}"#),
-            Ok(Operation::Delete {
-                ids: vec![PointId::Num(1)]
-            })
-        );
+        assert_eq!(delete(r#"{"points": [1]}"#), Ok(Operation::Delete { ids: vec![PointId::Num(1)] }));
         assert!(delete(r#"{"filter": {}}"#).unwrap_err().message.contains("filter"));
         assert!(delete("{}").unwrap_err().message.contains("missing field `points`"));
     }
@@ -296,24 +252,8 @@ mod tests {
     fn an_empty_payload_is_set_as_an_object() {
         let set = |json: &str| serde_json::from_str::<SetPayload>(json).unwrap().operation();
         let ids = vec![PointId::Num(1)];
-        assert_eq!(
-            set(r#"{"payload": {}, "points": [1]}"#),
-            Ok(Operation::SetPayload {
-                ids,
-                payload: "{}".into()
-            })
-        );
-        assert!(
-            set(r#"{"payload": {}, "points": [1], "key": "a"}"#)
-                .unwrap_err()
-                .message
-                .contains("key")
-        );
-        assert!(
-            set(r#"{"payload": {}, "filter": {"must": []}}"#)
-                .unwrap_err()
-                .message
-                .contains("filter")
-        );
+        assert_eq!(set(r#"{"payload": {}, "points": [1]}"#), Ok(Operation::SetPayload { ids, payload: "{}".into() }));
+        assert!(set(r#"{"payload": {}, "points": [1], "key": "a"}"#).unwrap_err().message.contains("key"));
+        assert!(set(r#"{"payload": {}, "filter": {"must": []}}"#).unwrap_err().message.contains("filter"));
     }
 }
