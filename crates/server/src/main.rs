@@ -11,6 +11,8 @@ mod report;
 mod serve;
 mod shutdown;
 mod stores;
+#[cfg(test)]
+mod testing;
 mod tools;
 mod usecases;
 

@@ -12,6 +12,8 @@ use crate::shutdown::Shutdown;
 
 /// Without a terminal, a line is logged after each such part of the whole.
 const LOGGED_PARTS: u64 = 10;
+/// Less than that is done before anyone could read a line, in bytes.
+const LOGGED_LEN_MIN: u64 = 64 << 20;
 
 /// A bar on a terminal or lines in the log.
 #[derive(Debug)]
@@ -69,7 +71,7 @@ impl Progress for Reporter {
             None => {
                 let total = self.total.load(Ordering::Relaxed);
                 let part = |done: u64| done.saturating_mul(LOGGED_PARTS).checked_div(total).unwrap_or(0);
-                if part(before + bytes) > part(before) {
+                if total >= LOGGED_LEN_MIN && part(before + bytes) > part(before) {
                     tracing::info!("{}: {} of {} MiB", self.what, (before + bytes) >> 20, total >> 20);
                 }
             }

@@ -17,7 +17,7 @@ use tokio::task::spawn_blocking;
 use crate::app::App;
 use crate::cli::ServerArgs;
 use crate::config::{self, Config, ConfigError, Loaded};
-use crate::error::AppError;
+use crate::error::{AppError, Kind};
 use crate::listen::{ListenError, Port};
 use crate::report::{Reporter, throughput};
 use crate::shutdown::Shutdown;
@@ -166,7 +166,7 @@ fn restore_all(app: &App, request: &Request) -> Result<(), ServeError> {
     let restored = restore::restore(app.fs.as_ref(), &app.storage, &app.config.storage.storage_path, request, &reporter);
     reporter.finish();
     let restored = match restored {
-        Err(_) if app.shutdown.is_requested() => return Err(ServeError::Stopped),
+        Err(error) if error.kind() == Kind::Cancelled => return Err(ServeError::Stopped),
         restored => restored?,
     };
     let time = app.clock.monotonic().saturating_sub(start);

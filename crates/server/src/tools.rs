@@ -22,7 +22,7 @@ pub(crate) enum ToolError {
     #[error(transparent)]
     Archive(#[from] icecore_archive::Error),
     /// The archive is damaged; the problems have been printed.
-    #[error("{path:?} is damaged: {count} problems")]
+    #[error("{path:?} is damaged, in {count} place{}", if *.count == 1 { "" } else { "s" })]
     Damaged {
         /// The archive.
         path: PathBuf,

@@ -42,6 +42,12 @@ pub(crate) enum RestoreError {
         /// What exists.
         reason: String,
     },
+    /// The name belongs to an alias, which would hide the collection.
+    #[error("`{name}` is an alias here; give the collection another name, or delete the alias first")]
+    NameIsAlias {
+        /// The name.
+        name: String,
+    },
     /// The archive's subject is not a description of a snapshot.
     #[error("{path:?} is not a snapshot of points")]
     Subject {
@@ -108,7 +114,7 @@ impl RestoreError {
             | Self::NamedTwice { .. }
             | Self::Subject { .. }
             | Self::ChecksumFile { .. } => Kind::InvalidInput,
-            Self::Exists { .. } => Kind::Conflict,
+            Self::Exists { .. } | Self::NameIsAlias { .. } => Kind::Conflict,
             Self::Checksum { .. } => Kind::Corrupt,
             Self::NoSpace { .. } => Kind::NoSpace,
             Self::Space { .. } | Self::Read { .. } => Kind::Internal,
@@ -122,10 +128,11 @@ impl RestoreError {
     }
 }
 
-/// Adds to a collision what resolves it, if anything does.
-pub(super) fn with_hint(error: icecore_storage::Error, force: bool) -> AppError {
+/// Adds to a collision what resolves it. `names` are those of the collections to be restored.
+pub(super) fn with_hint(error: icecore_storage::Error, force: bool, names: &[String]) -> AppError {
     use icecore_storage::Error;
     match error {
+        Error::AliasExists { name } if names.contains(&name) => RestoreError::NameIsAlias { name }.into(),
         Error::CollectionExists { .. } | Error::AliasExists { .. } if !force => {
             RestoreError::Exists { reason: error.to_string().trim_end_matches('!').to_owned() }.into()
         }

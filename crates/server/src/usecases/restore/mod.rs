@@ -8,6 +8,8 @@
 mod checksum;
 mod error;
 mod select;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -65,7 +67,7 @@ pub(crate) fn restore(
     let sources = open(fs, request)?;
     let (collections, aliases) = targets(&sources)?;
     let names: Vec<String> = collections.into_iter().collect();
-    storage.check_adoption(&names, &aliases, request.force).map_err(|error| error::with_hint(error, request.force))?;
+    storage.check_adoption(&names, &aliases, request.force).map_err(|error| error::with_hint(error, request.force, &names))?;
     let bytes = sources.iter().map(|source| source.selection.bytes).sum();
     check_space(fs, storage_path, bytes)?;
 
@@ -75,7 +77,7 @@ pub(crate) fn restore(
     for source in sources {
         adoption.collections.extend(unpack(fs, storage, source, progress)?);
     }
-    storage.adopt(adoption).map_err(|error| error::with_hint(error, request.force))?;
+    storage.adopt(adoption).map_err(|error| error::with_hint(error, request.force, &names))?;
     Ok(Restored { collections: names, aliases: count, bytes })
 }
 

@@ -1,0 +1,67 @@
+//! A server without front doors, in memory, for tests of use cases.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use icecore_io::{Clock, FileKind, Fs, ManualClock, MemFs};
+use icecore_storage::{
+    CollectionConfig, DenseParams, Distance, Durability, NamedVector, Operation, Options, Point, PointId, Select, Storage,
+    Vector, WithVectors,
+};
+
+use crate::app::App;
+use crate::config::Config;
+use crate::shutdown::Shutdown;
+use crate::stores::LocalStore;
+
+/// Opens the server whose data is in `storage` and `snapshots` of `fs`.
+pub(crate) fn app(fs: &MemFs) -> App {
+    let fs: Arc<dyn Fs> = Arc::new(fs.clone());
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Duration::from_secs(1_721_637_115)));
+    let mut config = Config::default();
+    config.storage.storage_path = "storage".into();
+    config.storage.snapshots_path = "snapshots".into();
+    let options = Options { background: false, ..config.storage.options() };
+    let storage = Storage::open(Arc::clone(&fs), Arc::clone(&clock), &config.storage.storage_path, options).unwrap();
+    let store = LocalStore::open(Arc::clone(&fs), Arc::clone(&clock), config.storage.snapshots_path.clone()).unwrap();
+    App { storage: Arc::new(storage), store: Arc::new(store), fs, clock, config, shutdown: Shutdown::new() }
+}
+
+/// Creates a collection of `shards` shards with the points 0 to 9, whose payloads say `label`.
+pub(crate) fn fill(app: &App, collection: &str, shards: u32, label: &str) {
+    let vectors = BTreeMap::from([(String::new(), DenseParams { size: 2, distance: Distance::Dot })]);
+    let config = CollectionConfig { shard_number: shards, vectors, settings: serde_json::json!({}) };
+    app.storage.create_collection(collection, config).unwrap();
+    let point = |number: u64| Point {
+        id: PointId::Num(number),
+        vectors: vec![NamedVector { name: String::new(), vector: Vector::Dense(vec![number as f32, 1.0]) }],
+        payload: format!("{{\"label\":\"{label}\"}}"),
+    };
+    let points = (0..10).map(point).collect();
+    app.storage.write(collection, Operation::Upsert { points }, Durability::Synced).unwrap();
+}
+
+/// The label of every point of a collection, if they all have the same.
+pub(crate) fn label(app: &App, collection: &str) -> String {
+    let select = Select { payload: true, vectors: WithVectors::All };
+    let records = app.storage.scroll(collection, None, 100, &select).unwrap().records;
+    assert_eq!(records.len(), 10, "{collection}");
+    let mut payloads: Vec<String> = records.into_iter().map(|record| record.payload).collect();
+    payloads.dedup();
+    assert_eq!(payloads.len(), 1, "{payloads:?}");
+    payloads.remove(0).trim_start_matches("{\"label\":\"").trim_end_matches("\"}").to_owned()
+}
+
+/// All files below a directory.
+pub(crate) fn files(fs: &dyn Fs, dir: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs.list(dir).unwrap() {
+        match fs.metadata(&entry.path).unwrap().kind {
+            FileKind::Dir => files.extend(self::files(fs, &entry.path)),
+            _ => files.push(entry.path),
+        }
+    }
+    files
+}
