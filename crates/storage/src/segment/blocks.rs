@@ -36,11 +36,7 @@ impl Blocks {
     pub(crate) fn new(section: Section, crcs: &[u32]) -> Self {
         assert_eq!(crcs.len() as u64, section.block_count(), "checksums of {section:?}");
         let verified = (0..crcs.len().div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
-        Self {
-            section,
-            crcs: crcs.into(),
-            verified,
-        }
+        Self { section, crcs: crcs.into(), verified }
     }
 
     pub(crate) fn section(&self) -> &Section {
@@ -50,9 +46,7 @@ impl Blocks {
     /// What the checksum of a block must be.
     pub(crate) fn crc(&self, block: u64) -> Crc32c {
         let crc = usize::try_from(block).ok().and_then(|block| self.crcs.get(block));
-        let Some(crc) = crc else {
-            unreachable!("block {block} of {} blocks", self.crcs.len())
-        };
+        let Some(crc) = crc else { unreachable!("block {block} of {} blocks", self.crcs.len()) };
         Crc32c(*crc)
     }
 
@@ -62,11 +56,7 @@ impl Blocks {
     /// If the range is not inside the section, or the section not inside the file; both are for the caller to know.
     pub(crate) fn get<'a>(&self, file: &'a [u8], start: u64, len: u64) -> Result<&'a [u8], BadBlock> {
         let end = start + len;
-        assert!(
-            end <= self.section.len,
-            "bytes {start}..{end} of a section of {} bytes",
-            self.section.len
-        );
+        assert!(end <= self.section.len, "bytes {start}..{end} of a section of {} bytes", self.section.len);
         if len > 0 {
             for block in start / BLOCK_LEN..end.div_ceil(BLOCK_LEN) {
                 self.verify(file, block)?;
@@ -75,15 +65,9 @@ impl Blocks {
         Ok(slice(file, self.section.offset + start, len))
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "block numbers are below the length of a table in memory"
-    )]
     fn verify(&self, file: &[u8], block: u64) -> Result<(), BadBlock> {
         let bit = 1 << (block % 64);
-        let Some(word) = self.verified.get((block / 64) as usize) else {
-            unreachable!("block {block} of {:?}", self.section)
-        };
+        let Some(word) = self.verified.get((block / 64) as usize) else { unreachable!("block {block} of {:?}", self.section) };
         // Relaxed: the bit says something about bytes that never change and were visible to every thread since the map was
         // made, so nothing has to become visible together with it.
         if word.load(Ordering::Relaxed) & bit != 0 {
@@ -94,11 +78,7 @@ impl Blocks {
         let expected = self.crc(block);
         let actual = Crc32c::of(slice(file, offset, BLOCK_LEN.min(self.section.len - start)));
         if actual != expected {
-            return Err(BadBlock {
-                offset,
-                expected,
-                actual,
-            });
+            return Err(BadBlock { offset, expected, actual });
         }
         word.fetch_or(bit, Ordering::Relaxed);
         Ok(())
@@ -106,17 +86,9 @@ impl Blocks {
 }
 
 /// Part of the file's bytes.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "both are at most the length of a slice, as the assertion says"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "both are at most the length of a slice, as the assertion says")]
 fn slice(file: &[u8], offset: u64, len: u64) -> &[u8] {
-    assert!(
-        offset + len <= file.len() as u64,
-        "bytes {offset}..{} of a file of {}",
-        offset + len,
-        file.len()
-    );
+    assert!(offset + len <= file.len() as u64, "bytes {offset}..{} of a file of {}", offset + len, file.len());
     file.split_at(offset as usize).1.split_at(len as usize).0
 }
 
@@ -130,14 +102,7 @@ mod tests {
         let mut file = vec![7u8; 4096 + 3 * 65536 - 1];
         let (offset, len) = (4096, 3 * 65536 - 1);
         let crcs: Vec<u32> = file[4096..].chunks(65536).map(|block| Crc32c::of(block).0).collect();
-        let section = Section {
-            kind: Kind::PayloadData,
-            name: String::new(),
-            dim: 0,
-            offset,
-            len,
-            count: len,
-        };
+        let section = Section { kind: Kind::PayloadData, name: String::new(), dim: 0, offset, len, count: len };
         let blocks = Blocks::new(section, &crcs);
 
         file[4096 + 65536] ^= 1;
@@ -145,11 +110,7 @@ mod tests {
         assert_eq!(blocks.get(&file, 65536, 0), Ok(&[][..]), "an empty range has no block");
         assert_eq!(blocks.get(&file, 2 * 65536, 65535), Ok(&file[4096 + 2 * 65536..]));
         let actual = Crc32c::of(&file[4096 + 65536..][..65536]);
-        let bad = BadBlock {
-            offset: 4096 + 65536,
-            expected: Crc32c(crcs[1]),
-            actual,
-        };
+        let bad = BadBlock { offset: 4096 + 65536, expected: Crc32c(crcs[1]), actual };
         for (start, len) in [(65535, 2), (65536, 1), (2 * 65536 - 1, 2), (0, 3 * 65536 - 1)] {
             assert_eq!(blocks.get(&file, start, len), Err(bad), "{len} bytes at {start}");
         }

@@ -36,23 +36,12 @@ pub(crate) const CRC_SIZE: usize = 4;
 impl Sealed {
     /// Checks length, magic, version and checksum of `bytes`.
     pub(crate) fn open(&self, bytes: &[u8]) -> Result<(), Violation> {
-        let Self {
-            name,
-            magic,
-            version,
-            len,
-        } = *self;
+        let Self { name, magic, version, len } = *self;
         if bytes.len() != len {
-            return Err(Violation::rule(
-                0u64,
-                format!("a {name} of {} bytes, it must have {len}", bytes.len()),
-            ));
+            return Err(Violation::rule(0u64, format!("a {name} of {} bytes, it must have {len}", bytes.len())));
         }
         if bytes.get(MAGIC_OFFSET..VERSION_OFFSET) != Some(&magic) {
-            return Err(Violation::rule(
-                MAGIC_OFFSET,
-                format!("no {name}: the magic number is missing"),
-            ));
+            return Err(Violation::rule(MAGIC_OFFSET, format!("no {name}: the magic number is missing")));
         }
         let actual = u32_at(bytes, VERSION_OFFSET)?;
         if actual > version {
@@ -65,10 +54,7 @@ impl Sealed {
             return Err(Violation::rule(len - CRC_SIZE, reason));
         }
         if actual != version {
-            return Err(Violation::rule(
-                VERSION_OFFSET,
-                format!("{name} version {actual}, versions begin at {version}"),
-            ));
+            return Err(Violation::rule(VERSION_OFFSET, format!("{name} version {actual}, versions begin at {version}")));
         }
         Ok(())
     }
@@ -87,12 +73,7 @@ impl Sealed {
 
 /// Writes a field into a structure of fixed length; the field must lie inside, which the constants of the structure say.
 pub(crate) fn put(bytes: &mut [u8], offset: usize, field: &[u8]) {
-    bytes
-        .split_at_mut(offset)
-        .1
-        .split_at_mut(field.len())
-        .0
-        .copy_from_slice(field);
+    bytes.split_at_mut(offset).1.split_at_mut(field.len()).0.copy_from_slice(field);
 }
 
 /// The number at `offset`.
@@ -118,11 +99,7 @@ pub(crate) fn zeros(bytes: &[u8], range: Range<usize>) -> Result<(), Violation> 
 }
 
 fn field<const N: usize>(bytes: &[u8], offset: usize) -> Result<[u8; N], Violation> {
-    bytes
-        .get(offset..)
-        .and_then(|rest| rest.first_chunk())
-        .copied()
-        .ok_or_else(|| short(bytes, offset))
+    bytes.get(offset..).and_then(|rest| rest.first_chunk()).copied().ok_or_else(|| short(bytes, offset))
 }
 
 fn short(bytes: &[u8], offset: usize) -> Violation {
@@ -133,12 +110,7 @@ fn short(bytes: &[u8], offset: usize) -> Violation {
 mod tests {
     use super::*;
 
-    const SEALED: Sealed = Sealed {
-        name: "thing",
-        magic: *b"THINGS\0\0",
-        version: 2,
-        len: 32,
-    };
+    const SEALED: Sealed = Sealed { name: "thing", magic: *b"THINGS\0\0", version: 2, len: 32 };
 
     fn reason(violation: Violation) -> String {
         match violation {
@@ -151,10 +123,7 @@ mod tests {
     fn every_damage_has_its_own_message() {
         let good = SEALED.build(|bytes| put(bytes, 12, &7u64.to_le_bytes()));
         assert_eq!(SEALED.open(&good), Ok(()));
-        assert_eq!(
-            reason(SEALED.open(&good[..31]).unwrap_err()),
-            "a thing of 31 bytes, it must have 32"
-        );
+        assert_eq!(reason(SEALED.open(&good[..31]).unwrap_err()), "a thing of 31 bytes, it must have 32");
         for offset in 0..good.len() {
             for bit in 0..8 {
                 let mut bad = good.clone();
@@ -178,10 +147,7 @@ mod tests {
     #[test]
     fn reserved_bytes_are_zero() {
         assert_eq!(zeros(&[1, 0, 0, 1], 1..3), Ok(()));
-        assert_eq!(
-            zeros(&[1, 0, 9, 1], 1..3),
-            Err(Violation::rule(2u64, "a byte that must be zero is not"))
-        );
+        assert_eq!(zeros(&[1, 0, 9, 1], 1..3), Err(Violation::rule(2u64, "a byte that must be zero is not")));
         assert!(zeros(&[0], 0..2).is_err());
     }
 }

@@ -69,17 +69,9 @@ impl RawFooter {
         let mut rest = names;
         let mut sections = Vec::with_capacity(table.len() / ENTRY_LEN);
         for (index, entry) in table.chunks_exact(ENTRY_LEN).enumerate() {
-            let RawEntry {
-                kind,
-                dim,
-                offset,
-                len,
-                count,
-                name_len,
-            } = RawEntry::parse(entry).map_err(|violation| violation.shifted(entry_offset(index)))?;
-            let name = usize::try_from(name_len)
-                .ok()
-                .and_then(|name_len| rest.split_at_checked(name_len));
+            let RawEntry { kind, dim, offset, len, count, name_len } =
+                RawEntry::parse(entry).map_err(|violation| violation.shifted(entry_offset(index)))?;
+            let name = usize::try_from(name_len).ok().and_then(|name_len| rest.split_at_checked(name_len));
             let Some((name, behind)) = name else {
                 let reason = format!("a vector name of {name_len} bytes, there are only {}", rest.len());
                 return Err(Violation::rule(entry_offset(index), reason));
@@ -88,26 +80,13 @@ impl RawFooter {
             let Ok(name) = str::from_utf8(name) else {
                 return Err(Violation::rule(entry_offset(index), "a vector name that is not UTF-8"));
             };
-            sections.push(RawSection {
-                kind,
-                name: name.to_owned(),
-                dim,
-                offset,
-                len,
-                count,
-            });
+            sections.push(RawSection { kind, name: name.to_owned(), dim, offset, len, count });
         }
         if !rest.is_empty() {
-            return Err(Violation::rule(
-                names_offset,
-                format!("{} bytes of names belong to no section", rest.len()),
-            ));
+            return Err(Violation::rule(names_offset, format!("{} bytes of names belong to no section", rest.len())));
         }
         let (crcs, _) = crcs.as_chunks::<BLOCK_CRC_LEN>();
-        Ok(Self {
-            sections,
-            block_crcs: crcs.iter().copied().map(u32::from_le_bytes).collect(),
-        })
+        Ok(Self { sections, block_crcs: crcs.iter().copied().map(u32::from_le_bytes).collect() })
     }
 }
 
@@ -146,18 +125,8 @@ mod tests {
     use super::*;
 
     fn footer() -> Vec<u8> {
-        let section = |kind, name: &str, dim, offset, len, count| Section {
-            kind,
-            name: name.into(),
-            dim,
-            offset,
-            len,
-            count,
-        };
-        let sections = [
-            section(Kind::DenseRows, "é", 0, 4096, 8, 2),
-            section(Kind::DenseF32, "b", 2, 4160, 8, 1),
-        ];
+        let section = |kind, name: &str, dim, offset, len, count| Section { kind, name: name.into(), dim, offset, len, count };
+        let sections = [section(Kind::DenseRows, "é", 0, 4096, 8, 2), section(Kind::DenseF32, "b", 2, 4160, 8, 1)];
         encode(&sections, &[0x0102_0304, 5])
     }
 
@@ -178,17 +147,7 @@ mod tests {
         assert_eq!(parsed.block_crcs, [0x0102_0304, 5]);
         assert_eq!(parsed.sections[0].name, "é");
         let (kind, dim, offset, len, count) = (5, 2, 4160, 8, 1);
-        assert_eq!(
-            parsed.sections[1],
-            RawSection {
-                kind,
-                name: "b".into(),
-                dim,
-                offset,
-                len,
-                count
-            }
-        );
+        assert_eq!(parsed.sections[1], RawSection { kind, name: "b".into(), dim, offset, len, count });
     }
 
     #[test]

@@ -38,10 +38,7 @@ pub struct Layout {
 impl RawFooter {
     /// Checks the sections against each other, against the header, and against the place of the footer in the file.
     pub fn check(self, header: &Header, footer_offset: u64) -> Result<Layout, Violation> {
-        let mut table = Table {
-            sections: Vec::with_capacity(self.sections.len()),
-            next: 0,
-        };
+        let mut table = Table { sections: Vec::with_capacity(self.sections.len()), next: 0 };
         let mut end = HEADER_LEN as u64;
         for (index, raw) in self.sections.into_iter().enumerate() {
             let section = known(raw, end).map_err(|reason| Violation::rule(entry_offset(index), reason))?;
@@ -54,10 +51,7 @@ impl RawFooter {
             return Err(Violation::rule(0u64, reason));
         }
         if end.checked_next_multiple_of(ALIGNMENT) != Some(footer_offset) {
-            return Err(Violation::rule(
-                0u64,
-                format!("the sections end at {end}, the footer starts at {footer_offset}"),
-            ));
+            return Err(Violation::rule(0u64, format!("the sections end at {end}, the footer starts at {footer_offset}")));
         }
 
         let rows = u64::from(header.rows);
@@ -80,18 +74,9 @@ impl RawFooter {
 /// One section by itself: a known kind, and parameters, length and place that follow from the others. `end` is where the
 /// section before it ends. The error is the reason.
 fn known(raw: RawSection, end: u64) -> Result<Section, String> {
-    let RawSection {
-        kind,
-        name,
-        dim,
-        offset,
-        len,
-        count,
-    } = raw;
+    let RawSection { kind, name, dim, offset, len, count } = raw;
     let Some(kind) = Kind::from_number(kind) else {
-        return Err(format!(
-            "a section of kind {kind}, which this program does not know; use a newer icecore"
-        ));
+        return Err(format!("a section of kind {kind}, which this program does not know; use a newer icecore"));
     };
     if (kind == Kind::DenseF32) != (dim != 0) {
         return Err(format!("a section of kind {kind:?} for vectors of {dim} components"));
@@ -104,18 +89,9 @@ fn known(raw: RawSection, end: u64) -> Result<Section, String> {
     }
     let place = Section::place(end, len);
     if place != Some(offset) || offset.checked_add(len).is_none() {
-        return Err(format!(
-            "a section of {len} bytes at {offset}; it must follow the one before, which ends at {end}"
-        ));
+        return Err(format!("a section of {len} bytes at {offset}; it must follow the one before, which ends at {end}"));
     }
-    Ok(Section {
-        kind,
-        name,
-        dim,
-        offset,
-        len,
-        count,
-    })
+    Ok(Section { kind, name, dim, offset, len, count })
 }
 
 /// The section table, read from the front.
@@ -172,10 +148,7 @@ impl Table {
             }
             if data.count > rows || index.is_some() != (data.count < rows) {
                 let with = if index.is_some() { "with" } else { "without" };
-                return Err(self.wrong(format!(
-                    "{} vectors of {name:?} {with} a row table for {rows} rows",
-                    data.count
-                )));
+                return Err(self.wrong(format!("{} vectors of {name:?} {with} a row table for {rows} rows", data.count)));
             }
             if let Some(before) = vectors.last().filter(|before| before.data.name >= name) {
                 return Err(self.wrong(format!("the vectors of {name:?} follow those of {:?}", before.data.name)));

@@ -22,12 +22,7 @@ pub(crate) struct Order {
 impl Order {
     /// Nothing seen yet.
     pub(crate) fn new(kind: Kind, total: u64) -> Self {
-        Self {
-            kind,
-            total,
-            vectors: 0,
-            before: None,
-        }
+        Self { kind, total, vectors: 0, before: None }
     }
 
     /// Takes the next piece; the error is the reason.
@@ -47,9 +42,7 @@ impl Order {
             }
             Kind::PayloadOffsets => {
                 let (offsets, _) = bytes.as_chunks();
-                offsets
-                    .iter()
-                    .try_for_each(|offset| self.not_descend(u64::from_le_bytes(*offset)))
+                offsets.iter().try_for_each(|offset| self.not_descend(u64::from_le_bytes(*offset)))
             }
             Kind::Versions | Kind::DenseF32 | Kind::PayloadData => Ok(()),
         }
@@ -127,10 +120,7 @@ mod tests {
 
     #[test]
     fn row_tables_count_the_vectors() {
-        assert_eq!(
-            check(Kind::DenseRows, 2, &[u32s(&[u32::MAX, 0]), u32s(&[1, u32::MAX])]),
-            Ok(())
-        );
+        assert_eq!(check(Kind::DenseRows, 2, &[u32s(&[u32::MAX, 0]), u32s(&[1, u32::MAX])]), Ok(()));
         assert!(check(Kind::DenseRows, 2, &[u32s(&[u32::MAX, 0])]).is_err());
         assert!(check(Kind::DenseRows, 2, &[u32s(&[1, 0])]).is_err());
         assert!(check(Kind::DenseRows, 2, &[u32s(&[0, 0])]).is_err());

@@ -49,16 +49,9 @@ impl Segment {
         let (header, layout) = read_frame(&*file, path, id, len)?;
         let map = file.map().map_err(on("map", path))?;
         if map.len() as u64 != len {
-            return Err(Error::FileLength {
-                path: path.to_owned(),
-                expected: len,
-                actual: map.len() as u64,
-            });
+            return Err(Error::FileLength { path: path.to_owned(), expected: len, actual: map.len() as u64 });
         }
-        assert!(
-            bytemuck::try_cast_slice::<u8, u64>(map.split_at(HEADER_LEN).0).is_ok(),
-            "a map starts at a multiple of 8"
-        );
+        assert!(bytemuck::try_cast_slice::<u8, u64>(map.split_at(HEADER_LEN).0).is_ok(), "a map starts at a multiple of 8");
 
         let mut crcs = layout.block_crcs.as_slice();
         let mut blocks = |section: Section| {
@@ -69,26 +62,11 @@ impl Segment {
         };
         // In the order of the file, in which the checksums are.
         let (ids_num, ids_uuid, versions) = (blocks(layout.ids_num), blocks(layout.ids_uuid), blocks(layout.versions));
-        let dense = |DenseSections { rows, data }| Dense {
-            rows: rows.map(&mut blocks),
-            data: blocks(data),
-        };
+        let dense = |DenseSections { rows, data }| Dense { rows: rows.map(&mut blocks), data: blocks(data) };
         let vectors = layout.vectors.into_iter().map(dense).collect();
         let (payload_offsets, payload_data) = (blocks(layout.payload_offsets), blocks(layout.payload_data));
         let (path, rows) = (path.to_owned(), header.rows);
-        Ok(Self {
-            path,
-            id,
-            len,
-            map,
-            rows,
-            ids_num,
-            ids_uuid,
-            versions,
-            vectors,
-            payload_offsets,
-            payload_data,
-        })
+        Ok(Self { path, id, len, map, rows, ids_num, ids_uuid, versions, vectors, payload_offsets, payload_data })
     }
 
     /// The segment's number.
@@ -103,9 +81,7 @@ impl Segment {
 
     /// The vector names that it was written for, sorted, each with the number of components.
     pub fn vectors(&self) -> impl Iterator<Item = (&str, u32)> {
-        self.vectors
-            .iter()
-            .map(|dense| (dense.data.section().name.as_str(), dense.data.section().dim))
+        self.vectors.iter().map(|dense| (dense.data.section().name.as_str(), dense.data.section().dim))
     }
 
     /// The id of a row.
@@ -116,21 +92,9 @@ impl Segment {
         assert!(row < self.rows, "row {row} of {}", self.rows);
         let (row, numbers) = (u64::from(row), self.ids_num.section().count);
         match row.checked_sub(numbers) {
-            None => self
-                .element(&self.ids_num, row)
-                .map(|bytes| PointId::Num(u64::from_le_bytes(bytes))),
+            None => self.element(&self.ids_num, row).map(|bytes| PointId::Num(u64::from_le_bytes(bytes))),
             Some(row) => self.element(&self.ids_uuid, row).map(PointId::Uuid),
         }
-    }
-
-    /// The first row's id.
-    pub(crate) fn first_id(&self) -> Result<PointId> {
-        self.id(0)
-    }
-
-    /// The last row's id.
-    pub(crate) fn last_id(&self) -> Result<PointId> {
-        self.id(self.rows - 1)
     }
 
     /// The row of a point.
@@ -159,8 +123,7 @@ impl Segment {
     /// The number of the log record that made the row.
     pub(crate) fn version(&self, row: u32) -> Result<Lsn> {
         assert!(row < self.rows, "row {row} of {}", self.rows);
-        self.element(&self.versions, row.into())
-            .map(|bytes| Lsn(u64::from_le_bytes(bytes)))
+        self.element(&self.versions, row.into()).map(|bytes| Lsn(u64::from_le_bytes(bytes)))
     }
 
     /// The row's vector of this name; `None` if the row has none, or the segment knows no such name.
@@ -172,9 +135,7 @@ impl Segment {
         let Section { kind, dim, .. } = *dense.data.section();
         let len = kind.element_len(dim);
         let bytes = self.bytes(&dense.data, u64::from(index) * len, len)?;
-        let Ok(vector) = bytemuck::try_cast_slice(bytes) else {
-            unreachable!("open checked the alignment")
-        };
+        let Ok(vector) = bytemuck::try_cast_slice(bytes) else { unreachable!("open checked the alignment") };
         Ok(Some(vector))
     }
 
@@ -239,9 +200,7 @@ impl Segment {
     /// Element `index` of a section of `N`-byte elements.
     fn element<const N: usize>(&self, blocks: &Blocks, index: u64) -> Result<[u8; N]> {
         let bytes = self.bytes(blocks, index * N as u64, N as u64)?;
-        let Some(element) = bytes.first_chunk() else {
-            unreachable!("{N} bytes were asked for")
-        };
+        let Some(element) = bytes.first_chunk() else { unreachable!("{N} bytes were asked for") };
         Ok(*element)
     }
 
@@ -249,21 +208,8 @@ impl Segment {
         blocks.get(&self.map, start, len).map_err(|bad| self.bad_block(bad))
     }
 
-    pub(super) fn bad_block(
-        &self,
-        BadBlock {
-            offset,
-            expected,
-            actual,
-        }: BadBlock,
-    ) -> Error {
-        Error::BlockChecksum {
-            path: self.path.clone(),
-            segment: self.id,
-            offset,
-            expected,
-            actual,
-        }
+    pub(super) fn bad_block(&self, BadBlock { offset, expected, actual }: BadBlock) -> Error {
+        Error::BlockChecksum { path: self.path.clone(), segment: self.id, offset, expected, actual }
     }
 
     pub(super) fn malformed(&self, offset: u64, reason: String) -> Error {
@@ -277,10 +223,7 @@ impl Segment {
             let rows = rows.iter().map(|rows| (rows, data.section().count));
             rows.chain([(data, 0)])
         });
-        let payloads = [
-            (&self.payload_offsets, self.payload_data.section().len),
-            (&self.payload_data, 0),
-        ];
+        let payloads = [(&self.payload_offsets, self.payload_data.section().len), (&self.payload_data, 0)];
         ids.into_iter().chain(vectors).chain(payloads)
     }
 }
@@ -289,11 +232,7 @@ impl Segment {
 pub(super) fn read_frame(file: &dyn File, path: &Path, id: SegmentId, len: u64) -> Result<(Header, Layout)> {
     let actual = file.len().map_err(on("read the length of", path))?;
     if actual != len {
-        return Err(Error::FileLength {
-            path: path.to_owned(),
-            expected: len,
-            actual,
-        });
+        return Err(Error::FileLength { path: path.to_owned(), expected: len, actual });
     }
     let read = |offset: u64, len: u64| -> Result<Vec<u8>> {
         let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
@@ -302,26 +241,16 @@ pub(super) fn read_frame(file: &dyn File, path: &Path, id: SegmentId, len: u64) 
     };
     let at = |base: u64| move |violation: Violation| violation.shifted(base).into_error(path);
 
-    let Some(trailer_offset) = len
-        .checked_sub(TRAILER_LEN as u64)
-        .filter(|offset| *offset >= HEADER_LEN as u64)
-    else {
+    let Some(trailer_offset) = len.checked_sub(TRAILER_LEN as u64).filter(|offset| *offset >= HEADER_LEN as u64) else {
         return Err(at(0)(Violation::rule(0u64, format!("{len} bytes are too few for a segment"))));
     };
     let header = read(0, HEADER_LEN as u64)?;
     let header = RawHeader::parse(&header).and_then(|header| header.check(id)).map_err(at(0))?;
     let trailer = read(trailer_offset, TRAILER_LEN as u64)?;
-    let trailer = RawTrailer::parse(&trailer)
-        .and_then(|trailer| trailer.check(id, len))
-        .map_err(at(trailer_offset))?;
+    let trailer = RawTrailer::parse(&trailer).and_then(|trailer| trailer.check(id, len)).map_err(at(trailer_offset))?;
 
     // The trailer bounds the footer, and at most a page of padding is behind it.
-    let Trailer {
-        footer_offset,
-        footer_len,
-        footer_crc,
-        ..
-    } = trailer;
+    let Trailer { footer_offset, footer_len, footer_crc, .. } = trailer;
     let tail = read(footer_offset, trailer_offset - footer_offset)?;
     let (footer, padding) = tail.split_at(usize::try_from(footer_len).unwrap_or(usize::MAX));
     let actual = Crc32c::of(footer);
@@ -330,8 +259,6 @@ pub(super) fn read_frame(file: &dyn File, path: &Path, id: SegmentId, len: u64) 
         return Err(at(footer_offset)(Violation::rule(0u64, reason)));
     }
     zeros(padding, 0..padding.len()).map_err(at(footer_offset + footer_len))?;
-    let layout = RawFooter::parse(footer)
-        .and_then(|footer| footer.check(&header, footer_offset))
-        .map_err(at(footer_offset))?;
+    let layout = RawFooter::parse(footer).and_then(|footer| footer.check(&header, footer_offset)).map_err(at(footer_offset))?;
     Ok((header, layout))
 }

@@ -49,11 +49,7 @@ impl Segment {
         let block = self.read(file, offset, BLOCK_LEN.min(section.len - start))?;
         let (expected, actual) = (blocks.crc(index), Crc32c::of(&block));
         if expected != actual {
-            return Err(self.bad_block(BadBlock {
-                offset,
-                expected,
-                actual,
-            }));
+            return Err(self.bad_block(BadBlock { offset, expected, actual }));
         }
         Ok(block)
     }

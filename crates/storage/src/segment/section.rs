@@ -54,15 +54,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
-        Self::IdsNum,
-        Self::IdsUuid,
-        Self::Versions,
-        Self::DenseRows,
-        Self::DenseF32,
-        Self::PayloadOffsets,
-        Self::PayloadData,
-    ];
+    const ALL: [Self; 7] =
+        [Self::IdsNum, Self::IdsUuid, Self::Versions, Self::DenseRows, Self::DenseF32, Self::PayloadOffsets, Self::PayloadData];
 
     /// The kind of this number, if this program knows it.
     pub fn from_number(number: u32) -> Option<Self> {
@@ -116,9 +109,7 @@ impl Section {
 
     /// Its entry in the section table. The name follows the table.
     pub(crate) fn encode(&self) -> [u8; ENTRY_LEN] {
-        let Ok(name_len) = u32::try_from(self.name.len()) else {
-            unreachable!("a vector name of 4 GiB")
-        };
+        let Ok(name_len) = u32::try_from(self.name.len()) else { unreachable!("a vector name of 4 GiB") };
         let mut bytes = [0; ENTRY_LEN];
         put(&mut bytes, KIND_OFFSET, &(self.kind as u32).to_le_bytes());
         put(&mut bytes, DIM_OFFSET, &self.dim.to_le_bytes());
@@ -162,14 +153,7 @@ mod tests {
 
     #[test]
     fn the_encoding_never_changes() {
-        let section = Section {
-            kind: Kind::DenseF32,
-            name: "ab".into(),
-            dim: 3,
-            offset: 0x2000,
-            len: 0x0c00,
-            count: 0x0100,
-        };
+        let section = Section { kind: Kind::DenseF32, name: "ab".into(), dim: 3, offset: 0x2000, len: 0x0c00, count: 0x0100 };
         let mut expected = vec![5, 0, 0, 0, 3, 0, 0, 0];
         expected.extend([0, 0x20, 0, 0, 0, 0, 0, 0]);
         expected.extend([0, 0x0c, 0, 0, 0, 0, 0, 0]);
@@ -178,17 +162,7 @@ mod tests {
         expected.resize(64, 0);
         assert_eq!(section.encode()[..], expected);
         let (kind, dim, offset, len, count, name_len) = (5, 3, 0x2000, 0x0c00, 0x0100, 2);
-        assert_eq!(
-            RawEntry::parse(&expected),
-            Ok(RawEntry {
-                kind,
-                dim,
-                offset,
-                len,
-                count,
-                name_len
-            })
-        );
+        assert_eq!(RawEntry::parse(&expected), Ok(RawEntry { kind, dim, offset, len, count, name_len }));
         expected[63] = 1;
         assert!(RawEntry::parse(&expected).is_err());
     }

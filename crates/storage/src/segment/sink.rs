@@ -31,13 +31,7 @@ impl Sink {
     /// Writes to `file`, which is empty; `path` is for messages.
     pub(crate) fn new(file: Arc<dyn File>, path: &Path) -> Self {
         let (buffer, hasher) = (Vec::with_capacity(BUFFER_LEN), Hasher::default());
-        Self {
-            file,
-            path: path.to_owned(),
-            buffer,
-            hasher,
-            block: (0, 0),
-        }
+        Self { file, path: path.to_owned(), buffer, hasher, block: (0, 0) }
     }
 
     /// How many bytes the file has so far.
@@ -99,9 +93,7 @@ impl Sink {
 
     fn flush(&mut self) -> Result<()> {
         let offset = self.hasher.position();
-        self.file
-            .write_all_at(&self.buffer, offset)
-            .map_err(on("write", &self.path))?;
+        self.file.write_all_at(&self.buffer, offset).map_err(on("write", &self.path))?;
         // Only a hint: where it is not possible, or fails, the sync at the end does the work and has the last word.
         let _ = self.file.start_writeback(offset, self.buffer.len() as u64);
         self.hasher.update(&self.buffer);

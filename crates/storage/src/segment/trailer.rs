@@ -39,12 +39,7 @@ pub(crate) const TRAILER_CRC_OFFSET: usize = TRAILER_LEN - CRC_SIZE;
 
 const _: () = assert!(RESERVED_OFFSET == 48);
 
-const SEALED: Sealed = Sealed {
-    name: "segment trailer",
-    magic: TRAILER_MAGIC,
-    version: FORMAT_VERSION,
-    len: TRAILER_LEN,
-};
+const SEALED: Sealed = Sealed { name: "segment trailer", magic: TRAILER_MAGIC, version: FORMAT_VERSION, len: TRAILER_LEN };
 
 /// A trailer as read: undamaged, but its values are not yet compared with anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,12 +82,7 @@ impl RawTrailer {
 
     /// Compares it with the file that it ends. The length of the file must follow from the footer's place and length.
     pub fn check(self, segment: SegmentId, file_len: u64) -> Result<Trailer, Violation> {
-        let Self {
-            footer_crc,
-            footer_offset,
-            footer_len,
-            ..
-        } = self;
+        let Self { footer_crc, footer_offset, footer_len, .. } = self;
         if self.segment != segment.0 {
             let reason = format!("the trailer is that of segment {}, not of {segment}", SegmentId(self.segment));
             return Err(Violation::rule(SEGMENT_ID_OFFSET, reason));
@@ -110,23 +100,14 @@ impl RawTrailer {
             let reason = format!("a footer of {footer_len} bytes at {footer_offset} does not fit a file of {file_len} bytes");
             return Err(Violation::rule(FOOTER_OFFSET_OFFSET, reason));
         }
-        Ok(Trailer {
-            segment,
-            file_len,
-            footer_offset,
-            footer_len,
-            footer_crc,
-        })
+        Ok(Trailer { segment, file_len, footer_offset, footer_len, footer_crc })
     }
 }
 
 impl Trailer {
     /// The length of a file whose footer is there: the trailer follows, at the end of a page.
     pub(crate) fn file_len_for(footer_offset: u64, footer_len: u64) -> Option<u64> {
-        footer_offset
-            .checked_add(footer_len)?
-            .checked_add(TRAILER_LEN as u64)?
-            .checked_next_multiple_of(PAGE_LEN)
+        footer_offset.checked_add(footer_len)?.checked_add(TRAILER_LEN as u64)?.checked_next_multiple_of(PAGE_LEN)
     }
 
     /// The trailer as it stands in the file.
@@ -147,13 +128,7 @@ mod tests {
 
     fn trailer() -> Trailer {
         let (file_len, footer_offset, footer_len) = (12288, 8192, 500);
-        Trailer {
-            segment: SegmentId(7),
-            file_len,
-            footer_offset,
-            footer_len,
-            footer_crc: Crc32c(0x0102_0304),
-        }
+        Trailer { segment: SegmentId(7), file_len, footer_offset, footer_len, footer_crc: Crc32c(0x0102_0304) }
     }
 
     #[test]
@@ -167,53 +142,19 @@ mod tests {
         expected.resize(60, 0);
         expected.extend(Crc32c::of(&expected).0.to_le_bytes());
         assert_eq!(trailer().encode(), expected);
-        assert_eq!(
-            RawTrailer::parse(&expected).unwrap().check(SegmentId(7), 12288),
-            Ok(trailer())
-        );
+        assert_eq!(RawTrailer::parse(&expected).unwrap().check(SegmentId(7), 12288), Ok(trailer()));
     }
 
     #[test]
     fn wrong_values_are_refused() {
         let check = |trailer: Trailer| RawTrailer::parse(&trailer.encode()).unwrap().check(SegmentId(7), 12288);
         assert!(check(trailer()).is_ok());
-        assert!(
-            check(Trailer {
-                segment: SegmentId(8),
-                ..trailer()
-            })
-            .is_err()
-        );
-        assert!(
-            check(Trailer {
-                file_len: 16384,
-                ..trailer()
-            })
-            .is_err()
-        );
-        assert!(
-            check(Trailer {
-                footer_len: FOOTER_LEN_MAX + 1,
-                ..trailer()
-            })
-            .is_err()
-        );
-        assert!(
-            check(Trailer {
-                footer_len: 4096 - 63,
-                ..trailer()
-            })
-            .is_err()
-        );
+        assert!(check(Trailer { segment: SegmentId(8), ..trailer() }).is_err());
+        assert!(check(Trailer { file_len: 16384, ..trailer() }).is_err());
+        assert!(check(Trailer { footer_len: FOOTER_LEN_MAX + 1, ..trailer() }).is_err());
+        assert!(check(Trailer { footer_len: 4096 - 63, ..trailer() }).is_err());
         for footer_offset in [0, 64, 8193, 12288, u64::MAX, u64::MAX - 63] {
-            assert!(
-                check(Trailer {
-                    footer_offset,
-                    ..trailer()
-                })
-                .is_err(),
-                "{footer_offset}"
-            );
+            assert!(check(Trailer { footer_offset, ..trailer() }).is_err(), "{footer_offset}");
         }
     }
 }

@@ -29,20 +29,14 @@ impl Violation {
     /// A broken rule at `offset`.
     pub(crate) fn rule(offset: impl TryInto<u64>, reason: impl Into<String>) -> Self {
         // An offset that does not fit cannot come from bytes in memory.
-        Self::Rule {
-            offset: offset.try_into().unwrap_or(u64::MAX),
-            reason: reason.into(),
-        }
+        Self::Rule { offset: offset.try_into().unwrap_or(u64::MAX), reason: reason.into() }
     }
 
     /// The same violation, with offsets counted from `base` bytes earlier.
     #[must_use]
     pub(crate) fn shifted(self, base: u64) -> Self {
         match self {
-            Self::Rule { offset, reason } => Self::Rule {
-                offset: offset.saturating_add(base),
-                reason,
-            },
+            Self::Rule { offset, reason } => Self::Rule { offset: offset.saturating_add(base), reason },
             version @ Self::Version { .. } => version,
         }
     }
@@ -50,16 +44,8 @@ impl Violation {
     /// The error that names the file.
     pub(crate) fn into_error(self, path: &Path) -> Error {
         match self {
-            Self::Version { known, actual } => Error::FormatVersion {
-                path: path.to_owned(),
-                known,
-                actual,
-            },
-            Self::Rule { offset, reason } => Error::Malformed {
-                path: path.to_owned(),
-                offset,
-                reason,
-            },
+            Self::Version { known, actual } => Error::FormatVersion { path: path.to_owned(), known, actual },
+            Self::Rule { offset, reason } => Error::Malformed { path: path.to_owned(), offset, reason },
         }
     }
 }

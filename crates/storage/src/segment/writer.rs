@@ -67,21 +67,11 @@ pub(crate) fn write_segment(
     vectors: &[VectorSpec],
     rows: &dyn Rows,
 ) -> Result<FileDigest> {
-    assert!(
-        vectors.is_sorted_by(|a, b| a.name < b.name),
-        "vector names are sorted: {vectors:?}"
-    );
-    let header = Header {
-        segment: id,
-        rows: row_count(rows),
-    };
+    assert!(vectors.is_sorted_by(|a, b| a.name < b.name), "vector names are sorted: {vectors:?}");
+    let header = Header { segment: id, rows: row_count(rows) };
     let numbers = count_numbers(rows);
     let file = fs.create_new(path).map_err(on("create", path))?;
-    let mut writer = Writer {
-        sink: Sink::new(file, path),
-        sections: Vec::new(),
-        crcs: Vec::new(),
-    };
+    let mut writer = Writer { sink: Sink::new(file, path), sections: Vec::new(), crcs: Vec::new() };
     let written = match writer.sections(header, numbers, vectors, rows) {
         Ok(()) => writer.finish(path, id),
         Err(error) => Err(error),
@@ -106,10 +96,7 @@ fn count_numbers(rows: &dyn Rows) -> usize {
     let mut before = None;
     for row in 0..rows.len() {
         let id = rows.id(row);
-        assert!(
-            before < Some(id),
-            "row {row} has id {id}, which does not come after the one before"
-        );
+        assert!(before < Some(id), "row {row} has id {id}, which does not come after the one before");
         before = Some(id);
         numbers += usize::from(matches!(id, PointId::Num(_)));
     }
@@ -151,9 +138,7 @@ impl Writer {
 
     fn vectors(&mut self, spec: &VectorSpec, rows: &dyn Rows) -> Result<()> {
         let VectorSpec { name, dim } = spec;
-        let Ok(section_dim @ 1..) = u32::try_from(*dim) else {
-            panic!("vectors of {dim} components")
-        };
+        let Ok(section_dim @ 1..) = u32::try_from(*dim) else { panic!("vectors of {dim} components") };
         let mut count = 0u32;
         for row in 0..rows.len() {
             count += u32::from(rows.has_vector(row, name)?);
@@ -204,35 +189,18 @@ impl Writer {
         fill: impl FnOnce(&mut SectionSink<'_>) -> Result<()>,
     ) -> Result<()> {
         let len = count * kind.element_len(dim);
-        let Some(offset) = Section::place(self.end(), len) else {
-            unreachable!("a file of 2^64 bytes")
-        };
+        let Some(offset) = Section::place(self.end(), len) else { unreachable!("a file of 2^64 bytes") };
         self.sink.pad_to(offset)?;
-        fill(&mut SectionSink {
-            sink: &mut self.sink,
-            crcs: &mut self.crcs,
-        })?;
+        fill(&mut SectionSink { sink: &mut self.sink, crcs: &mut self.crcs })?;
         self.sink.end_section(&mut self.crcs);
         let written = self.sink.position() - offset;
-        assert_eq!(
-            written, len,
-            "bytes of section {kind:?} {name:?}: the rows gave other answers than before"
-        );
-        self.sections.push(Section {
-            kind,
-            name: name.to_owned(),
-            dim,
-            offset,
-            len,
-            count,
-        });
+        assert_eq!(written, len, "bytes of section {kind:?} {name:?}: the rows gave other answers than before");
+        self.sections.push(Section { kind, name: name.to_owned(), dim, offset, len, count });
         Ok(())
     }
 
     fn end(&self) -> u64 {
-        self.sections
-            .last()
-            .map_or(HEADER_LEN as u64, |section| section.offset + section.len)
+        self.sections.last().map_or(HEADER_LEN as u64, |section| section.offset + section.len)
     }
 
     /// Writes footer and trailer and syncs the file.
@@ -242,26 +210,13 @@ impl Writer {
         let Some(file_len) = Trailer::file_len_for(footer_offset, footer_len).filter(|_| footer_len <= FOOTER_LEN_MAX) else {
             // No reader would take it.
             let source = io::Error::from(io::ErrorKind::FileTooLarge);
-            return Err(Error::Io {
-                operation: "write the footer of",
-                path: path.to_owned(),
-                source,
-            });
+            return Err(Error::Io { operation: "write the footer of", path: path.to_owned(), source });
         };
         self.sink.pad_to(footer_offset)?;
         self.sink.write(&footer)?;
         self.sink.pad_to(file_len - TRAILER_LEN as u64)?;
         let footer_crc = Crc32c::of(&footer);
-        self.sink.write(
-            &Trailer {
-                segment,
-                file_len,
-                footer_offset,
-                footer_len,
-                footer_crc,
-            }
-            .encode(),
-        )?;
+        self.sink.write(&Trailer { segment, file_len, footer_offset, footer_len, footer_crc }.encode())?;
         let digest = self.sink.finish()?;
         assert_eq!(digest.len, file_len, "length of the segment");
         Ok(digest)

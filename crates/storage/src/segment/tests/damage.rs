@@ -15,24 +15,11 @@ fn errors_but_no_other_data(fs: &MemFs, rows: &[Row], what: &str) -> bool {
     };
     let mut damaged = false;
     for (index, expected) in (0..).zip(rows) {
-        let found: Result<_> = segment.find(expected.id);
-        for error in [
-            read_row(&segment, index)
-                .map(|row| assert_eq!(row, *expected, "{what}"))
-                .err(),
-            found.as_ref().err().map(|_| {
-                // Also an error of its own kind.
-                Error::Closed
-            }),
-        ]
-        .into_iter()
-        .flatten()
-        {
+        let read = read_row(&segment, index).map(|row| assert_eq!(row, *expected, "{what}"));
+        let found = segment.find(expected.id).map(|found| assert_eq!(found, Some(index), "{what}"));
+        for error in read.err().into_iter().chain(found.err()) {
+            assert!(error.is_corrupt(), "{what}: {error}");
             damaged = true;
-            assert!(error.is_corrupt() || matches!(error, Error::Closed), "{what}: {error}");
-        }
-        if let Ok(found) = found {
-            assert_eq!(found, Some(index), "{what}");
         }
     }
     let problems = scrub(fs, &segment);
@@ -49,8 +36,7 @@ fn every_flipped_bit_of_a_file_is_found() {
     let fs = holding(&good);
     let file = fs.open_write(path()).unwrap();
     for (offset, &byte) in good.iter().enumerate() {
-        // Each byte in one of its bits, which differs from byte to byte, and in all.
-        for mask in [1 << (offset % 8), 0xff] {
+        for mask in (0..8).map(|bit| 1 << bit) {
             file.write_all_at(&[byte ^ mask], offset as u64).unwrap();
             let what = format!("byte {offset} with mask {mask:#x}");
             assert!(errors_but_no_other_data(&fs, &rows, &what), "{what}: nobody found it");
@@ -61,16 +47,9 @@ fn every_flipped_bit_of_a_file_is_found() {
 
 #[test]
 fn damage_of_one_block_leaves_the_others_readable() {
-    let rows: Vec<Row> = (0..20_000)
-        .map(|number| row(num(number), 1, &[("v", &[number as f32; 4])], ""))
-        .collect();
+    let rows: Vec<Row> = (0..20_000).map(|number| row(num(number), 1, &[("v", &[number as f32; 4])], "")).collect();
     let fs = write(&specs(&[("v", 4)]), &rows).fs;
-    let vectors = open(&fs)
-        .unwrap()
-        .sections()
-        .map(|(blocks, _)| blocks.section().clone())
-        .nth(3)
-        .unwrap();
+    let vectors = open(&fs).unwrap().sections().map(|(blocks, _)| blocks.section().clone()).nth(3).unwrap();
     assert_eq!(vectors.offset % 4096, 0);
     let damaged = vectors.offset + BLOCK_LEN;
     fs.open_write(path()).unwrap().write_all_at(&[0xff], damaged + 5).unwrap();
@@ -82,18 +61,12 @@ fn damage_of_one_block_leaves_the_others_readable() {
     }
     for row in [4096, 8191, 4096] {
         let error = segment.vector(row, "v").unwrap_err();
-        assert!(
-            matches!(error, Error::BlockChecksum { segment: ID, offset, .. } if offset == damaged),
-            "{error}"
-        );
+        assert!(matches!(error, Error::BlockChecksum { segment: ID, offset, .. } if offset == damaged), "{error}");
         assert_eq!(segment.id(row).unwrap(), num(row.into()));
         assert_eq!(segment.payload(row).unwrap(), "");
     }
     let problems = scrub(&fs, &segment);
-    assert!(
-        matches!(problems[..], [Error::BlockChecksum { offset, .. }] if offset == damaged),
-        "{problems:?}"
-    );
+    assert!(matches!(problems[..], [Error::BlockChecksum { offset, .. }] if offset == damaged), "{problems:?}");
 }
 
 #[test]
@@ -113,14 +86,8 @@ fn the_scrub_reports_every_problem_and_sees_damage_after_the_first_use() {
     // The frame is checked as one: its first problem is that of the header.
     assert_eq!(problems.len(), 3, "{problems:?}");
     assert!(matches!(problems[0], Error::Malformed { .. }), "{problems:?}");
-    assert!(
-        matches!(problems[1], Error::BlockChecksum { offset: 4096, .. }),
-        "{problems:?}"
-    );
-    assert!(
-        matches!(problems[2], Error::BlockChecksum { offset, .. } if offset == 4096 + 2 * BLOCK_LEN),
-        "{problems:?}"
-    );
+    assert!(matches!(problems[1], Error::BlockChecksum { offset: 4096, .. }), "{problems:?}");
+    assert!(matches!(problems[2], Error::BlockChecksum { offset, .. } if offset == 4096 + 2 * BLOCK_LEN), "{problems:?}");
 }
 
 #[test]
@@ -132,10 +99,7 @@ fn every_cut_and_every_surplus_byte_is_found_whatever_the_manifest_says() {
         let error = Segment::open(&fs, path(), ID, good.len() as u64).unwrap_err();
         assert!(matches!(error, Error::FileLength { .. }), "cut at {len}: {error}");
         let error = open(&fs).unwrap_err();
-        assert!(
-            matches!(error, Error::Malformed { .. }),
-            "cut at {len}, as the manifest says: {error}"
-        );
+        assert!(matches!(error, Error::Malformed { .. }), "cut at {len}, as the manifest says: {error}");
     }
     for surplus in [1, 64, 4096] {
         let fs = holding(&[&good[..], &vec![0; surplus]].concat());

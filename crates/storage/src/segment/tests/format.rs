@@ -1,0 +1,89 @@
+//! The tables of the format's document say what the constants say.
+
+use std::path::Path;
+
+use crate::segment::{fields, footer, header, section, trailer};
+use crate::tombstones;
+
+/// The document, in one file or with this chapter in a file of its own.
+fn document() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let files = ["FORMAT.md", "docs/format-segment.part.md"];
+    files.iter().filter_map(|file| std::fs::read_to_string(root.join(file)).ok()).collect()
+}
+
+/// Offset, size and name of each field in the first table behind a heading.
+fn table(document: &str, heading: &str) -> Vec<(usize, usize, String)> {
+    let mut lines = document.lines().skip_while(|line| *line != heading).skip(1);
+    let mut rows = Vec::new();
+    for line in lines.by_ref().skip_while(|line| !line.starts_with("|---")).skip(1).take_while(|line| line.starts_with('|')) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        rows.push((cells[1].parse().unwrap(), cells[2].parse().unwrap(), cells[3].trim_matches('`').to_owned()));
+    }
+    rows
+}
+
+/// Each field ends where the next begins, and the last one at the end of the structure.
+fn check(heading: &str, len: usize, fields: &[(usize, &str)]) {
+    let ends = fields.iter().skip(1).map(|(offset, _)| *offset).chain([len]);
+    let expected: Vec<_> =
+        fields.iter().zip(ends).map(|(&(offset, name), end)| (offset, end - offset, name.to_owned())).collect();
+    assert_eq!(table(&document(), heading), expected, "{heading}");
+}
+
+const FRAME: [(usize, &str); 2] = [(fields::MAGIC_OFFSET, "MAGIC"), (fields::VERSION_OFFSET, "VERSION")];
+
+#[test]
+fn header_and_trailer() {
+    use header::{HEADER_CRC_OFFSET, HEADER_LEN, RESERVED_OFFSET, ROW_COUNT_OFFSET, SEGMENT_ID_OFFSET};
+    let own = [
+        (ROW_COUNT_OFFSET, "ROW_COUNT"),
+        (SEGMENT_ID_OFFSET, "SEGMENT_ID"),
+        (RESERVED_OFFSET, "RESERVED"),
+        (HEADER_CRC_OFFSET, "HEADER_CRC"),
+    ];
+    check("### Segment header", HEADER_LEN, &[&FRAME[..], &own].concat());
+
+    let own = [
+        (trailer::FOOTER_CRC_OFFSET, "FOOTER_CRC"),
+        (trailer::SEGMENT_ID_OFFSET, "SEGMENT_ID"),
+        (trailer::FILE_LEN_OFFSET, "FILE_LEN"),
+        (trailer::FOOTER_OFFSET_OFFSET, "FOOTER_OFFSET"),
+        (trailer::FOOTER_LEN_OFFSET, "FOOTER_LEN"),
+        (trailer::RESERVED_OFFSET, "RESERVED"),
+        (trailer::TRAILER_CRC_OFFSET, "TRAILER_CRC"),
+    ];
+    check("### Segment trailer", trailer::TRAILER_LEN, &[&FRAME[..], &own].concat());
+}
+
+#[test]
+fn footer_and_section_table() {
+    use footer::{BLOCK_COUNT_OFFSET, FOOTER_HEAD_LEN, NAMES_LEN_OFFSET, SECTION_COUNT_OFFSET};
+    let head = [(SECTION_COUNT_OFFSET, "SECTION_COUNT"), (NAMES_LEN_OFFSET, "NAMES_LEN"), (BLOCK_COUNT_OFFSET, "BLOCK_COUNT")];
+    check("### Segment footer", FOOTER_HEAD_LEN, &head);
+
+    let entry = [
+        (section::KIND_OFFSET, "KIND"),
+        (section::DIM_OFFSET, "DIM"),
+        (section::SECTION_OFFSET_OFFSET, "SECTION_OFFSET"),
+        (section::SECTION_LEN_OFFSET, "SECTION_LEN"),
+        (section::COUNT_OFFSET, "COUNT"),
+        (section::NAME_LEN_OFFSET, "NAME_LEN"),
+        (section::RESERVED_OFFSET, "RESERVED"),
+    ];
+    check("### Section table entry", section::ENTRY_LEN, &entry);
+}
+
+#[test]
+fn tombstone_file() {
+    let own = [
+        (tombstones::BITMAP_CRC_OFFSET, "BITMAP_CRC"),
+        (tombstones::SEGMENT_ID_OFFSET, "SEGMENT_ID"),
+        (tombstones::GENERATION_OFFSET, "GENERATION"),
+        (tombstones::ROW_COUNT_OFFSET, "ROW_COUNT"),
+        (tombstones::MARKED_COUNT_OFFSET, "MARKED_COUNT"),
+        (tombstones::RESERVED_OFFSET, "RESERVED"),
+        (tombstones::HEADER_CRC_OFFSET, "HEADER_CRC"),
+    ];
+    check("### Tombstone file", tombstones::TOMBSTONES_HEADER_LEN, &[&FRAME[..], &own].concat());
+}

@@ -1,7 +1,9 @@
 //! Whole segment files: what was written is read back, and whatever happens to a file is an error and never other data.
 
-mod damage;
+#![expect(clippy::cast_possible_truncation, reason = "the numbers of these tests are small")]
 
+mod damage;
+mod format;
 mod hostile;
 mod round_trip;
 
@@ -30,16 +32,8 @@ struct Row {
 
 /// A row with the vectors that are given.
 fn row(id: PointId, version: u64, vectors: &[(&str, &[f32])], payload: &str) -> Row {
-    let vectors = vectors
-        .iter()
-        .map(|(name, vector)| ((*name).to_owned(), vector.to_vec()))
-        .collect();
-    Row {
-        id,
-        version: Lsn(version),
-        vectors,
-        payload: payload.to_owned(),
-    }
+    let vectors = vectors.iter().map(|(name, vector)| ((*name).to_owned(), vector.to_vec())).collect();
+    Row { id, version: Lsn(version), vectors, payload: payload.to_owned() }
 }
 
 fn num(number: u64) -> PointId {
@@ -73,13 +67,7 @@ impl Rows for Vec<Row> {
 }
 
 fn specs(specs: &[(&str, usize)]) -> Vec<VectorSpec> {
-    specs
-        .iter()
-        .map(|&(name, dim)| VectorSpec {
-            name: name.to_owned(),
-            dim,
-        })
-        .collect()
+    specs.iter().map(|&(name, dim)| VectorSpec { name: name.to_owned(), dim }).collect()
 }
 
 /// A file system with one segment file.
@@ -122,12 +110,7 @@ fn read_row(segment: &Segment, row: u32) -> Result<Row> {
             vectors.insert(name.to_owned(), vector.to_vec());
         }
     }
-    Ok(Row {
-        id: segment.id(row)?,
-        version: segment.version(row)?,
-        vectors,
-        payload: segment.payload(row)?.to_owned(),
-    })
+    Ok(Row { id: segment.id(row)?, version: segment.version(row)?, vectors, payload: segment.payload(row)?.to_owned() })
 }
 
 fn scrub(fs: &MemFs, segment: &Segment) -> Vec<crate::Error> {
@@ -142,12 +125,7 @@ fn mixed() -> (Vec<VectorSpec>, Vec<Row>) {
         row(num(5), 1, &[("image", &[-0.0])], ""),
         row(num(u64::MAX), 2, &[("", &[3.0, f32::MIN_POSITIVE]), ("image", &[1e30])], "{}"),
         row(uuid(0), u64::MAX, &[("image", &[7.0])], r#"{"emoji":"🧊"}"#),
-        row(
-            uuid(u128::MAX),
-            4,
-            &[("", &[5.0, 6.0]), ("image", &[8.0]), ("text", &[1.0, 2.0, 3.0])],
-            "",
-        ),
+        row(uuid(u128::MAX), 4, &[("", &[5.0, 6.0]), ("image", &[8.0]), ("text", &[1.0, 2.0, 3.0])], ""),
     ];
     (specs(&[("", 2), ("audio", 4), ("image", 1), ("text", 3)]), rows)
 }
