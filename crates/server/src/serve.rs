@@ -17,7 +17,7 @@ use tokio::task::spawn_blocking;
 use crate::app::App;
 use crate::cli::ServerArgs;
 use crate::config::{self, Config, ConfigError, Loaded};
-use crate::error::{AppError, Kind};
+use crate::error::{AppError, Kind, one_line};
 use crate::listen::{ListenError, Port};
 use crate::report::{Reporter, throughput};
 use crate::shutdown::Shutdown;
@@ -72,8 +72,7 @@ impl From<AppError> for ServeError {
 
 /// Runs the server until a signal ends it.
 pub(crate) fn run(arguments: ServerArgs) -> Result<(), ServeError> {
-    let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let loaded = config::load(Path::new(config::DEFAULT_FILE), arguments.config_path.as_deref(), variables)?;
+    let loaded = config::load(Path::new(config::DEFAULT_FILE), arguments.config_path.as_deref(), std::env::vars_os())?;
     logging::init(&loaded.config.log_level)?;
     report_settings(&loaded);
     raise_file_limit();
@@ -140,9 +139,11 @@ fn open(mut config: Config, shutdown: Shutdown) -> Result<Arc<App>, ServeError> 
         Storage::open(Arc::clone(&fs), Arc::clone(&clock), &config.storage.storage_path, options).map_err(AppError::from)?;
     let open = |error: StoreError| ServeError::from(AppError::from(error));
     let store = LocalStore::open(Arc::clone(&fs), Arc::clone(&clock), config.storage.snapshots_path.clone()).map_err(open)?;
-    let swept = store.sweep().map_err(open)?;
-    if swept > 0 {
-        tracing::info!("removed {swept} files of snapshots that a crash had left unfinished");
+    match store.sweep() {
+        Ok(0) => {}
+        Ok(swept) => tracing::info!("removed {swept} files of snapshots that a crash had left unfinished"),
+        // They take space and do no harm.
+        Err(error) => tracing::warn!("cannot look for unfinished snapshots: {}", one_line(&error)),
     }
     Ok(Arc::new(App { storage: Arc::new(storage), store: Arc::new(store), fs, clock, config, shutdown }))
 }
@@ -204,6 +205,9 @@ fn report_settings(loaded: &Loaded) {
 fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return;
+    }
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
         tracing::warn!("cannot raise the limit of open files from {:?} to {:?}: {error}", limit.current, limit.maximum);
     }

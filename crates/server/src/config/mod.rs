@@ -9,6 +9,7 @@ mod keys;
 mod model;
 mod value;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 pub(crate) use model::{Config, Service};
@@ -82,7 +83,7 @@ pub(crate) enum ConfigError {
 pub(crate) fn load(
     default: &Path,
     named: Option<&Path>,
-    variables: impl IntoIterator<Item = (String, String)>,
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Loaded, ConfigError> {
     let mut loaded = Loaded { config: Config::default(), files: Vec::new(), ignored: Vec::new() };
     let mut entries = Vec::new();
@@ -94,7 +95,7 @@ pub(crate) fn load(
         entries.extend(file::read(path)?);
         loaded.files.push(path.to_owned());
     }
-    entries.extend(env::entries(variables));
+    entries.extend(env::entries(variables)?);
     for entry in entries {
         apply(&mut loaded, entry)?;
     }
@@ -135,7 +136,7 @@ mod tests {
             std::fs::write(path(name), text).unwrap();
         }
         let named = files.iter().any(|(name, _)| *name == "my.yaml").then(|| path("my.yaml"));
-        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
         load(&path("config.yaml"), named.as_deref(), variables)
     }
 
@@ -220,6 +221,15 @@ mod tests {
         assert!(error(&[("my.yaml", "service: 5")], &[]).contains("`service`"));
         assert!(error(&[("my.yaml", "storage: {storage_path: }")], &[]).contains("storage.storage_path"));
         assert!(error(&[("my.yaml", "log_level: [a]")], &[]).contains("log_level"));
+    }
+
+    #[test]
+    fn a_setting_that_is_not_utf_8_is_an_error_and_other_variables_are_nothing_to_us() {
+        use std::os::unix::ffi::OsStringExt;
+        let load = |name: &str| load(Path::new("none"), None, [(name.into(), OsString::from_vec(vec![0xff]))]);
+        assert!(load("HOME").is_ok());
+        let error = load("QDRANT__STORAGE__STORAGE_PATH").unwrap_err().to_string();
+        assert!(error.contains("QDRANT__STORAGE__STORAGE_PATH"), "{error}");
     }
 
     #[test]
