@@ -22,9 +22,7 @@ pub struct OsClock {
 impl OsClock {
     /// A clock whose monotonic time starts now.
     pub fn new() -> Self {
-        Self {
-            start: std::time::Instant::now(),
-        }
+        Self { start: std::time::Instant::now() }
     }
 }
 
@@ -53,9 +51,7 @@ pub struct ManualClock {
 impl ManualClock {
     /// Starts `since_epoch` after 1970-01-01.
     pub fn new(since_epoch: Duration) -> Self {
-        Self {
-            now: Mutex::new(since_epoch),
-        }
+        Self { now: Mutex::new(since_epoch) }
     }
 
     /// Moves both clocks on.

@@ -24,10 +24,7 @@ pub struct FaultFs {
 impl FaultFs {
     /// Wraps `inner`, with no faults yet.
     pub fn new(inner: Arc<dyn Fs>) -> Self {
-        Self {
-            inner,
-            faults: Faults::default(),
-        }
+        Self { inner, faults: Faults::default() }
     }
 
     /// The handle that injects faults and counts calls.
@@ -36,11 +33,7 @@ impl FaultFs {
     }
 
     fn wrap(&self, path: &Path, inner: Arc<dyn File>) -> Arc<dyn File> {
-        Arc::new(FaultFile {
-            inner,
-            path: path.to_owned(),
-            faults: self.faults.clone(),
-        })
+        Arc::new(FaultFile { inner, path: path.to_owned(), faults: self.faults.clone() })
     }
 }
 
@@ -55,36 +48,26 @@ fn run<T>(verdict: Verdict, call: impl FnOnce() -> io::Result<T>) -> io::Result<
 
 impl Fs for FaultFs {
     fn open_read(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        let file = run(self.faults.verdict(Operation::OpenRead, &[path]), || {
-            self.inner.open_read(path)
-        })?;
+        let file = run(self.faults.verdict(Operation::OpenRead, &[path]), || self.inner.open_read(path))?;
         Ok(self.wrap(path, file))
     }
 
     fn open_write(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        let file = run(self.faults.verdict(Operation::OpenWrite, &[path]), || {
-            self.inner.open_write(path)
-        })?;
+        let file = run(self.faults.verdict(Operation::OpenWrite, &[path]), || self.inner.open_write(path))?;
         Ok(self.wrap(path, file))
     }
 
     fn create_new(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        let file = run(self.faults.verdict(Operation::CreateNew, &[path]), || {
-            self.inner.create_new(path)
-        })?;
+        let file = run(self.faults.verdict(Operation::CreateNew, &[path]), || self.inner.create_new(path))?;
         Ok(self.wrap(path, file))
     }
 
     fn metadata(&self, path: &Path) -> io::Result<Metadata> {
-        run(self.faults.verdict(Operation::Metadata, &[path]), || {
-            self.inner.metadata(path)
-        })
+        run(self.faults.verdict(Operation::Metadata, &[path]), || self.inner.metadata(path))
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        run(self.faults.verdict(Operation::CreateDir, &[path]), || {
-            self.inner.create_dir(path)
-        })
+        run(self.faults.verdict(Operation::CreateDir, &[path]), || self.inner.create_dir(path))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
@@ -92,33 +75,23 @@ impl Fs for FaultFs {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        run(self.faults.verdict(Operation::Rename, &[from, to]), || {
-            self.inner.rename(from, to)
-        })
+        run(self.faults.verdict(Operation::Rename, &[from, to]), || self.inner.rename(from, to))
     }
 
     fn rename_noreplace(&self, from: &Path, to: &Path) -> io::Result<()> {
-        run(self.faults.verdict(Operation::RenameNoreplace, &[from, to]), || {
-            self.inner.rename_noreplace(from, to)
-        })
+        run(self.faults.verdict(Operation::RenameNoreplace, &[from, to]), || self.inner.rename_noreplace(from, to))
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        run(self.faults.verdict(Operation::Link, &[from, to]), || {
-            self.inner.link(from, to)
-        })
+        run(self.faults.verdict(Operation::Link, &[from, to]), || self.inner.link(from, to))
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        run(self.faults.verdict(Operation::RemoveFile, &[path]), || {
-            self.inner.remove_file(path)
-        })
+        run(self.faults.verdict(Operation::RemoveFile, &[path]), || self.inner.remove_file(path))
     }
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        run(self.faults.verdict(Operation::RemoveDir, &[path]), || {
-            self.inner.remove_dir(path)
-        })
+        run(self.faults.verdict(Operation::RemoveDir, &[path]), || self.inner.remove_dir(path))
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
@@ -126,9 +99,7 @@ impl Fs for FaultFs {
     }
 
     fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()> {
-        run(self.faults.verdict(Operation::SetMode, &[path]), || {
-            self.inner.set_mode(path, mode)
-        })
+        run(self.faults.verdict(Operation::SetMode, &[path]), || self.inner.set_mode(path, mode))
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
@@ -136,9 +107,7 @@ impl Fs for FaultFs {
     }
 
     fn free_space(&self, path: &Path) -> io::Result<u64> {
-        run(self.faults.verdict(Operation::FreeSpace, &[path]), || {
-            self.inner.free_space(path)
-        })
+        run(self.faults.verdict(Operation::FreeSpace, &[path]), || self.inner.free_space(path))
     }
 }
 
@@ -159,11 +128,7 @@ impl FaultFile {
     /// would be passed by.
     fn source(file: &dyn File) -> io::Result<&dyn File> {
         let file: &Self = file.as_any().downcast_ref().ok_or(io::ErrorKind::Unsupported)?;
-        if file.faults.damages(&file.path) {
-            Err(io::ErrorKind::Unsupported.into())
-        } else {
-            Ok(&*file.inner)
-        }
+        if file.faults.damages(&file.path) { Err(io::ErrorKind::Unsupported.into()) } else { Ok(&*file.inner) }
     }
 }
 
@@ -200,21 +165,15 @@ impl File for FaultFile {
     }
 
     fn clone_range(&self, source: &dyn File, source_offset: u64, offset: u64, len: u64) -> io::Result<()> {
-        run(self.verdict(Operation::CloneRange), || {
-            self.inner.clone_range(Self::source(source)?, source_offset, offset, len)
-        })
+        run(self.verdict(Operation::CloneRange), || self.inner.clone_range(Self::source(source)?, source_offset, offset, len))
     }
 
     fn copy_range(&self, source: &dyn File, source_offset: u64, offset: u64, len: u64) -> io::Result<u64> {
-        run(self.verdict(Operation::CopyRange), || {
-            self.inner.copy_range(Self::source(source)?, source_offset, offset, len)
-        })
+        run(self.verdict(Operation::CopyRange), || self.inner.copy_range(Self::source(source)?, source_offset, offset, len))
     }
 
     fn start_writeback(&self, offset: u64, len: u64) -> io::Result<()> {
-        run(self.verdict(Operation::StartWriteback), || {
-            self.inner.start_writeback(offset, len)
-        })
+        run(self.verdict(Operation::StartWriteback), || self.inner.start_writeback(offset, len))
     }
 
     fn map(&self) -> io::Result<Mapping> {

@@ -260,10 +260,7 @@ pub fn read_file(fs: &dyn Fs, path: &Path, max: u64) -> io::Result<Vec<u8>> {
     let file = fs.open_read(path)?;
     let len = file.len()?;
     if len > max {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("{len} bytes, more than the {max} that are allowed"),
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{len} bytes, more than the {max} that are allowed")));
     }
     let len = usize::try_from(len).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
     let mut bytes = vec![0; len];

@@ -56,16 +56,7 @@ impl Replay {
         let (mut dirs, mut files, mut dir_modes) = (Dirs::new(), HashMap::new(), HashMap::new());
         import(&root, &mut dirs, &mut files, &mut dir_modes);
         let marks = Vec::new();
-        Self {
-            ops,
-            position: 0,
-            names: Namespace::new(dirs),
-            files,
-            dir_modes,
-            marks,
-            inode_bound,
-            free,
-        }
+        Self { ops, position: 0, names: Namespace::new(dirs), files, dir_modes, marks, inode_bound, free }
     }
 
     /// How many operations have been played.
@@ -116,28 +107,16 @@ impl Replay {
             }
             CrashKind::PowerLossMin => self.dir(ROOT_INODE, &self.names.durable, &mut |inode| {
                 let found = self.contents(inode);
-                TreeFile {
-                    inode,
-                    bytes: found.durable.clone(),
-                    mode: found.durable_mode,
-                }
+                TreeFile { inode, bytes: found.durable.clone(), mode: found.durable_mode }
             }),
             CrashKind::PowerLossRandom { seed } => self.after_power_loss(&mut Rng::new(seed)),
         };
-        MemFs::from_tree(Tree {
-            root,
-            inode_bound: self.inode_bound,
-            free: self.free,
-        })
+        MemFs::from_tree(Tree { root, inode_bound: self.inode_bound, free: self.free })
     }
 
     fn live(&self, inode: u64) -> TreeFile {
         let found = self.contents(inode);
-        TreeFile {
-            inode,
-            bytes: found.live.clone(),
-            mode: found.mode,
-        }
+        TreeFile { inode, bytes: found.live.clone(), mode: found.mode }
     }
 
     /// The file that the next operation writes to, with a beginning of that write.
@@ -147,11 +126,7 @@ impl Replay {
         };
         let written = 1 + below(&mut Rng::new(seed), data.len().saturating_sub(1));
         let found = self.contents(*file);
-        Some(TreeFile {
-            inode: *file,
-            bytes: found.after_torn_write(index(*offset), data, written),
-            mode: found.mode,
-        })
+        Some(TreeFile { inode: *file, bytes: found.after_torn_write(index(*offset), data, written), mode: found.mode })
     }
 
     fn after_power_loss(&self, rng: &mut Rng) -> TreeDir {
@@ -180,11 +155,7 @@ impl Replay {
             };
             entries.insert(name.clone(), node);
         }
-        TreeDir {
-            inode,
-            mode: self.dir_modes.get(&inode).copied().unwrap_or(DIR_MODE),
-            entries,
-        }
+        TreeDir { inode, mode: self.dir_modes.get(&inode).copied().unwrap_or(DIR_MODE), entries }
     }
 
     fn contents(&self, inode: u64) -> &Contents {
@@ -208,10 +179,7 @@ impl Replay {
                 self.files.insert(file, Contents::new());
                 self.names.set(&path, Some(Target::File(file)));
             }
-            Op::Write { file, offset, data } => self.contents_mut(file).change(Change::Write {
-                start: index(offset),
-                data,
-            }),
+            Op::Write { file, offset, data } => self.contents_mut(file).change(Change::Write { start: index(offset), data }),
             Op::SetLen { file, len } => self.contents_mut(file).change(Change::SetLen(index(len))),
             Op::SyncData { file } => self.contents_mut(file).sync(),
             Op::CreateDir { path, dir } => {

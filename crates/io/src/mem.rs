@@ -39,10 +39,7 @@ pub struct MemFs {
 impl MemFs {
     /// An empty file system.
     pub fn new() -> Self {
-        Self {
-            root: Arc::new(Mutex::new(Dir::new(ROOT_INODE))),
-            shared: Arc::new(Shared::new(ROOT_INODE + 1, DEFAULT_SPACE)),
-        }
+        Self { root: Arc::new(Mutex::new(Dir::new(ROOT_INODE))), shared: Arc::new(Shared::new(ROOT_INODE + 1, DEFAULT_SPACE)) }
     }
 
     /// Sets how many bytes can still be written. Removing files adds to it.
@@ -68,9 +65,7 @@ impl MemFs {
     fn create(&self, root: &mut Dir, path: &Path) -> io::Result<Arc<Inode>> {
         let names = free_name(root, path)?;
         let inode = Arc::new(Inode::new(self.shared.next_inode(), Arc::default(), FILE_MODE, &self.shared));
-        root.dir_mut(&names.parent)?
-            .entries
-            .insert(names.last, Node::File(Arc::clone(&inode)));
+        root.dir_mut(&names.parent)?.entries.insert(names.last, Node::File(Arc::clone(&inode)));
         Ok(inode)
     }
 }
@@ -116,11 +111,7 @@ fn move_entry(root: &mut Dir, from: &Names, to: Names) -> io::Result<()> {
 /// Refuses to move a directory into itself, which would cut it off from the root.
 fn check_not_inside(from: &Path, to: &Path) -> io::Result<()> {
     let (from, to) = (components(from), components(to));
-    if to.len() > from.len() && to.starts_with(&from) {
-        Err(Errno::INVAL.into())
-    } else {
-        Ok(())
-    }
+    if to.len() > from.len() && to.starts_with(&from) { Err(Errno::INVAL.into()) } else { Ok(()) }
 }
 
 impl Fs for MemFs {
@@ -156,13 +147,7 @@ impl Fs for MemFs {
                 None => return Err(io::ErrorKind::NotFound.into()),
             },
         };
-        Ok(Metadata {
-            kind: FileKind::Dir,
-            len: 0,
-            inode: dir.inode,
-            mode: dir.mode,
-            modified: SystemTime::UNIX_EPOCH,
-        })
+        Ok(Metadata { kind: FileKind::Dir, len: 0, inode: dir.inode, mode: dir.mode, modified: SystemTime::UNIX_EPOCH })
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
@@ -178,15 +163,9 @@ impl Fs for MemFs {
         let mut entries = Vec::new();
         for name in root.dir(&components(dir))?.entries.keys() {
             let name = name.to_str().ok_or_else(|| {
-                io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    format!("the name {name:?} in the directory is not UTF-8"),
-                )
+                io::Error::new(io::ErrorKind::InvalidData, format!("the name {name:?} in the directory is not UTF-8"))
             })?;
-            entries.push(DirEntry {
-                path: dir.join(name),
-                name: name.to_owned(),
-            });
+            entries.push(DirEntry { path: dir.join(name), name: name.to_owned() });
         }
         entries.sort();
         Ok(entries)

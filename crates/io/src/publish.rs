@@ -79,10 +79,7 @@ pub fn publish_synced(fs: &dyn Fs, temp: &Path, path: &Path, existing: Existing)
         discard(fs, temp);
         return Err(PublishError::NotPublished(error));
     }
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs.sync_dir(parent).map_err(PublishError::Uncertain)
 }
 

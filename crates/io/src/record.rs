@@ -34,11 +34,7 @@ impl RecordingFs {
     /// Records on top of a file system that now holds what `base` holds, with the same inode numbers: `base` itself, or
     /// something around it. All of it counts as durable.
     pub fn with_base(inner: Arc<dyn Fs>, base: &MemFs) -> Self {
-        Self {
-            inner,
-            base: Arc::new(base.fork()),
-            record: Record::default(),
-        }
+        Self { inner, base: Arc::new(base.fork()), record: Record::default() }
     }
 
     /// Notes a number of the test's own at this point of the record.
@@ -74,16 +70,9 @@ impl RecordingFs {
         let inner = open()?;
         let file = self.inner.metadata(path)?.inode;
         if created {
-            record.push(Op::CreateFile {
-                path: path.to_owned(),
-                file,
-            });
+            record.push(Op::CreateFile { path: path.to_owned(), file });
         }
-        Ok(Arc::new(RecordingFile {
-            inner,
-            file,
-            record: Arc::clone(&self.record),
-        }))
+        Ok(Arc::new(RecordingFile { inner, file, record: Arc::clone(&self.record) }))
     }
 }
 
@@ -112,10 +101,7 @@ impl Fs for RecordingFs {
         let mut record = self.record();
         self.inner.create_dir(path)?;
         let dir = self.inner.metadata(path)?.inode;
-        record.push(Op::CreateDir {
-            path: path.to_owned(),
-            dir,
-        });
+        record.push(Op::CreateDir { path: path.to_owned(), dir });
         Ok(())
     }
 
@@ -124,33 +110,15 @@ impl Fs for RecordingFs {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.change(
-            || self.inner.rename(from, to),
-            || Op::Rename {
-                from: from.to_owned(),
-                to: to.to_owned(),
-            },
-        )
+        self.change(|| self.inner.rename(from, to), || Op::Rename { from: from.to_owned(), to: to.to_owned() })
     }
 
     fn rename_noreplace(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.change(
-            || self.inner.rename_noreplace(from, to),
-            || Op::Rename {
-                from: from.to_owned(),
-                to: to.to_owned(),
-            },
-        )
+        self.change(|| self.inner.rename_noreplace(from, to), || Op::Rename { from: from.to_owned(), to: to.to_owned() })
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.change(
-            || self.inner.link(from, to),
-            || Op::Link {
-                from: from.to_owned(),
-                to: to.to_owned(),
-            },
-        )
+        self.change(|| self.inner.link(from, to), || Op::Link { from: from.to_owned(), to: to.to_owned() })
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
@@ -166,13 +134,7 @@ impl Fs for RecordingFs {
     }
 
     fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()> {
-        self.change(
-            || self.inner.set_mode(path, mode),
-            || Op::SetMode {
-                path: path.to_owned(),
-                mode,
-            },
-        )
+        self.change(|| self.inner.set_mode(path, mode), || Op::SetMode { path: path.to_owned(), mode })
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
@@ -181,10 +143,7 @@ impl Fs for RecordingFs {
         let lock = self.inner.lock(path)?;
         if !existed {
             let file = self.inner.metadata(path)?.inode;
-            record.push(Op::CreateFile {
-                path: path.to_owned(),
-                file,
-            });
+            record.push(Op::CreateFile { path: path.to_owned(), file });
         }
         Ok(lock)
     }
@@ -214,11 +173,7 @@ impl RecordingFile {
         let len = usize::try_from(len).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
         let mut data = vec![0; len];
         self.inner.read_exact_at(&mut data, offset)?;
-        record.push(Op::Write {
-            file: self.file,
-            offset,
-            data: data.into(),
-        });
+        record.push(Op::Write { file: self.file, offset, data: data.into() });
         Ok(())
     }
 }
@@ -236,11 +191,7 @@ impl File for RecordingFile {
         let mut record = lock(&self.record);
         let written = self.inner.write_at(buf, offset)?;
         if written > 0 {
-            record.push(Op::Write {
-                file: self.file,
-                offset,
-                data: buf.split_at(written).0.into(),
-            });
+            record.push(Op::Write { file: self.file, offset, data: buf.split_at(written).0.into() });
         }
         Ok(written)
     }

@@ -112,14 +112,7 @@ impl Storage {
         let mut entries = BTreeMap::new();
         for (name, (collection, schema)) in collections {
             let shards = collection.shards.iter().map(|shard| shard.id()).collect();
-            entries.insert(
-                name.clone(),
-                CatalogCollection {
-                    config: collection.config.clone(),
-                    payload_schema: schema,
-                    shards,
-                },
-            );
+            entries.insert(name.clone(), CatalogCollection { config: collection.config.clone(), payload_schema: schema, shards });
             next.insert(name, collection);
         }
         for (adopted, (number, shard)) in shards {
@@ -141,12 +134,10 @@ impl Storage {
             new_dirs.ids.clear();
         }
         committed?;
-        for (collection, name) in replaced
-            .iter()
-            .zip(entries.keys().filter(|name| state.collections.contains_key(*name)))
-        {
-            let kept = entries.get(name).map(|entry| entry.shards.as_slice()).unwrap_or_default();
-            collection.retire_except(kept);
+        for (name, entry) in &entries {
+            if let Some(before) = state.collections.get(name) {
+                before.retire_except(&entry.shards);
+            }
         }
         drop(barriers);
         Ok(())
@@ -192,34 +183,22 @@ fn adopt_collection(new_dirs: &mut NewDirs<'_>, adopted: &AdoptedCollection) -> 
     let actual: Vec<u32> = from.shards.iter().map(|shard| shard.number).collect();
     if actual != expected {
         let reason = format!("the archive has the shards {actual:?} of {}", from.config.shard_number);
-        return Err(Error::InvalidConfig {
-            field: format!("collection {:?}", from.name),
-            reason,
-        });
+        return Err(Error::InvalidConfig { field: format!("collection {:?}", from.name), reason });
     }
     let mut shards = Vec::with_capacity(from.shards.len());
     for described in &from.shards {
         shards.push(adopt_shard(new_dirs, from, described, staging)?);
     }
-    Ok((
-        Collection::new(name.clone(), from.config.clone(), shards),
-        from.payload_schema.clone(),
-    ))
+    Ok((Collection::new(name.clone(), from.config.clone(), shards), from.payload_schema.clone()))
 }
 
 /// Opens the one shard of a shard archive at its final place.
 fn adopt_single_shard(new_dirs: &mut NewDirs<'_>, adopted: &AdoptedShard) -> Result<(u32, Arc<Shard>)> {
     let [described] = adopted.from.shards.as_slice() else {
         let reason = format!("the archive has {} shards of it, not one", adopted.from.shards.len());
-        return Err(Error::InvalidConfig {
-            field: format!("collection {:?}", adopted.from.name),
-            reason,
-        });
+        return Err(Error::InvalidConfig { field: format!("collection {:?}", adopted.from.name), reason });
     };
-    Ok((
-        described.number,
-        adopt_shard(new_dirs, &adopted.from, described, &adopted.staging)?,
-    ))
+    Ok((described.number, adopt_shard(new_dirs, &adopted.from, described, &adopted.staging)?))
 }
 
 /// Makes a shard directory of what was unpacked, checks all of it, and moves it to its final place.
@@ -235,22 +214,15 @@ fn adopt_shard(
     let id = inner.new_shard_dir();
     new_dirs.ids.push(id);
     let path = inner.shard_path(id);
-    inner
-        .fs()
-        .rename_noreplace(&staged, &path)
-        .map_err(on("move to its place", &path))?;
+    inner.fs().rename_noreplace(&staged, &path).map_err(on("move to its place", &path))?;
     let shard = inner.open_shard(id, &collection.config)?;
     if shard.last_lsn() != described.lsn {
-        let reason = format!(
-            "its log ends with record {}, the archive says {}",
-            shard.last_lsn(),
-            described.lsn
-        );
-        return Err(Error::Malformed {
-            path: path.join(shard::WAL),
-            offset: 0,
-            reason,
-        });
+        let reason = format!("its log ends with record {}, the archive says {}", shard.last_lsn(), described.lsn);
+        return Err(Error::Malformed { path: path.join(shard::WAL), offset: 0, reason });
+    }
+    // The digests say that these are the archive's bytes; this, that an engine wrote them.
+    if let Some(problem) = shard.scrub().into_iter().next() {
+        return Err(problem);
     }
     if staging.log_bytes(described) > TAIL_BYTES_MAX {
         shard.flush()?;
@@ -268,27 +240,13 @@ fn manifest_of(described: &SubjectShard, staging: &Staging) -> Result<ShardManif
             Some(SubjectTombstones { generation, marked }) => {
                 let name = shard::tombstones_name(segment.id, generation);
                 let path = format!("{}/{}/{name}", described.path, shard::TOMBSTONES);
-                Some(TombstoneEntry {
-                    generation,
-                    marked,
-                    digest: staging.digest(&path)?,
-                })
+                Some(TombstoneEntry { generation, marked, digest: staging.digest(&path)? })
             }
         };
-        segments.push(SegmentEntry {
-            id: segment.id,
-            rows: segment.rows,
-            digest: staging.digest(&path)?,
-            tombstones,
-        });
+        segments.push(SegmentEntry { id: segment.id, rows: segment.rows, digest: staging.digest(&path)?, tombstones });
     }
     // Tombstone files keep the generations in their names, so the manifest begins behind the newest.
-    let newest = described
-        .segments
-        .iter()
-        .filter_map(|segment| segment.tombstones)
-        .map(|named| named.generation)
-        .max();
+    let newest = described.segments.iter().filter_map(|segment| segment.tombstones).map(|named| named.generation).max();
     Ok(ShardManifest {
         generation: newest.unwrap_or(Generation(1)),
         flushed_lsn: described.flushed_lsn,
@@ -306,9 +264,7 @@ fn replace_shard(
     number: u32,
     shard: Arc<Shard>,
 ) -> Result<()> {
-    let missing = || Error::CollectionNotFound {
-        name: adopted.collection.clone(),
-    };
+    let missing = || Error::CollectionNotFound { name: adopted.collection.clone() };
     let name = state.catalog.resolve(&adopted.collection).ok_or_else(missing)?;
     let current = next.get(name).ok_or_else(missing)?.clone();
     current.shard(number)?;
@@ -318,20 +274,12 @@ fn replace_shard(
             "the archive's shard is of a collection with the vectors {:?} in {} shards, this one has {:?} in {}",
             theirs.vectors, theirs.shard_number, ours.vectors, ours.shard_number
         );
-        return Err(Error::InvalidConfig {
-            field: format!("collection {name:?}"),
-            reason,
-        });
+        return Err(Error::InvalidConfig { field: format!("collection {name:?}"), reason });
     }
     let mut shards = current.shards.clone();
     shards[number as usize] = shard;
-    let entry = entries
-        .entry(name.to_owned())
-        .or_insert(state.catalog.collections.get(name).ok_or_else(missing)?.clone());
+    let entry = entries.entry(name.to_owned()).or_insert(state.catalog.collections.get(name).ok_or_else(missing)?.clone());
     entry.shards = shards.iter().map(|shard| shard.id()).collect();
-    next.insert(
-        name.to_owned(),
-        Collection::new(name.to_owned(), current.config.clone(), shards),
-    );
+    next.insert(name.to_owned(), Collection::new(name.to_owned(), current.config.clone(), shards));
     Ok(())
 }

@@ -39,9 +39,7 @@ pub(crate) fn apply(
         match action {
             AliasAction::Create { collection, alias } => {
                 if !collections.contains(collection.as_str()) {
-                    return Err(Error::CollectionNotFound {
-                        name: collection.clone(),
-                    });
+                    return Err(Error::CollectionNotFound { name: collection.clone() });
                 }
                 check_new_name(alias, collections)?;
                 aliases.insert(alias.clone(), collection.clone());
@@ -56,9 +54,7 @@ pub(crate) fn apply(
                 if old != new && aliases.contains_key(new) {
                     return Err(Error::AliasExists { name: new.clone() });
                 }
-                let collection = aliases
-                    .remove(old)
-                    .ok_or_else(|| Error::AliasNotFound { name: old.clone() })?;
+                let collection = aliases.remove(old).ok_or_else(|| Error::AliasNotFound { name: old.clone() })?;
                 aliases.insert(new.clone(), collection);
             }
         }
@@ -79,18 +75,11 @@ mod tests {
     use super::*;
 
     fn run(actions: &[AliasAction]) -> Result<BTreeMap<String, String>> {
-        apply(
-            BTreeMap::from([("a".to_owned(), "one".to_owned())]),
-            &BTreeSet::from(["one", "two"]),
-            actions,
-        )
+        apply(BTreeMap::from([("a".to_owned(), "one".to_owned())]), &BTreeSet::from(["one", "two"]), actions)
     }
 
     fn create(collection: &str, alias: &str) -> AliasAction {
-        AliasAction::Create {
-            collection: collection.into(),
-            alias: alias.into(),
-        }
+        AliasAction::Create { collection: collection.into(), alias: alias.into() }
     }
 
     #[test]
@@ -103,24 +92,12 @@ mod tests {
     #[test]
     fn a_wrong_action_names_what_is_wrong() {
         assert!(matches!(run(&[create("three", "b")]), Err(Error::CollectionNotFound { .. })));
-        assert!(matches!(
-            run(&[create("one", "two")]),
-            Err(Error::AliasShadowsCollection { .. })
-        ));
+        assert!(matches!(run(&[create("one", "two")]), Err(Error::AliasShadowsCollection { .. })));
         assert!(matches!(run(&[create("one", "../x")]), Err(Error::InvalidName { .. })));
-        assert!(matches!(
-            run(&[AliasAction::Delete { alias: "b".into() }]),
-            Err(Error::AliasNotFound { .. })
-        ));
-        let rename = |old: &str, new: &str| AliasAction::Rename {
-            old: old.into(),
-            new: new.into(),
-        };
+        assert!(matches!(run(&[AliasAction::Delete { alias: "b".into() }]), Err(Error::AliasNotFound { .. })));
+        let rename = |old: &str, new: &str| AliasAction::Rename { old: old.into(), new: new.into() };
         assert!(matches!(run(&[rename("b", "c")]), Err(Error::AliasNotFound { .. })));
-        assert!(matches!(
-            run(&[create("two", "b"), rename("a", "b")]),
-            Err(Error::AliasExists { .. })
-        ));
+        assert!(matches!(run(&[create("two", "b"), rename("a", "b")]), Err(Error::AliasExists { .. })));
         assert_eq!(run(&[rename("a", "c")]).unwrap()["c"], "one");
     }
 }

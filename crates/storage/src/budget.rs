@@ -36,12 +36,7 @@ pub(crate) struct Permit<'a> {
 
 impl Budget {
     pub(crate) fn new(bytes_max: u64) -> Self {
-        Self {
-            bytes_max,
-            memtables: AtomicU64::new(0),
-            waiting: Mutex::default(),
-            changed: Condvar::new(),
-        }
+        Self { bytes_max, memtables: AtomicU64::new(0), waiting: Mutex::default(), changed: Condvar::new() }
     }
 
     /// Waits until `bytes` more fit into twice the budget, or nothing else is in use.
@@ -60,11 +55,7 @@ impl Budget {
                 });
             }
             // The time-out covers a flush that fails without anyone being told.
-            waiting = self
-                .changed
-                .wait_timeout(waiting, Duration::from_millis(100))
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            waiting = self.changed.wait_timeout(waiting, Duration::from_millis(100)).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

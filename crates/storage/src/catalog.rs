@@ -47,43 +47,27 @@ pub(crate) struct CatalogCollection {
 impl Catalog {
     /// The catalog of a new storage.
     pub(crate) fn empty() -> Self {
-        Self {
-            generation: Generation(1),
-            next_shard_dir: ShardDirId(1),
-            collections: BTreeMap::new(),
-            aliases: BTreeMap::new(),
-        }
+        Self { generation: Generation(1), next_shard_dir: ShardDirId(1), collections: BTreeMap::new(), aliases: BTreeMap::new() }
     }
 
     /// The collection that a name or an alias means.
     pub(crate) fn resolve<'a>(&'a self, name: &'a str) -> Option<&'a str> {
-        if self.collections.contains_key(name) {
-            Some(name)
-        } else {
-            self.aliases.get(name).map(String::as_str)
-        }
+        if self.collections.contains_key(name) { Some(name) } else { self.aliases.get(name).map(String::as_str) }
     }
 
     /// The directories of all shards.
     pub(crate) fn shard_dirs(&self) -> impl Iterator<Item = ShardDirId> {
-        self.collections
-            .values()
-            .flat_map(|collection| collection.shards.iter().copied())
+        self.collections.values().flat_map(|collection| collection.shards.iter().copied())
     }
 
     /// The first rule that is broken, in words. Checked before a catalog is written and after one is read.
     pub(crate) fn check(&self) -> Result<(), String> {
         for (name, collection) in &self.collections {
             names::validate(name).map_err(|error| error.to_string())?;
-            collection
-                .config
-                .validate()
-                .map_err(|error| format!("collection {name:?}: {error}"))?;
+            collection.config.validate().map_err(|error| format!("collection {name:?}: {error}"))?;
             if collection.shards.len() != collection.config.shard_number as usize {
                 let (actual, expected) = (collection.shards.len(), collection.config.shard_number);
-                return Err(format!(
-                    "collection {name:?} has {actual} shard directories, but {expected} shards"
-                ));
+                return Err(format!("collection {name:?} has {actual} shard directories, but {expected} shards"));
             }
         }
         for (alias, collection) in &self.aliases {
@@ -92,20 +76,12 @@ impl Catalog {
                 return Err(format!("alias {alias:?} is the name of a collection"));
             }
             if !self.collections.contains_key(collection) {
-                return Err(format!(
-                    "alias {alias:?} points to the collection {collection:?}, which does not exist"
-                ));
+                return Err(format!("alias {alias:?} points to the collection {collection:?}, which does not exist"));
             }
         }
         let mut seen = HashSet::new();
-        match self
-            .shard_dirs()
-            .find(|dir| !seen.insert(*dir) || *dir >= self.next_shard_dir)
-        {
-            Some(dir) => Err(format!(
-                "shard directory {dir} is used twice or not below the next id {}",
-                self.next_shard_dir
-            )),
+        match self.shard_dirs().find(|dir| !seen.insert(*dir) || *dir >= self.next_shard_dir) {
+            Some(dir) => Err(format!("shard directory {dir} is used twice or not below the next id {}", self.next_shard_dir)),
             None => Ok(()),
         }
     }
@@ -114,9 +90,7 @@ impl Catalog {
 /// Publishes a generation after checking its rules.
 pub(crate) fn write(fs: &dyn Fs, dir: &Path, catalog: &Catalog) -> Result<(), PublishError> {
     if let Err(rule) = catalog.check() {
-        return Err(PublishError::NotPublished(std::io::Error::other(format!(
-            "the next catalog breaks a rule: {rule}"
-        ))));
+        return Err(PublishError::NotPublished(std::io::Error::other(format!("the next catalog breaks a rule: {rule}"))));
     }
     document::write(fs, dir, MAGIC, catalog.generation, catalog)
 }
@@ -126,18 +100,11 @@ pub(crate) fn recover(fs: &dyn Fs, dir: &Path) -> Result<Option<Catalog>> {
     let Some((generation, catalog)) = document::recover::<Catalog>(fs, dir, MAGIC)? else {
         return Ok(None);
     };
-    let rule = if catalog.generation == generation {
-        catalog.check()
-    } else {
-        Err(format!("the name says generation {generation}"))
-    };
+    let rule =
+        if catalog.generation == generation { catalog.check() } else { Err(format!("the name says generation {generation}")) };
     match rule {
         Ok(()) => Ok(Some(catalog)),
-        Err(rule) => Err(Error::Invariant {
-            what: format!("{dir:?}"),
-            generation,
-            rule,
-        }),
+        Err(rule) => Err(Error::Invariant { what: format!("{dir:?}"), generation, rule }),
     }
 }
 
@@ -149,20 +116,11 @@ mod tests {
     fn catalog() -> Catalog {
         let config = CollectionConfig {
             shard_number: 2,
-            vectors: BTreeMap::from([(
-                String::new(),
-                DenseParams {
-                    size: 4,
-                    distance: Distance::Dot,
-                },
-            )]),
+            vectors: BTreeMap::from([(String::new(), DenseParams { size: 4, distance: Distance::Dot })]),
             settings: serde_json::Value::Null,
         };
-        let collection = CatalogCollection {
-            config,
-            payload_schema: BTreeMap::new(),
-            shards: vec![ShardDirId(1), ShardDirId(2)],
-        };
+        let collection =
+            CatalogCollection { config, payload_schema: BTreeMap::new(), shards: vec![ShardDirId(1), ShardDirId(2)] };
         Catalog {
             generation: Generation(2),
             next_shard_dir: ShardDirId(3),
@@ -177,26 +135,14 @@ mod tests {
         let breaks: [(&str, fn(&mut Catalog)); 6] = [
             ("shadow", |catalog| drop(catalog.aliases.insert("c".into(), "c".into()))),
             ("dangling", |catalog| drop(catalog.aliases.insert("b".into(), "d".into()))),
-            ("shards", |catalog| {
-                catalog
-                    .collections
-                    .values_mut()
-                    .for_each(|collection| collection.shards.truncate(1))
-            }),
-            ("twice", |catalog| {
-                catalog
-                    .collections
-                    .values_mut()
-                    .for_each(|collection| collection.shards[1] = ShardDirId(1))
-            }),
+            ("shards", |catalog| catalog.collections.values_mut().for_each(|collection| collection.shards.truncate(1))),
+            ("twice", |catalog| catalog.collections.values_mut().for_each(|collection| collection.shards[1] = ShardDirId(1))),
             ("next", |catalog| catalog.next_shard_dir = ShardDirId(2)),
             ("name", |catalog| {
                 let collection = catalog.collections["c"].clone();
                 let shards = vec![ShardDirId(3), ShardDirId(4)];
                 catalog.next_shard_dir = ShardDirId(5);
-                catalog
-                    .collections
-                    .insert("..".into(), CatalogCollection { shards, ..collection });
+                catalog.collections.insert("..".into(), CatalogCollection { shards, ..collection });
             }),
         ];
         for (name, damage) in breaks {

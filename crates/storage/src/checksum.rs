@@ -85,9 +85,7 @@ macro_rules! text_form {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?
-                    .parse()
-                    .map_err(serde::de::Error::custom)
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
             }
         }
     };
@@ -130,11 +128,7 @@ impl Hasher {
 
     /// The digest of all bytes taken.
     pub fn finish(self) -> FileDigest {
-        FileDigest {
-            len: self.len,
-            sha256: Sha256Digest(self.sha256.finalize().into()),
-            crc32c: Crc32c(self.crc32c),
-        }
+        FileDigest { len: self.len, sha256: Sha256Digest(self.sha256.finalize().into()), crc32c: Crc32c(self.crc32c) }
     }
 }
 
@@ -150,10 +144,7 @@ mod tests {
         let digest = hasher.finish();
         assert_eq!(digest.len, 9);
         assert_eq!(digest.crc32c.to_string(), "e3069283");
-        assert_eq!(
-            digest.sha256.to_string(),
-            "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225"
-        );
+        assert_eq!(digest.sha256.to_string(), "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225");
         assert_eq!("e3069283".parse(), Ok(digest.crc32c));
         assert!("E3069283".parse::<Crc32c>().is_err());
         assert!("é3069283".parse::<Crc32c>().is_err());

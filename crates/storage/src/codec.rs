@@ -15,11 +15,8 @@ pub const BODY_LEN_MAX: usize = 256 * 1024 * 1024;
 const CONFIG: Configuration<true, BODY_LEN_MAX> = Configuration::default().with_preallocation_size_limit::<BODY_LEN_MAX>();
 
 /// Encodes an operation; [`Error::OperationTooLarge`] if it needs more than [`BODY_LEN_MAX`] bytes.
-pub(crate) fn encode(operation: &Operation) -> Result<Vec<u8>> {
-    let too_large = |len| Error::OperationTooLarge {
-        len,
-        max: BODY_LEN_MAX as u64,
-    };
+pub fn encode(operation: &Operation) -> Result<Vec<u8>> {
+    let too_large = |len| Error::OperationTooLarge { len, max: BODY_LEN_MAX as u64 };
     let len = wincode::config::serialized_size(operation, CONFIG).map_err(|_| too_large(u64::MAX))?;
     if len > BODY_LEN_MAX as u64 {
         return Err(too_large(len));
@@ -30,10 +27,7 @@ pub(crate) fn encode(operation: &Operation) -> Result<Vec<u8>> {
 /// Decodes an operation; the error is the reason, without the place, which the caller knows.
 pub fn decode(body: &[u8]) -> Result<Operation, String> {
     if body.len() > BODY_LEN_MAX {
-        return Err(format!(
-            "a body of {} bytes, more than the {BODY_LEN_MAX} that are allowed",
-            body.len()
-        ));
+        return Err(format!("a body of {} bytes, more than the {BODY_LEN_MAX} that are allowed", body.len()));
     }
     wincode::config::deserialize_exact(body, CONFIG).map_err(|error| format!("an operation that cannot be decoded: {error}"))
 }
@@ -48,10 +42,7 @@ mod tests {
         Operation::Upsert {
             points: vec![Point {
                 id: PointId::Uuid([7; 16]),
-                vectors: vec![NamedVector {
-                    name: "a".into(),
-                    vector: Vector::Dense(vec![1.0, -2.5]),
-                }],
+                vectors: vec![NamedVector { name: "a".into(), vector: Vector::Dense(vec![1.0, -2.5]) }],
                 payload: r#"{"k":1}"#.into(),
             }],
         }
@@ -80,18 +71,9 @@ mod tests {
         expected.extend(1u64.to_le_bytes());
         expected.extend(0u32.to_le_bytes()); // Num
         expected.extend(9u64.to_le_bytes());
-        assert_eq!(
-            encode(&Operation::Delete {
-                ids: vec![PointId::Num(9)]
-            })
-            .unwrap(),
-            expected
-        );
+        assert_eq!(encode(&Operation::Delete { ids: vec![PointId::Num(9)] }).unwrap(), expected);
 
-        let set = Operation::SetPayload {
-            ids: vec![PointId::Num(9)],
-            payload: "{}".into(),
-        };
+        let set = Operation::SetPayload { ids: vec![PointId::Num(9)], payload: "{}".into() };
         let mut expected = expected;
         expected[0] = 2; // SetPayload
         expected.extend(2u64.to_le_bytes());

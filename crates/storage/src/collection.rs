@@ -33,13 +33,7 @@ pub(crate) struct Collection {
 impl Collection {
     pub(crate) fn new(name: String, config: CollectionConfig, shards: Vec<Arc<Shard>>) -> Arc<Self> {
         debug_assert_eq!(shards.len(), config.shard_number as usize, "every shard is open");
-        Arc::new(Self {
-            name,
-            config,
-            shards,
-            barrier: RwLock::new(()),
-            retired: AtomicBool::new(false),
-        })
+        Arc::new(Self { name, config, shards, barrier: RwLock::new(()), retired: AtomicBool::new(false) })
     }
 
     /// The writers' side; `None` if the collection was replaced, and the name must be looked up again.
@@ -57,10 +51,7 @@ impl Collection {
     /// the exclusive side.
     pub(crate) fn retire_except(&self, kept: &[ShardDirId]) {
         self.retired.store(true, Ordering::Release);
-        self.shards
-            .iter()
-            .filter(|shard| !kept.contains(&shard.id()))
-            .for_each(|shard| shard.dir().retire());
+        self.shards.iter().filter(|shard| !kept.contains(&shard.id())).for_each(|shard| shard.dir().retire());
     }
 
     /// Checks an operation against the configuration, normalises its cosine vectors, and splits it by shard. Shards without
@@ -74,26 +65,15 @@ impl Collection {
                 let parts = self.split(points, |point| point.id);
                 parts.map(|(shard, points)| (shard, Operation::Upsert { points })).collect()
             }
-            Operation::Delete { ids } => self
-                .split(ids, |id| *id)
-                .map(|(shard, ids)| (shard, Operation::Delete { ids }))
-                .collect(),
+            Operation::Delete { ids } => {
+                self.split(ids, |id| *id).map(|(shard, ids)| (shard, Operation::Delete { ids })).collect()
+            }
             Operation::SetPayload { ids, payload } => {
                 if let Some(id) = ids.first() {
                     check_payload(*id, &payload)?;
                 }
                 let parts = self.split(ids, |id| *id);
-                parts
-                    .map(|(shard, ids)| {
-                        (
-                            shard,
-                            Operation::SetPayload {
-                                ids,
-                                payload: payload.clone(),
-                            },
-                        )
-                    })
-                    .collect()
+                parts.map(|(shard, ids)| (shard, Operation::SetPayload { ids, payload: payload.clone() })).collect()
             }
         })
     }
@@ -120,10 +100,7 @@ impl Collection {
         found.sort_by_key(|(id, _)| *id);
         let next = found.get(limit).map(|(id, _)| *id);
         found.truncate(limit);
-        let records = found
-            .iter()
-            .map(|(id, place)| place.load(*id, select))
-            .collect::<Result<_>>()?;
+        let records = found.iter().map(|(id, place)| place.load(*id, select)).collect::<Result<_>>()?;
         Ok(Page { records, next })
     }
 
@@ -134,10 +111,7 @@ impl Collection {
 
     /// The shard of this number.
     pub(crate) fn shard(&self, number: u32) -> Result<&Arc<Shard>> {
-        let missing = || Error::ShardNotFound {
-            collection: self.name.clone(),
-            shard: number,
-        };
+        let missing = || Error::ShardNotFound { collection: self.name.clone(), shard: number };
         self.shards.get(number as usize).ok_or_else(missing)
     }
 
@@ -158,31 +132,19 @@ impl Collection {
         for (number, named) in point.vectors.iter().enumerate() {
             if point.vectors.iter().take(number).any(|earlier| earlier.name == named.name) {
                 let reason = format!("point {} has it twice", point.id);
-                return Err(Error::InvalidConfig {
-                    field: format!("vector {:?}", named.name),
-                    reason,
-                });
+                return Err(Error::InvalidConfig { field: format!("vector {:?}", named.name), reason });
             }
         }
         for named in &mut point.vectors {
             let Some(params) = self.config.vectors.get(&named.name) else {
-                return Err(Error::VectorName {
-                    name: named.name.clone(),
-                });
+                return Err(Error::VectorName { name: named.name.clone() });
             };
             let Vector::Dense(values) = &mut named.vector;
             if values.len() != params.size {
-                return Err(Error::VectorDimension {
-                    name: named.name.clone(),
-                    expected: params.size,
-                    actual: values.len(),
-                });
+                return Err(Error::VectorDimension { name: named.name.clone(), expected: params.size, actual: values.len() });
             }
             if !values.iter().all(|value| value.is_finite()) {
-                return Err(Error::VectorNotFinite {
-                    name: named.name.clone(),
-                    id: point.id,
-                });
+                return Err(Error::VectorNotFinite { name: named.name.clone(), id: point.id });
             }
             if params.distance == Distance::Cosine {
                 normalize(values);

@@ -59,11 +59,7 @@ impl CollectionConfig {
             );
         }
         for (name, params) in &self.vectors {
-            let field = if name.is_empty() {
-                "vectors".to_owned()
-            } else {
-                format!("vectors.{name}")
-            };
+            let field = if name.is_empty() { "vectors".to_owned() } else { format!("vectors.{name}") };
             if !(1..=VECTOR_SIZE_MAX).contains(&params.size) {
                 return invalid(
                     format!("{field}.size"),
@@ -71,10 +67,7 @@ impl CollectionConfig {
                 );
             }
             if name.len() > VECTOR_NAME_LEN_MAX {
-                return invalid(
-                    field,
-                    format!("the name has {} bytes, more than {VECTOR_NAME_LEN_MAX}", name.len()),
-                );
+                return invalid(field, format!("the name has {} bytes, more than {VECTOR_NAME_LEN_MAX}", name.len()));
             }
         }
         Ok(())

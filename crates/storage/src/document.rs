@@ -53,16 +53,9 @@ pub(crate) fn encode(magic: Magic, generation: Generation, value: &impl Serializ
 
 /// Reads a document back; `path` is for the errors.
 pub(crate) fn decode<T: DeserializeOwned>(magic: Magic, generation: Generation, path: &Path, bytes: &[u8]) -> Result<T> {
-    let malformed = |offset: usize, reason: String| Error::Malformed {
-        path: path.to_owned(),
-        offset: offset as u64,
-        reason,
-    };
+    let malformed = |offset: usize, reason: String| Error::Malformed { path: path.to_owned(), offset: offset as u64, reason };
     let Some((header, body)) = bytes.split_at_checked(HEADER_LEN) else {
-        return Err(malformed(
-            0,
-            format!("{} bytes, fewer than the header's {HEADER_LEN}", bytes.len()),
-        ));
+        return Err(malformed(0, format!("{} bytes, fewer than the header's {HEADER_LEN}", bytes.len())));
     };
     let (checked, header_crc) = header.split_at(HEADER_CRC_OFFSET);
     let actual = Crc32c::of(checked);
@@ -74,17 +67,10 @@ pub(crate) fn decode<T: DeserializeOwned>(magic: Magic, generation: Generation, 
         return Err(malformed(MAGIC_OFFSET, "it is another kind of file".into()));
     }
     if u32_at(VERSION_OFFSET) != VERSION {
-        return Err(Error::FormatVersion {
-            path: path.to_owned(),
-            known: VERSION,
-            actual: u32_at(VERSION_OFFSET),
-        });
+        return Err(Error::FormatVersion { path: path.to_owned(), known: VERSION, actual: u32_at(VERSION_OFFSET) });
     }
     if header[GENERATION_OFFSET..GENERATION_OFFSET + 8] != generation.0.to_le_bytes() {
-        return Err(malformed(
-            GENERATION_OFFSET,
-            "its name and its header have different generations".into(),
-        ));
+        return Err(malformed(GENERATION_OFFSET, "its name and its header have different generations".into()));
     }
     if u32_at(BODY_LEN_OFFSET) as usize != body.len() {
         return Err(malformed(
@@ -94,10 +80,7 @@ pub(crate) fn decode<T: DeserializeOwned>(magic: Magic, generation: Generation, 
     }
     let (expected, actual) = (Crc32c(u32_at(BODY_CRC_OFFSET)), Crc32c::of(body));
     if actual != expected {
-        return Err(malformed(
-            HEADER_LEN,
-            format!("the JSON has checksum {actual}, its header says {expected}"),
-        ));
+        return Err(malformed(HEADER_LEN, format!("the JSON has checksum {actual}, its header says {expected}")));
     }
     serde_json::from_slice(body).map_err(|error| malformed(HEADER_LEN, format!("JSON: {error}")))
 }
@@ -131,11 +114,7 @@ pub(crate) fn recover<T: DeserializeOwned>(fs: &dyn Fs, dir: &Path, magic: Magic
         } else if entry.name.ends_with(icecore_io::publish::TEMP_SUFFIX) {
             leftovers.push(entry.path);
         } else {
-            return Err(Error::Malformed {
-                path: entry.path,
-                offset: 0,
-                reason: "no file of this name belongs here".into(),
-            });
+            return Err(Error::Malformed { path: entry.path, offset: 0, reason: "no file of this name belongs here".into() });
         }
     }
     let newest = generations.iter().max().copied();
@@ -146,12 +125,7 @@ pub(crate) fn recover<T: DeserializeOwned>(fs: &dyn Fs, dir: &Path, magic: Magic
     let newest_path = path(dir, newest);
     let bytes = icecore_io::read_file(fs, &newest_path, BODY_LEN_MAX + HEADER_LEN as u64).map_err(on("read", &newest_path))?;
     let value = decode(magic, newest, &newest_path, &bytes)?;
-    leftovers.extend(
-        generations
-            .into_iter()
-            .filter(|generation| *generation < newest)
-            .map(|generation| path(dir, generation)),
-    );
+    leftovers.extend(generations.into_iter().filter(|generation| *generation < newest).map(|generation| path(dir, generation)));
     remove_all(fs, &leftovers);
     Ok(Some((newest, value)))
 }
@@ -185,14 +159,8 @@ mod tests {
             assert!(decode::<Vec<u32>>(TEST, Generation(3), path, &damaged).is_err(), "bit {bit}");
         }
         for len in 0..bytes.len() {
-            assert!(
-                decode::<Vec<u32>>(TEST, Generation(3), path, &bytes[..len]).is_err(),
-                "length {len}"
-            );
+            assert!(decode::<Vec<u32>>(TEST, Generation(3), path, &bytes[..len]).is_err(), "length {len}");
         }
-        assert!(
-            decode::<Vec<u32>>(TEST, Generation(4), path, &bytes).is_err(),
-            "under another name"
-        );
+        assert!(decode::<Vec<u32>>(TEST, Generation(4), path, &bytes).is_err(), "under another name");
     }
 }

@@ -94,20 +94,10 @@ pub enum Error {
 
     /// A block of a segment is not what was written.
     #[error("segment {segment} at {path:?}: the block at offset {offset} has checksum {actual}, its table says {expected}")]
-    BlockChecksum {
-        path: PathBuf,
-        segment: SegmentId,
-        offset: u64,
-        expected: Crc32c,
-        actual: Crc32c,
-    },
+    BlockChecksum { path: PathBuf, segment: SegmentId, offset: u64, expected: Crc32c, actual: Crc32c },
     /// A whole file is not what its manifest says.
     #[error("{path:?} has SHA-256 {actual}, its manifest says {expected}")]
-    FileChecksum {
-        path: PathBuf,
-        expected: Sha256Digest,
-        actual: Sha256Digest,
-    },
+    FileChecksum { path: PathBuf, expected: Sha256Digest, actual: Sha256Digest },
     /// A file has another length than its manifest says.
     #[error("{path:?} has {actual} bytes, its manifest says {expected}")]
     FileLength { path: PathBuf, expected: u64, actual: u64 },
@@ -119,12 +109,7 @@ pub enum Error {
         "WAL {path:?}: the record at offset {offset} has checksum {actual}, its header says {expected}, \
          and a later batch or log file follows: this is damage, not a torn tail"
     )]
-    WalCorrupt {
-        path: PathBuf,
-        offset: u64,
-        expected: Crc32c,
-        actual: Crc32c,
-    },
+    WalCorrupt { path: PathBuf, offset: u64, expected: Crc32c, actual: Crc32c },
     /// A record is missing between two log files, or between a manifest and the first of them.
     #[error("WAL of shard {shard}: record {expected} is missing, the next one present is {actual}")]
     WalGap { shard: ShardDirId, expected: Lsn, actual: Lsn },
@@ -133,19 +118,11 @@ pub enum Error {
     FormatVersion { path: PathBuf, known: u32, actual: u32 },
     /// A rule between the parts of a manifest or the catalog is broken.
     #[error("generation {generation} of {what} breaks a rule: {rule}")]
-    Invariant {
-        what: String,
-        generation: Generation,
-        rule: String,
-    },
+    Invariant { what: String, generation: Generation, rule: String },
 
     /// A file operation failed.
     #[error("{operation} {path:?}")]
-    Io {
-        operation: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
+    Io { operation: &'static str, path: PathBuf, source: io::Error },
 }
 
 impl Error {
@@ -189,9 +166,5 @@ impl Error {
 
 /// Turns an [`io::Error`] into [`Error::Io`] with the operation and the path: `fs.list(dir).map_err(on("list", dir))`.
 pub(crate) fn on(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
-    move |source| Error::Io {
-        operation,
-        path: path.to_owned(),
-        source,
-    }
+    move |source| Error::Io { operation, path: path.to_owned(), source }
 }

@@ -110,23 +110,12 @@ mod tests {
 
     #[test]
     fn numbers_come_before_uuids_and_uuids_are_ordered_by_bytes() {
-        let mut ids = vec![
-            PointId::Uuid([0; 16]),
-            PointId::Num(u64::MAX),
-            PointId::Uuid([1; 16]),
-            PointId::Num(2),
-            PointId::Num(10),
-        ];
+        let mut ids =
+            vec![PointId::Uuid([0; 16]), PointId::Num(u64::MAX), PointId::Uuid([1; 16]), PointId::Num(2), PointId::Num(10)];
         ids.sort();
         assert_eq!(
             ids,
-            [
-                PointId::Num(2),
-                PointId::Num(10),
-                PointId::Num(u64::MAX),
-                PointId::Uuid([0; 16]),
-                PointId::Uuid([1; 16])
-            ]
+            [PointId::Num(2), PointId::Num(10), PointId::Num(u64::MAX), PointId::Uuid([0; 16]), PointId::Uuid([1; 16])]
         );
     }
 
@@ -143,13 +132,7 @@ mod tests {
     fn text_forms_round_trip_and_nothing_else_is_accepted() {
         assert_eq!(Lsn(7).to_string(), "00000000000000000007");
         assert_eq!("00000000000000000007".parse(), Ok(Lsn(7)));
-        for wrong in [
-            "7",
-            "+0000000000000000007",
-            "000000000000000000007",
-            "",
-            "0000000000000000000a",
-        ] {
+        for wrong in ["7", "+0000000000000000007", "000000000000000000007", "", "0000000000000000000a"] {
             assert_eq!(wrong.parse::<Lsn>(), Err(()), "{wrong}");
         }
     }

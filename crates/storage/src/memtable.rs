@@ -57,11 +57,7 @@ pub(crate) struct Memtable {
 
 impl LogFile {
     pub(crate) fn new(file: Arc<FileRef>, first_lsn: Lsn) -> Self {
-        Self {
-            file,
-            first_lsn,
-            sealed: OnceLock::new(),
-        }
+        Self { file, first_lsn, sealed: OnceLock::new() }
     }
 
     /// Nothing is appended from now on.
@@ -78,12 +74,7 @@ impl LogFile {
 
 impl Memtable {
     pub(crate) fn new(budget: Arc<Budget>, log: LogFile) -> Arc<Self> {
-        Arc::new(Self {
-            entries: RwLock::default(),
-            bytes: AtomicU64::new(0),
-            budget,
-            log,
-        })
+        Arc::new(Self { entries: RwLock::default(), bytes: AtomicU64::new(0), budget, log })
     }
 
     /// Bytes in memory, roughly.
@@ -111,17 +102,12 @@ impl Memtable {
         self.budget.grow(grown as u64);
         self.budget.shrink(replaced as u64);
         // One thread at a time applies, so that load and store need not be one step.
-        self.bytes
-            .store(self.bytes() + grown as u64 - replaced as u64, Ordering::Relaxed);
+        self.bytes.store(self.bytes() + grown as u64 - replaced as u64, Ordering::Relaxed);
     }
 
     /// Up to `limit` entries from `from` on, in the order of ids.
     pub(crate) fn range(&self, from: Bound<PointId>, limit: usize) -> Vec<(PointId, Entry)> {
-        self.read()
-            .range((from, Bound::Unbounded))
-            .take(limit)
-            .map(|(id, entry)| (*id, entry.clone()))
-            .collect()
+        self.read().range((from, Bound::Unbounded)).take(limit).map(|(id, entry)| (*id, entry.clone())).collect()
     }
 
     /// All entries; for memtables that no longer change.

@@ -13,12 +13,7 @@ const NAME_BYTES_MAX: usize = 255;
 
 /// Checks that `name` can name a collection or an alias.
 pub fn validate(name: &str) -> Result<()> {
-    let refuse = |reason| {
-        Err(Error::InvalidName {
-            name: name.to_owned(),
-            reason,
-        })
-    };
+    let refuse = |reason| Err(Error::InvalidName { name: name.to_owned(), reason });
     if name.is_empty() {
         return refuse("it is empty");
     }
@@ -28,16 +23,10 @@ pub fn validate(name: &str) -> Result<()> {
     if name == "." || name == ".." {
         return refuse("it means a directory");
     }
-    if name
-        .chars()
-        .any(|character| matches!(character, '/' | '\\' | '\0') || character.is_control())
-    {
+    if name.chars().any(|character| matches!(character, '/' | '\\' | '\0') || character.is_control()) {
         return refuse("it contains a slash, a backslash or a control character");
     }
-    if name
-        .chars()
-        .any(|character| matches!(character, '<' | '>' | ':' | '"' | '|' | '?' | '*'))
-    {
+    if name.chars().any(|character| matches!(character, '<' | '>' | ':' | '"' | '|' | '?' | '*')) {
         return refuse("it contains one of < > : \" | ? *");
     }
     Ok(())
@@ -56,20 +45,7 @@ mod tests {
 
     #[test]
     fn hostile_names_are_refused() {
-        for name in [
-            "",
-            ".",
-            "..",
-            "a/b",
-            "../x",
-            "a\\b",
-            "a\0b",
-            "a\nb",
-            "a:b",
-            "*",
-            &"n".repeat(256),
-            &"ü".repeat(200),
-        ] {
+        for name in ["", ".", "..", "a/b", "../x", "a\\b", "a\0b", "a\nb", "a:b", "*", &"n".repeat(256), &"ü".repeat(200)] {
             assert!(validate(name).is_err(), "{name}");
         }
     }

@@ -28,10 +28,7 @@ impl Poison {
     pub(crate) fn check(&self, what: impl FnOnce() -> String) -> Result<()> {
         match self.reason() {
             None => Ok(()),
-            Some(reason) => Err(Error::Poisoned {
-                what: what(),
-                reason: reason.to_owned(),
-            }),
+            Some(reason) => Err(Error::Poisoned { what: what(), reason: reason.to_owned() }),
         }
     }
 }

@@ -34,12 +34,7 @@ pub(crate) struct DirRef {
 
 impl DirRef {
     pub(crate) fn new(fs: Arc<dyn Fs>, path: PathBuf, pinned: Arc<PinnedBytes>) -> Arc<Self> {
-        Arc::new(Self {
-            fs,
-            path,
-            retired: AtomicBool::new(false),
-            pinned,
-        })
+        Arc::new(Self { fs, path, retired: AtomicBool::new(false), pinned })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -77,16 +72,8 @@ pub(crate) struct FileRef {
 impl FileRef {
     /// A reference to a file of `len` bytes inside the shard directory `dir`.
     pub(crate) fn new(dir: &Arc<DirRef>, path: PathBuf, len: u64) -> Arc<Self> {
-        debug_assert!(
-            path.starts_with(dir.path()),
-            "a file reference keeps the directory that the file is in"
-        );
-        Arc::new(Self {
-            dir: dir.clone(),
-            path,
-            len: AtomicU64::new(len),
-            retired: AtomicBool::new(false),
-        })
+        debug_assert!(path.starts_with(dir.path()), "a file reference keeps the directory that the file is in");
+        Arc::new(Self { dir: dir.clone(), path, len: AtomicU64::new(len), retired: AtomicBool::new(false) })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -102,10 +89,7 @@ impl FileRef {
     /// From now on the file only lives as long as it is referred to.
     pub(crate) fn retire(&self) {
         if !self.retired.swap(true, Ordering::AcqRel) {
-            self.dir
-                .pinned
-                .0
-                .fetch_add(self.len.load(Ordering::Relaxed), Ordering::Relaxed);
+            self.dir.pinned.0.fetch_add(self.len.load(Ordering::Relaxed), Ordering::Relaxed);
         }
     }
 }

@@ -57,11 +57,7 @@ pub struct Snapshot {
 
 impl std::fmt::Debug for Snapshot {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Snapshot")
-            .field("subject", &self.subject)
-            .field("files", &self.files)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Snapshot").field("subject", &self.subject).field("files", &self.files).finish_non_exhaustive()
     }
 }
 
@@ -77,11 +73,7 @@ impl Storage {
         let held = inner.lock_commits();
         let state = inner.state();
         let (kind, names, only) = match scope {
-            Scope::Storage => (
-                SubjectKind::Storage,
-                state.collections.keys().map(String::as_str).collect(),
-                None,
-            ),
+            Scope::Storage => (SubjectKind::Storage, state.collections.keys().map(String::as_str).collect(), None),
             Scope::Collection(name) => (SubjectKind::Collection, vec![name.as_str()], None),
             Scope::Shard { collection, shard } => (SubjectKind::Shard, vec![collection.as_str()], Some(*shard)),
         };
@@ -95,28 +87,14 @@ impl Storage {
             parts.push((state.catalog.resolve(name).unwrap_or(name), collection, shards));
         }
         let barriers: Vec<_> = parts.iter().map(|(_, collection, _)| collection.close_barrier()).collect();
-        let tickets: Vec<Vec<_>> = parts
-            .iter()
-            .map(|(_, _, shards)| shards.iter().map(|shard| shard.enqueue_cut()).collect())
-            .collect();
+        let tickets: Vec<Vec<_>> =
+            parts.iter().map(|(_, _, shards)| shards.iter().map(|shard| shard.enqueue_cut()).collect()).collect();
         drop(barriers);
         drop(held);
 
-        let aliases = if kind == SubjectKind::Storage {
-            state.catalog.aliases.clone()
-        } else {
-            Default::default()
-        };
-        let subject = Subject {
-            kind,
-            collections: Vec::new(),
-            aliases,
-        };
-        let mut snapshot = Snapshot {
-            subject,
-            files: Vec::new(),
-            pins: Vec::new(),
-        };
+        let aliases = if kind == SubjectKind::Storage { state.catalog.aliases.clone() } else { Default::default() };
+        let subject = Subject { kind, collections: Vec::new(), aliases };
+        let mut snapshot = Snapshot { subject, files: Vec::new(), pins: Vec::new() };
         for (ordinal, ((name, collection, shards), tickets)) in parts.iter().zip(tickets).enumerate() {
             let mut described = Vec::with_capacity(shards.len());
             for ((number, shard), ticket) in (only.unwrap_or(0)..).zip(shards).zip(tickets) {
@@ -144,29 +122,14 @@ impl Snapshot {
             let member = format!("{path}/{}/{}", shard::SEGMENTS, shard::segment_name(entry.id));
             self.add_file(member, entry.digest, live.file.path().to_owned(), live.file.clone());
             if let (Some((_, file)), Some(named)) = (&live.tombstones, &entry.tombstones) {
-                let member = format!(
-                    "{path}/{}/{}",
-                    shard::TOMBSTONES,
-                    shard::tombstones_name(entry.id, named.generation)
-                );
+                let member = format!("{path}/{}/{}", shard::TOMBSTONES, shard::tombstones_name(entry.id, named.generation));
                 self.add_file(member, named.digest, file.path().to_owned(), file.clone());
             }
             let tombstones = entry.tombstones.as_ref();
-            let tombstones = tombstones.map(|named| SubjectTombstones {
-                generation: named.generation,
-                marked: named.marked,
-            });
-            segments.push(SubjectSegment {
-                id: entry.id,
-                rows: entry.rows,
-                tombstones,
-            });
+            let tombstones = tombstones.map(|named| SubjectTombstones { generation: named.generation, marked: named.marked });
+            segments.push(SubjectSegment { id: entry.id, rows: entry.rows, tombstones });
         }
-        let frozen = cut
-            .view
-            .frozen
-            .iter()
-            .filter_map(|memtable| Some((&memtable.log, memtable.log.sealed()?)));
+        let frozen = cut.view.frozen.iter().filter_map(|memtable| Some((&memtable.log, memtable.log.sealed()?)));
         let mut wal_files = Vec::new();
         for (log, end) in frozen.chain(std::iter::once((&cut.view.active.log, &cut.log_end))) {
             // A log file without records says nothing.

@@ -96,19 +96,13 @@ impl Fault {
 
     /// A write that does `bytes` of its bytes and says so; the next matching write fails.
     pub fn short_write(bytes: usize) -> Self {
-        Self {
-            moment: Moment::ShortWrite(bytes),
-            ..Self::on(Operation::WriteAt)
-        }
+        Self { moment: Moment::ShortWrite(bytes), ..Self::on(Operation::WriteAt) }
     }
 
     /// Only calls with a path that contains `part` match.
     #[must_use]
     pub fn path_contains(self, part: impl Into<String>) -> Self {
-        Self {
-            path_part: part.into(),
-            ..self
-        }
+        Self { path_part: part.into(), ..self }
     }
 
     /// The `nth` matching call fails; 1 is the next one.
@@ -126,28 +120,19 @@ impl Fault {
     /// Fails with an error of this kind, without a number.
     #[must_use]
     pub fn kind(self, kind: io::ErrorKind) -> Self {
-        Self {
-            failure: Failure::Kind(kind),
-            ..self
-        }
+        Self { failure: Failure::Kind(kind), ..self }
     }
 
     /// Fails with this error number of the operating system, such as 28 for a full disk.
     #[must_use]
     pub fn errno(self, errno: i32) -> Self {
-        Self {
-            failure: Failure::Errno(errno),
-            ..self
-        }
+        Self { failure: Failure::Errno(errno), ..self }
     }
 
     /// The call is carried out and fails all the same, as when an answer is lost. If it fails by itself, that error is returned.
     #[must_use]
     pub fn after_effect(self) -> Self {
-        Self {
-            moment: Moment::After,
-            ..self
-        }
+        Self { moment: Moment::After, ..self }
     }
 
     fn matches(&self, operation: Operation, paths: &[&Path]) -> bool {
@@ -215,11 +200,7 @@ impl Faults {
     /// From now on the byte at `offset` of every file whose path contains `path_part` is read with the bits of `mask` flipped,
     /// as from a bad disk. What is stored does not change.
     pub fn corrupt(&self, path_part: impl Into<String>, offset: u64, mask: u8) {
-        self.plan().damage.push(Damage {
-            path_part: path_part.into(),
-            offset,
-            mask,
-        });
+        self.plan().damage.push(Damage { path_part: path_part.into(), offset, mask });
     }
 
     /// Ends all faults and all damage. Counts go on.
@@ -262,10 +243,7 @@ impl Faults {
     /// Flips what is to be flipped in `bytes`, which were read at `offset`.
     pub(super) fn damage(&self, path: &Path, bytes: &mut [u8], offset: u64) {
         for damage in self.plan().damage.iter().filter(|damage| contains(path, &damage.path_part)) {
-            let index = damage
-                .offset
-                .checked_sub(offset)
-                .and_then(|index| usize::try_from(index).ok());
+            let index = damage.offset.checked_sub(offset).and_then(|index| usize::try_from(index).ok());
             if let Some(byte) = index.and_then(|index| bytes.get_mut(index)) {
                 *byte ^= damage.mask;
             }

@@ -82,24 +82,12 @@ pub(super) struct Contents {
 impl Contents {
     /// A new file, of which nothing is durable.
     pub(super) fn new() -> Self {
-        Self {
-            live: Arc::default(),
-            durable: Arc::default(),
-            mode: FILE_MODE,
-            durable_mode: FILE_MODE,
-            pending: Vec::new(),
-        }
+        Self { live: Arc::default(), durable: Arc::default(), mode: FILE_MODE, durable_mode: FILE_MODE, pending: Vec::new() }
     }
 
     /// A file that was there and durable before the record began.
     pub(super) fn durable(bytes: &Arc<Vec<u8>>, mode: u32) -> Self {
-        Self {
-            live: Arc::clone(bytes),
-            durable: Arc::clone(bytes),
-            mode,
-            durable_mode: mode,
-            pending: Vec::new(),
-        }
+        Self { live: Arc::clone(bytes), durable: Arc::clone(bytes), mode, durable_mode: mode, pending: Vec::new() }
     }
 
     pub(super) fn change(&mut self, change: Change) {

@@ -58,9 +58,7 @@ impl Step {
     }
 
     fn shares_name(&self, effects: &[Effect]) -> bool {
-        self.effects
-            .iter()
-            .any(|mine| effects.iter().any(|other| mine.dir == other.dir && mine.name == other.name))
+        self.effects.iter().any(|mine| effects.iter().any(|other| mine.dir == other.dir && mine.name == other.name))
     }
 }
 
@@ -76,12 +74,7 @@ pub(super) struct Namespace {
 impl Namespace {
     /// Names that were there and durable before the record began.
     pub(super) fn new(dirs: Dirs) -> Self {
-        Self {
-            live: dirs.clone(),
-            durable: dirs,
-            pending: Vec::new(),
-            next_step: 0,
-        }
+        Self { live: dirs.clone(), durable: dirs, pending: Vec::new(), next_step: 0 }
     }
 
     /// What `path` stands for now.
@@ -120,11 +113,7 @@ impl Namespace {
         let target = self.target(from);
         let removed = self.effect(from, None);
         let added = self.effect(to, Some(target));
-        let replaced = self
-            .live
-            .get(&added.dir)
-            .and_then(|entries| entries.get(&added.name))
-            .copied();
+        let replaced = self.live.get(&added.dir).and_then(|entries| entries.get(&added.name)).copied();
         if replaced == Some(target) {
             // Two names of one file: the file system did nothing.
             return;
@@ -183,12 +172,7 @@ impl Namespace {
         });
         let builds_on = builds_on.map(|earlier| earlier.id).collect();
         effects.iter().for_each(|effect| effect.apply(&mut self.live));
-        self.pending.push(Step {
-            id: self.next_step,
-            effects,
-            moves_dir,
-            builds_on,
-        });
+        self.pending.push(Step { id: self.next_step, effects, moves_dir, builds_on });
         self.next_step += 1;
     }
 }

@@ -49,21 +49,14 @@ impl MemFs {
         // Held until the copy is complete, so that no name comes or goes in between.
         let root = self.root();
         let free = *self.shared.free();
-        Tree {
-            root: export(&root),
-            inode_bound: self.shared.inode_bound(),
-            free,
-        }
+        Tree { root: export(&root), inode_bound: self.shared.inode_bound(), free }
     }
 
     /// A file system that holds exactly `tree`.
     pub(crate) fn from_tree(tree: Tree) -> Self {
         let shared = Arc::new(Shared::new(tree.inode_bound, tree.free));
         let root = import(tree.root, &shared, &mut HashMap::new());
-        Self {
-            root: Arc::new(Mutex::new(root)),
-            shared,
-        }
+        Self { root: Arc::new(Mutex::new(root)), shared }
     }
 }
 
@@ -73,20 +66,12 @@ fn export(dir: &Dir) -> TreeDir {
             Node::Dir(dir) => TreeNode::Dir(export(dir)),
             Node::File(inode) => {
                 let body = inode.body();
-                TreeNode::File(TreeFile {
-                    inode: inode.number,
-                    bytes: Arc::clone(&body.bytes),
-                    mode: body.mode,
-                })
+                TreeNode::File(TreeFile { inode: inode.number, bytes: Arc::clone(&body.bytes), mode: body.mode })
             }
         };
         (name.clone(), node)
     });
-    TreeDir {
-        inode: dir.inode,
-        mode: dir.mode,
-        entries: entries.collect(),
-    }
+    TreeDir { inode: dir.inode, mode: dir.mode, entries: entries.collect() }
 }
 
 fn import(dir: TreeDir, shared: &Arc<Shared>, files: &mut HashMap<u64, Arc<Inode>>) -> Dir {
@@ -96,9 +81,7 @@ fn import(dir: TreeDir, shared: &Arc<Shared>, files: &mut HashMap<u64, Arc<Inode
         let node = match node {
             TreeNode::Dir(dir) => Node::Dir(import(dir, shared, files)),
             TreeNode::File(TreeFile { inode, bytes, mode }) => {
-                let file = files
-                    .entry(inode)
-                    .or_insert_with(|| Arc::new(Inode::new(inode, bytes, mode, shared)));
+                let file = files.entry(inode).or_insert_with(|| Arc::new(Inode::new(inode, bytes, mode, shared)));
                 Node::File(Arc::clone(file))
             }
         };

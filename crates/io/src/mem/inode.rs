@@ -80,18 +80,8 @@ impl Inode {
     /// A file of the given contents, which must have been counted in the free space that `shared` was made with.
     pub(super) fn new(number: u64, bytes: Arc<Vec<u8>>, mode: u32, shared: &Arc<Shared>) -> Self {
         let charged = bytes.len() as u64;
-        let body = Body {
-            bytes,
-            mode,
-            modified: shared.tick(),
-            charged,
-            locked_by: None,
-        };
-        Self {
-            number,
-            shared: Arc::clone(shared),
-            body: Mutex::new(body),
-        }
+        let body = Body { bytes, mode, modified: shared.tick(), charged, locked_by: None };
+        Self { number, shared: Arc::clone(shared), body: Mutex::new(body) }
     }
 
     pub(super) fn body(&self) -> MutexGuard<'_, Body> {
@@ -164,10 +154,7 @@ impl File for MemFile {
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let body = self.inode.body();
-        let rest = usize::try_from(offset)
-            .ok()
-            .and_then(|start| body.bytes.get(start..))
-            .unwrap_or_default();
+        let rest = usize::try_from(offset).ok().and_then(|start| body.bytes.get(start..)).unwrap_or_default();
         let len = rest.len().min(buf.len());
         let (to, from) = (buf.split_at_mut(len).0, rest.split_at(len).0);
         to.copy_from_slice(from);

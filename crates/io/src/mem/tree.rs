@@ -28,11 +28,7 @@ pub(super) struct Dir {
 
 impl Dir {
     pub(super) fn new(inode: u64) -> Self {
-        Self {
-            inode,
-            mode: 0o755,
-            entries: BTreeMap::new(),
-        }
+        Self { inode, mode: 0o755, entries: BTreeMap::new() }
     }
 
     /// The directory that `names` lead to. `NotFound` if one is missing, `NotADirectory` if one is a file.

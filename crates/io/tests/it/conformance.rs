@@ -104,10 +104,7 @@ fn rename_moves_a_directory_with_its_contents() {
         put(fs, &dir.join("full/b"), b"two");
         put(fs, &dir.join("file"), b"");
 
-        assert_eq!(
-            kind(fs.rename(&dir.join("d"), &dir.join("full"))),
-            ErrorKind::DirectoryNotEmpty
-        );
+        assert_eq!(kind(fs.rename(&dir.join("d"), &dir.join("full"))), ErrorKind::DirectoryNotEmpty);
         assert_eq!(kind(fs.rename(&dir.join("d"), &dir.join("file"))), ErrorKind::NotADirectory);
         assert_eq!(kind(fs.rename(&dir.join("file"), &dir.join("d"))), ErrorKind::IsADirectory);
         assert_eq!(kind(fs.rename(&dir.join("d"), &dir.join("d/e/f"))), ErrorKind::InvalidInput);
@@ -138,18 +135,9 @@ fn rename_noreplace_never_replaces() {
         fs.create_dir(&dir.join("d")).unwrap();
         fs.create_dir(&dir.join("e")).unwrap();
 
-        assert_eq!(
-            kind(fs.rename_noreplace(&dir.join("a"), &dir.join("b"))),
-            ErrorKind::AlreadyExists
-        );
-        assert_eq!(
-            kind(fs.rename_noreplace(&dir.join("a"), &dir.join("d"))),
-            ErrorKind::AlreadyExists
-        );
-        assert_eq!(
-            kind(fs.rename_noreplace(&dir.join("d"), &dir.join("e"))),
-            ErrorKind::AlreadyExists
-        );
+        assert_eq!(kind(fs.rename_noreplace(&dir.join("a"), &dir.join("b"))), ErrorKind::AlreadyExists);
+        assert_eq!(kind(fs.rename_noreplace(&dir.join("a"), &dir.join("d"))), ErrorKind::AlreadyExists);
+        assert_eq!(kind(fs.rename_noreplace(&dir.join("d"), &dir.join("e"))), ErrorKind::AlreadyExists);
         assert_eq!(kind(fs.rename_noreplace(&dir.join("x"), &dir.join("y"))), ErrorKind::NotFound);
         assert_eq!(get(fs, &dir.join("a")), b"new");
         assert_eq!(get(fs, &dir.join("b")), b"old");

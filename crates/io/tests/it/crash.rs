@@ -50,26 +50,18 @@ pub(super) fn at_end(fs: &RecordingFs) -> Replay {
 /// Every different outcome of a loss of power at the end of the record.
 fn outcomes(fs: &RecordingFs) -> BTreeSet<BTreeMap<PathBuf, Option<Vec<u8>>>> {
     let replay = at_end(fs);
-    (0..500)
-        .map(|seed| everything(&replay.image(CrashKind::PowerLossRandom { seed })))
-        .collect()
+    (0..500).map(|seed| everything(&replay.image(CrashKind::PowerLossRandom { seed }))).collect()
 }
 
 fn paths(outcomes: &BTreeSet<BTreeMap<PathBuf, Option<Vec<u8>>>>) -> BTreeSet<Vec<&str>> {
-    outcomes
-        .iter()
-        .map(|outcome| outcome.keys().map(|path| path.to_str().unwrap()).collect())
-        .collect()
+    outcomes.iter().map(|outcome| outcome.keys().map(|path| path.to_str().unwrap()).collect()).collect()
 }
 
 #[test]
 fn a_file_needs_its_own_sync_and_that_of_its_directory() {
-    for (sync_data, sync_dir, expected) in [
-        (false, false, None),
-        (true, false, None),
-        (false, true, Some(&b""[..])),
-        (true, true, Some(&b"bytes"[..])),
-    ] {
+    for (sync_data, sync_dir, expected) in
+        [(false, false, None), (true, false, None), (false, true, Some(&b""[..])), (true, true, Some(&b"bytes"[..]))]
+    {
         let fs = recording();
         write(&fs, "/a", b"bytes", sync_data);
         if sync_dir {
@@ -169,17 +161,11 @@ fn a_rename_never_loses_both_names_and_never_keeps_both() {
     write(&fs, "/d/a", b"bytes", true);
     fs.sync_dir(p("/d")).unwrap();
     fs.rename(p("/d/a"), p("/d/b")).unwrap();
-    assert_eq!(
-        paths(&outcomes(&fs)),
-        BTreeSet::from([vec!["/d", "/d/a", "/e"], vec!["/d", "/d/b", "/e"]])
-    );
+    assert_eq!(paths(&outcomes(&fs)), BTreeSet::from([vec!["/d", "/d/a", "/e"], vec!["/d", "/d/b", "/e"]]));
 
     fs.sync_dir(p("/d")).unwrap();
     fs.rename(p("/d/b"), p("/e/c")).unwrap();
-    assert_eq!(
-        paths(&outcomes(&fs)),
-        BTreeSet::from([vec!["/d", "/d/b", "/e"], vec!["/d", "/e", "/e/c"]])
-    );
+    assert_eq!(paths(&outcomes(&fs)), BTreeSet::from([vec!["/d", "/d/b", "/e"], vec!["/d", "/e", "/e/c"]]));
 
     fs.sync_dir(p("/d")).unwrap();
     assert_eq!(paths(&outcomes(&fs)), BTreeSet::from([vec!["/d", "/e", "/e/c"]]));
@@ -209,10 +195,7 @@ fn removing_the_directory_that_a_file_was_moved_out_of_never_loses_the_file() {
     fs.rename(p("/d/a"), p("/a")).unwrap();
     fs.remove_dir(p("/d")).unwrap();
 
-    assert_eq!(
-        paths(&outcomes(&fs)),
-        BTreeSet::from([vec!["/a"], vec!["/a", "/d"], vec!["/d", "/d/a"]])
-    );
+    assert_eq!(paths(&outcomes(&fs)), BTreeSet::from([vec!["/a"], vec!["/a", "/d"], vec!["/d", "/d/a"]]));
 }
 
 #[test]
@@ -337,13 +320,7 @@ fn only_what_succeeded_is_recorded_and_marks_keep_their_place() {
     fs.mark(8);
 
     let ops = fs.ops();
-    let [
-        Op::CreateFile { file, .. },
-        Op::Write { file: written, .. },
-        Op::Mark(7),
-        Op::SyncDir { .. },
-        Op::Mark(8),
-    ] = &ops[..]
+    let [Op::CreateFile { file, .. }, Op::Write { file: written, .. }, Op::Mark(7), Op::SyncDir { .. }, Op::Mark(8)] = &ops[..]
     else {
         panic!("unexpected record: {ops:?}");
     };
@@ -400,11 +377,7 @@ fn threads_are_recorded_in_the_order_of_their_effect() {
                 });
             }
         });
-        assert_eq!(
-            everything(&at_end(&fs).image(CrashKind::Kill)),
-            everything(&fs),
-            "race {race}"
-        );
+        assert_eq!(everything(&at_end(&fs).image(CrashKind::Kill)), everything(&fs), "race {race}");
         let created = fs.ops().into_iter().filter_map(|op| match op {
             Op::CreateFile { file, .. } => Some(file),
             _ => None,

@@ -8,29 +8,17 @@ use icecore_io::{Fault, FaultFs, Fs, MemFs, Operation, read_file};
 
 fn setup() -> (MemFs, FaultFs) {
     let memory = MemFs::new();
-    memory
-        .create_new(Path::new("a.wal"))
-        .unwrap()
-        .write_all_at(b"0123456789", 0)
-        .unwrap();
-    memory
-        .create_new(Path::new("b.seg"))
-        .unwrap()
-        .write_all_at(b"0123456789", 0)
-        .unwrap();
+    memory.create_new(Path::new("a.wal")).unwrap().write_all_at(b"0123456789", 0).unwrap();
+    memory.create_new(Path::new("b.seg")).unwrap().write_all_at(b"0123456789", 0).unwrap();
     (memory.clone(), FaultFs::new(Arc::new(memory)))
 }
 
 #[test]
 fn the_nth_matching_call_fails_once() {
     let (_, fs) = setup();
-    let (wal, segment) = (
-        fs.open_write(Path::new("a.wal")).unwrap(),
-        fs.open_write(Path::new("b.seg")).unwrap(),
-    );
+    let (wal, segment) = (fs.open_write(Path::new("a.wal")).unwrap(), fs.open_write(Path::new("b.seg")).unwrap());
     wal.sync_data().unwrap();
-    fs.faults()
-        .inject(Fault::on(Operation::SyncData).path_contains(".wal").nth(2).errno(28));
+    fs.faults().inject(Fault::on(Operation::SyncData).path_contains(".wal").nth(2).errno(28));
 
     wal.sync_data().unwrap();
     segment.sync_data().unwrap();
@@ -45,16 +33,9 @@ fn the_nth_matching_call_fails_once() {
 #[test]
 fn a_lasting_fault_ends_when_it_is_cleared() {
     let (_, fs) = setup();
-    fs.faults().inject(
-        Fault::on(Operation::OpenRead)
-            .kind(ErrorKind::PermissionDenied)
-            .from_then_on(),
-    );
+    fs.faults().inject(Fault::on(Operation::OpenRead).kind(ErrorKind::PermissionDenied).from_then_on());
     for _ in 0..3 {
-        assert_eq!(
-            fs.open_read(Path::new("a.wal")).unwrap_err().kind(),
-            ErrorKind::PermissionDenied
-        );
+        assert_eq!(fs.open_read(Path::new("a.wal")).unwrap_err().kind(), ErrorKind::PermissionDenied);
     }
     fs.faults().clear();
     fs.open_read(Path::new("a.wal")).unwrap();
@@ -113,23 +94,9 @@ fn damage_is_seen_by_reads_and_maps_at_its_place_only() {
 fn a_damaged_source_cannot_be_copied_past_the_damage() {
     let (_, fs) = setup();
     fs.faults().corrupt(".seg", 4, 0b1);
-    let (source, target) = (
-        fs.open_read(Path::new("b.seg")).unwrap(),
-        fs.create_new(Path::new("c")).unwrap(),
-    );
+    let (source, target) = (fs.open_read(Path::new("b.seg")).unwrap(), fs.create_new(Path::new("c")).unwrap());
 
-    assert_eq!(
-        target.copy_range(&*source, 0, 0, 10).unwrap_err().kind(),
-        ErrorKind::Unsupported
-    );
-    assert_eq!(
-        target.clone_range(&*source, 0, 0, 10).unwrap_err().kind(),
-        ErrorKind::Unsupported
-    );
-    assert_eq!(
-        target
-            .copy_range(&*fs.open_read(Path::new("a.wal")).unwrap(), 0, 0, 10)
-            .unwrap(),
-        10
-    );
+    assert_eq!(target.copy_range(&*source, 0, 0, 10).unwrap_err().kind(), ErrorKind::Unsupported);
+    assert_eq!(target.clone_range(&*source, 0, 0, 10).unwrap_err().kind(), ErrorKind::Unsupported);
+    assert_eq!(target.copy_range(&*fs.open_read(Path::new("a.wal")).unwrap(), 0, 0, 10).unwrap(), 10);
 }

@@ -52,11 +52,7 @@ fn a_replay_agrees_with_the_file_system_that_was_recorded() {
         let mut replay = fs.replay();
         for (position, state) in states {
             replay.advance_to(position);
-            assert_eq!(
-                everything(&replay.image(CrashKind::Kill)),
-                state,
-                "seed {seed}, position {position}"
-            );
+            assert_eq!(everything(&replay.image(CrashKind::Kill)), state, "seed {seed}, position {position}");
             everything(&replay.image(CrashKind::PowerLossMin));
             everything(&replay.image(CrashKind::PowerLossRandom { seed }));
         }
@@ -72,11 +68,7 @@ fn a_replay_agrees_with_the_file_system_that_was_recorded() {
         fs.sync_dir(p("/")).unwrap();
         let replay = at_end(&fs);
         assert_eq!(everything(&replay.image(CrashKind::PowerLossMin)), state, "seed {seed}");
-        assert_eq!(
-            everything(&replay.image(CrashKind::PowerLossRandom { seed })),
-            state,
-            "seed {seed}"
-        );
+        assert_eq!(everything(&replay.image(CrashKind::PowerLossRandom { seed })), state, "seed {seed}");
     }
     assert!(recorded > 1000, "only {recorded} operations took effect");
 }

@@ -61,10 +61,7 @@ fn keep_leaves_what_is_there() {
 #[test]
 fn a_temporary_left_by_a_crash_is_in_nobodys_way() {
     let fs = with_old();
-    fs.create_new(&temp_path(path()))
-        .unwrap()
-        .write_all_at(&[9; 10_000], 0)
-        .unwrap();
+    fs.create_new(&temp_path(path())).unwrap().write_all_at(&[9; 10_000], 0).unwrap();
     publish(&fs, path(), &new(), Existing::Replace).unwrap();
 
     assert_eq!(get(&fs), new());
@@ -98,11 +95,7 @@ fn whatever_fails_before_the_rename_leaves_the_old_file_alone() {
         };
 
         assert_eq!(error.raw_os_error(), Some(5), "{fault:?}");
-        assert_eq!(
-            fs.faults().fired(),
-            if fs.faults().calls(Operation::WriteAt) == 2 { 2 } else { 1 },
-            "{fault:?}"
-        );
+        assert_eq!(fs.faults().fired(), if fs.faults().calls(Operation::WriteAt) == 2 { 2 } else { 1 }, "{fault:?}");
         assert_eq!(get(&memory), OLD, "{fault:?}");
         assert_eq!(names(&memory), ["manifest"], "{fault:?}");
     }
@@ -113,8 +106,7 @@ fn a_stale_temporary_that_cannot_be_removed_stops_the_publish() {
     let memory = with_old();
     memory.create_new(&temp_path(path())).unwrap();
     let fs = FaultFs::new(Arc::new(memory.clone()));
-    fs.faults()
-        .inject(Fault::on(Operation::RemoveFile).kind(ErrorKind::PermissionDenied));
+    fs.faults().inject(Fault::on(Operation::RemoveFile).kind(ErrorKind::PermissionDenied));
 
     let Err(PublishError::NotPublished(error)) = publish(&fs, path(), &new(), Existing::Replace) else {
         panic!("the publish went on");
@@ -161,11 +153,7 @@ fn a_crash_anywhere_shows_the_old_or_the_new_file_and_nothing_between() {
     loop {
         let random = (0..200).map(|seed| CrashKind::PowerLossRandom { seed });
         let torn = (0..20).map(|seed| CrashKind::KillTorn { seed });
-        for kind in [CrashKind::Kill, CrashKind::PowerLossMin]
-            .into_iter()
-            .chain(random)
-            .chain(torn)
-        {
+        for kind in [CrashKind::Kill, CrashKind::PowerLossMin].into_iter().chain(random).chain(torn) {
             let found = get(&replay.image(kind));
             if found == new() {
                 new_seen += 1;

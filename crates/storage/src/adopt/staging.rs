@@ -30,11 +30,7 @@ impl Staging {
         let number = inner.next_staging.fetch_add(1, Ordering::Relaxed);
         let path = inner.path.join(STAGING).join(format!("{number:020}"));
         inner.fs().create_dir(&path).map_err(on("create", &path))?;
-        Ok(Self {
-            fs: inner.setup.fs.clone(),
-            path,
-            digests,
-        })
+        Ok(Self { fs: inner.setup.fs.clone(), path, digests })
     }
 
     /// The directory; it is empty at first.
@@ -49,10 +45,7 @@ impl Staging {
 
     /// The directory of a shard's members. It exists even if the shard has none.
     pub(crate) fn shard_path(&self, described: &SubjectShard) -> Result<PathBuf> {
-        let plain = described
-            .path
-            .split('/')
-            .all(|part| !part.is_empty() && part != "." && part != "..");
+        let plain = described.path.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
         if !plain || described.path.contains('\\') {
             return Err(self.missing(&described.path));
         }
@@ -66,20 +59,13 @@ impl Staging {
 
     /// Bytes of the shard's log.
     pub(crate) fn log_bytes(&self, described: &SubjectShard) -> u64 {
-        let lengths = described
-            .wal
-            .iter()
-            .filter_map(|first| self.digests.get(&log_member(described, *first)));
+        let lengths = described.wal.iter().filter_map(|first| self.digests.get(&log_member(described, *first)));
         lengths.map(|digest| digest.len).sum()
     }
 
     fn missing(&self, member: &str) -> Error {
         let reason = "the archive describes it but has no such member".into();
-        Error::Malformed {
-            path: self.path.join(member.trim_start_matches('/')),
-            offset: 0,
-            reason,
-        }
+        Error::Malformed { path: self.path.join(member.trim_start_matches('/')), offset: 0, reason }
     }
 }
 

@@ -68,19 +68,12 @@ impl Background {
         };
         let threads = [spawn("icecore-flush", flush_loop), spawn("icecore-compact", compaction_loop)];
         // A thread that cannot be started is a machine out of resources; writes then fail for want of memtable space.
-        Self {
-            threads: threads.into_iter().filter_map(Result::ok).collect(),
-        }
+        Self { threads: threads.into_iter().filter_map(Result::ok).collect() }
     }
 
     /// Waits for the threads; the storage is marked as closed before.
     pub(super) fn stop(self, inner: &Inner) {
-        inner.wake.set(|wanted| {
-            *wanted = Wanted {
-                flush: true,
-                compaction: true,
-            }
-        });
+        inner.wake.set(|wanted| *wanted = Wanted { flush: true, compaction: true });
         for thread in self.threads {
             // A panic of the thread was printed by it; what it was doing is not published.
             let _ = thread.join();
@@ -94,11 +87,7 @@ impl Inner {
     }
 
     fn shards(&self) -> Vec<Arc<Shard>> {
-        self.state()
-            .collections
-            .values()
-            .flat_map(|collection| collection.shards.iter().cloned())
-            .collect()
+        self.state().collections.values().flat_map(|collection| collection.shards.iter().cloned()).collect()
     }
 
     /// Where no thread flushes, the writer does, before its `bytes` would have to wait.
@@ -110,12 +99,7 @@ impl Inner {
     fn flush_over_budget(&self) -> Result<()> {
         let usable = |shard: &Arc<Shard>| shard.poisoned().is_none();
         while self.budget().is_exceeded() && !self.is_closed() {
-            let Some(largest) = self
-                .shards()
-                .into_iter()
-                .filter(usable)
-                .max_by_key(|shard| shard.memtable_bytes())
-            else {
+            let Some(largest) = self.shards().into_iter().filter(usable).max_by_key(|shard| shard.memtable_bytes()) else {
                 break;
             };
             if largest.memtable_bytes() == 0 {

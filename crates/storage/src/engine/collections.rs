@@ -74,16 +74,8 @@ impl Storage {
             let collection = Collection::new(name.to_owned(), config.clone(), shards);
             let mut collections = state.collections.clone();
             collections.insert(name.to_owned(), collection);
-            let entry = CatalogCollection {
-                config,
-                payload_schema: BTreeMap::new(),
-                shards: ids.clone(),
-            };
-            inner.commit(
-                |catalog| drop(catalog.collections.insert(name.to_owned(), entry)),
-                collections,
-                &held,
-            )
+            let entry = CatalogCollection { config, payload_schema: BTreeMap::new(), shards: ids.clone() };
+            inner.commit(|catalog| drop(catalog.collections.insert(name.to_owned(), entry)), collections, &held)
         });
         if outcome.is_err() && inner.failed_for_sure() {
             inner.remove_shard_dirs(&ids);
@@ -145,17 +137,9 @@ impl Storage {
         let inner = self.inner();
         let held = inner.lock_commits();
         let state = inner.state();
-        let missing = || Error::CollectionNotFound {
-            name: collection.to_owned(),
-        };
+        let missing = || Error::CollectionNotFound { name: collection.to_owned() };
         let name = state.catalog.resolve(collection).ok_or_else(missing)?;
-        let mut schema = state
-            .catalog
-            .collections
-            .get(name)
-            .ok_or_else(missing)?
-            .payload_schema
-            .clone();
+        let mut schema = state.catalog.collections.get(name).ok_or_else(missing)?.payload_schema.clone();
         change(&mut schema);
         let put = |catalog: &mut crate::catalog::Catalog| {
             if let Some(entry) = catalog.collections.get_mut(name) {

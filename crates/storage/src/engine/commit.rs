@@ -40,21 +40,13 @@ impl Inner {
         let dir = self.path.join(catalog::DIR);
         if let Err(failure) = catalog::write(self.fs(), &dir, &next) {
             if let PublishError::Uncertain(error) = &failure {
-                self.poison
-                    .set(format!("publication of catalog {}: {error}", next.generation));
+                self.poison.set(format!("publication of catalog {}: {error}", next.generation));
             }
             let operation = "publish the next catalog in";
-            return Err(Error::Io {
-                operation,
-                path: dir,
-                source: failure.into_source(),
-            });
+            return Err(Error::Io { operation, path: dir, source: failure.into_source() });
         }
         document::remove(self.fs(), &dir, before.catalog.generation);
-        *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(State {
-            catalog: next,
-            collections,
-        });
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(State { catalog: next, collections });
         Ok(())
     }
 

@@ -46,11 +46,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            memtable_bytes_max: 64 * 1024 * 1024,
-            flush_interval: Duration::from_secs(1),
-            background: true,
-        }
+        Self { memtable_bytes_max: 64 * 1024 * 1024, flush_interval: Duration::from_secs(1), background: true }
     }
 }
 
@@ -175,10 +171,6 @@ impl Inner {
     }
 
     pub(crate) fn check_open(&self) -> Result<()> {
-        if self.closed.load(Ordering::Acquire) {
-            Err(Error::Closed)
-        } else {
-            Ok(())
-        }
+        if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
     }
 }

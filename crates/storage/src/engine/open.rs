@@ -72,10 +72,7 @@ impl Storage {
             _lock: lock,
         });
         let background = inner.options.background.then(|| Background::start(&inner));
-        Ok(Self {
-            inner,
-            background: Mutex::new(background),
-        })
+        Ok(Self { inner, background: Mutex::new(background) })
     }
 
     /// Ends the background work, flushes large memtables, syncs everything, and refuses what comes later with
@@ -163,16 +160,10 @@ fn open_catalog(fs: &dyn Fs, path: &Path) -> Result<Catalog> {
     let shards = path.join(SHARDS);
     if !fs.list(&shards).map_err(on("list", &shards))?.is_empty() {
         let reason = "there are shards but no catalog; restore the storage from an archive, or move it away".into();
-        return Err(Error::Malformed {
-            path: dir,
-            offset: 0,
-            reason,
-        });
+        return Err(Error::Malformed { path: dir, offset: 0, reason });
     }
     let catalog = Catalog::empty();
-    catalog::write(fs, &dir, &catalog)
-        .map_err(PublishError::into_source)
-        .map_err(on("publish the first catalog in", &dir))?;
+    catalog::write(fs, &dir, &catalog).map_err(PublishError::into_source).map_err(on("publish the first catalog in", &dir))?;
     Ok(catalog)
 }
 
@@ -186,11 +177,7 @@ fn remove_unnamed_shards(fs: &dyn Fs, path: &Path, catalog: &Catalog) -> Result<
             Ok(_) => fs.remove_dir_all(&entry.path).map_err(on("remove", &entry.path))?,
             Err(()) => {
                 let reason = "nothing of this name belongs here".into();
-                return Err(Error::Malformed {
-                    path: entry.path,
-                    offset: 0,
-                    reason,
-                });
+                return Err(Error::Malformed { path: entry.path, offset: 0, reason });
             }
         }
     }

@@ -21,10 +21,9 @@ fn segments_ascend(manifest: &ShardManifest) -> Result<(), String> {
 /// An id is never given twice.
 fn segments_are_below_the_next(manifest: &ShardManifest) -> Result<(), String> {
     match manifest.segments.last() {
-        Some(last) if last.id >= manifest.next_segment_id => Err(format!(
-            "segment {} is not below the next id {}",
-            last.id, manifest.next_segment_id
-        )),
+        Some(last) if last.id >= manifest.next_segment_id => {
+            Err(format!("segment {} is not below the next id {}", last.id, manifest.next_segment_id))
+        }
         _ => Ok(()),
     }
 }
@@ -37,10 +36,7 @@ fn tombstones_fit(manifest: &ShardManifest) -> Result<(), String> {
             return Err(format!("segment {} has a tombstone file without marks", segment.id));
         }
         if marked >= segment.rows {
-            return Err(format!(
-                "segment {} has {} points, {marked} of them dead",
-                segment.id, segment.rows
-            ));
+            return Err(format!("segment {} has {} points, {marked} of them dead", segment.id, segment.rows));
         }
         if let Some(tombstones) = &segment.tombstones
             && tombstones.generation > manifest.generation
@@ -75,11 +71,7 @@ mod tests {
             id: SegmentId(id),
             rows: 10,
             digest,
-            tombstones: (marked > 0).then_some(TombstoneEntry {
-                generation: Generation(4),
-                marked,
-                digest,
-            }),
+            tombstones: (marked > 0).then_some(TombstoneEntry { generation: Generation(4), marked, digest }),
         };
         ShardManifest {
             generation: Generation(5),

@@ -24,9 +24,7 @@ pub(crate) const DIR: &str = "manifest";
 /// Publishes the next generation after checking its rules.
 pub(crate) fn write(fs: &dyn Fs, dir: &Path, manifest: &ShardManifest) -> Result<(), PublishError> {
     if let Err(rule) = invariants::check(manifest) {
-        return Err(PublishError::NotPublished(std::io::Error::other(format!(
-            "the next manifest breaks a rule: {rule}"
-        ))));
+        return Err(PublishError::NotPublished(std::io::Error::other(format!("the next manifest breaks a rule: {rule}"))));
     }
     document::write(fs, dir, MAGIC, manifest.generation, manifest)
 }
@@ -34,11 +32,7 @@ pub(crate) fn write(fs: &dyn Fs, dir: &Path, manifest: &ShardManifest) -> Result
 /// The newest generation in `dir`.
 pub(crate) fn recover(fs: &dyn Fs, dir: &Path) -> Result<ShardManifest> {
     let Some((generation, manifest)) = document::recover::<ShardManifest>(fs, dir, MAGIC)? else {
-        return Err(Error::Malformed {
-            path: dir.to_owned(),
-            offset: 0,
-            reason: "the shard has no manifest".into(),
-        });
+        return Err(Error::Malformed { path: dir.to_owned(), offset: 0, reason: "the shard has no manifest".into() });
     };
     check(dir, generation, &manifest)?;
     Ok(manifest)
@@ -51,9 +45,5 @@ pub(crate) fn check(dir: &Path, generation: Generation, manifest: &ShardManifest
     } else {
         Err(format!("the name says generation {generation}"))
     };
-    rule.map_err(|rule| Error::Invariant {
-        what: format!("{dir:?}"),
-        generation: manifest.generation,
-        rule,
-    })
+    rule.map_err(|rule| Error::Invariant { what: format!("{dir:?}"), generation: manifest.generation, rule })
 }

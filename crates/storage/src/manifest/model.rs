@@ -48,11 +48,6 @@ pub(crate) struct TombstoneEntry {
 impl ShardManifest {
     /// The manifest of a shard that has never had a record.
     pub(crate) fn empty() -> Self {
-        Self {
-            generation: Generation(1),
-            flushed_lsn: Lsn(0),
-            next_segment_id: SegmentId(1),
-            segments: Vec::new(),
-        }
+        Self { generation: Generation(1), flushed_lsn: Lsn(0), next_segment_id: SegmentId(1), segments: Vec::new() }
     }
 }

@@ -16,10 +16,7 @@ use crate::op::{Operation, Vector};
 use crate::read::{Select, WithVectors};
 
 /// Everything of a point.
-pub(crate) const WHOLE: Select = Select {
-    payload: true,
-    vectors: WithVectors::All,
-};
+pub(crate) const WHOLE: Select = Select { payload: true, vectors: WithVectors::All };
 
 /// What one operation changes, before it is put in place in one step.
 struct Changes<'a> {
@@ -32,19 +29,11 @@ struct Changes<'a> {
 /// Applies a record to the view's active memtable, and says how many points came (or, negative, went). An error means that (a
 /// part of) the operation has no effect, and will have none when it is replayed; the record stays in the log.
 pub(super) fn apply(view: &View, lsn: Lsn, operation: Operation) -> (i64, Result<()>) {
-    let mut changes = Changes {
-        view,
-        entries: BTreeMap::new(),
-        balance: 0,
-    };
+    let mut changes = Changes { view, entries: BTreeMap::new(), balance: 0 };
     let outcome = match operation {
         Operation::Upsert { points } => {
             for point in points {
-                let row = Row {
-                    version: lsn,
-                    vectors: point.vectors,
-                    payload: point.payload,
-                };
+                let row = Row { version: lsn, vectors: point.vectors, payload: point.payload };
                 changes.put(point.id, Entry::Live(Arc::new(row)));
             }
             Ok(())
@@ -90,11 +79,7 @@ impl Changes<'_> {
                 Ok(Some(row)) => {
                     let mut merged = object(&row.payload).unwrap_or_default();
                     merged.extend(keys.clone());
-                    let row = Row {
-                        version: lsn,
-                        vectors: row.vectors.clone(),
-                        payload: Value::Object(merged).to_string(),
-                    };
+                    let row = Row { version: lsn, vectors: row.vectors.clone(), payload: Value::Object(merged).to_string() };
                     self.put(id, Entry::Live(Arc::new(row)));
                 }
                 Ok(None) => problem = problem.or(Some(Error::PointNotFound { id })),
@@ -115,11 +100,7 @@ impl Changes<'_> {
             Some(Found::InMemory(row)) => Ok(Some(row)),
             Some(found) => {
                 let record = found.load(id, &WHOLE)?;
-                Ok(Some(Arc::new(Row {
-                    version: record.version,
-                    vectors: record.vectors,
-                    payload: record.payload,
-                })))
+                Ok(Some(Arc::new(Row { version: record.version, vectors: record.vectors, payload: record.payload })))
             }
             None => Ok(None),
         }
@@ -128,11 +109,7 @@ impl Changes<'_> {
 
 /// The JSON object with this text; empty text is the empty object.
 fn object(text: &str) -> Option<Map<String, Value>> {
-    if text.is_empty() {
-        Some(Map::new())
-    } else {
-        serde_json::from_str(text).ok()
-    }
+    if text.is_empty() { Some(Map::new()) } else { serde_json::from_str(text).ok() }
 }
 
 /// The values of a vector as segments store them.

@@ -85,12 +85,7 @@ impl PreparedWrite {
     /// Encodes the operation, outside of any lock.
     pub(crate) fn new(operation: Operation, durability: Durability) -> Result<Self> {
         let body = codec::encode(&operation)?;
-        Ok(Self {
-            body_crc: body_crc(&body),
-            body,
-            operation,
-            durability,
-        })
+        Ok(Self { body_crc: body_crc(&body), body, operation, durability })
     }
 
     /// The operation again, for another place.
@@ -150,11 +145,7 @@ impl Drop for Leading<'_> {
 
 impl Committer {
     pub(super) fn new(writer: WalWriter) -> Self {
-        Self {
-            durable: writer.mark(),
-            writer,
-            unsynced_since: None,
-        }
+        Self { durable: writer.mark(), writer, unsynced_since: None }
     }
 }
 
@@ -235,18 +226,11 @@ impl Shard {
             .iter()
             .map(|(write, _)| {
                 lsn = lsn.next();
-                Record {
-                    lsn,
-                    body: &write.body,
-                    body_crc: write.body_crc,
-                }
+                Record { lsn, body: &write.body, body_crc: write.body_crc }
             })
             .collect();
         let written = match self.poison_check() {
-            Ok(()) => committer
-                .writer
-                .append(&records)
-                .map_err(|failure| self.append_failed(&committer.writer, failure)),
+            Ok(()) => committer.writer.append(&records).map_err(|failure| self.append_failed(&committer.writer, failure)),
             Err(error) => Err(error),
         };
         drop(records);
@@ -278,18 +262,9 @@ impl Shard {
     fn cut(&self, committer: &Committer, ticket: Ticket<Cut>, owed: &mut Owed) {
         let view = self.view();
         if self.poison.reason().is_some() {
-            ticket.answer(Ok(Cut {
-                view,
-                log_end: committer.durable.clone(),
-            }));
+            ticket.answer(Ok(Cut { view, log_end: committer.durable.clone() }));
         } else {
-            owed.cuts.push((
-                ticket,
-                Cut {
-                    view,
-                    log_end: committer.writer.mark(),
-                },
-            ));
+            owed.cuts.push((ticket, Cut { view, log_end: committer.writer.mark() }));
         }
     }
 

@@ -42,11 +42,7 @@ impl Shard {
     fn merge(&self, sources: &[Arc<LiveSegment>]) -> Result<()> {
         self.poison_check()?;
         let rows = MergedRows::new(sources)?;
-        let add = if rows.order.is_empty() {
-            None
-        } else {
-            Some(self.seal(&rows)?)
-        };
+        let add = if rows.order.is_empty() { None } else { Some(self.seal(&rows)?) };
         let held = self.lock_structure();
         let outcome = marked_meanwhile(sources, &self.view().version, add.as_ref()).and_then(|marks| {
             let change = Change {
@@ -66,10 +62,8 @@ impl Shard {
 
 /// The segments to merge next: all with too many dead rows taken alone, or the first size class that is full.
 fn pick(version: &Version) -> Vec<Arc<LiveSegment>> {
-    let decayed = version
-        .segments
-        .iter()
-        .find(|live| f64::from(live.dead_count()) > DEAD_SHARE_MAX * f64::from(live.segment.rows()));
+    let decayed =
+        version.segments.iter().find(|live| f64::from(live.dead_count()) > DEAD_SHARE_MAX * f64::from(live.segment.rows()));
     if let Some(live) = decayed {
         return vec![live.clone()];
     }
@@ -79,16 +73,11 @@ fn pick(version: &Version) -> Vec<Arc<LiveSegment>> {
             classes.entry(size_class(entry.digest.len)).or_default().push(live.clone());
         }
     }
-    classes
-        .into_values()
-        .find(|class| class.len() >= MERGE_COUNT)
-        .unwrap_or_default()
+    classes.into_values().find(|class| class.len() >= MERGE_COUNT).unwrap_or_default()
 }
 
 fn size_class(bytes: u64) -> u32 {
-    (bytes / SMALLEST_CLASS_BYTES)
-        .checked_ilog(SIZE_CLASS_FACTOR)
-        .map_or(0, |class| class + 1)
+    (bytes / SMALLEST_CLASS_BYTES).checked_ilog(SIZE_CLASS_FACTOR).map_or(0, |class| class + 1)
 }
 
 /// Rows of the sources that died between the merge's version and the current one, as rows of the new segment.
@@ -129,10 +118,7 @@ impl<'a> MergedRows<'a> {
         }
         // Runs that are sorted already: a merge.
         order.sort();
-        debug_assert!(
-            order.windows(2).all(|pair| pair[0].0 < pair[1].0),
-            "an id is live in one segment at most"
-        );
+        debug_assert!(order.windows(2).all(|pair| pair[0].0 < pair[1].0), "an id is live in one segment at most");
         Ok(Self { sources, order })
     }
 

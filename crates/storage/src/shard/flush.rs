@@ -49,11 +49,7 @@ impl Shard {
         self.update_view(|view| {
             view.active.log.seal(committer.writer.mark());
             let frozen = view.frozen.iter().chain(std::iter::once(&view.active)).cloned().collect();
-            View {
-                version: view.version.clone(),
-                frozen,
-                active: next.clone(),
-            }
+            View { version: view.version.clone(), frozen, active: next.clone() }
         });
         committer.durable = writer.mark();
         committer.writer = writer;
@@ -74,20 +70,14 @@ impl Shard {
             return Ok(true);
         }
         let outcome = resolve_marks(&memtable, &view.version).and_then(|marks| {
-            let change = Change {
-                add: add.as_ref().map(NewSegment::share),
-                marks,
-                flushed: Some(memtable),
-                ..Change::default()
-            };
+            let change = Change { add: add.as_ref().map(NewSegment::share), marks, flushed: Some(memtable), ..Change::default() };
             self.publish(change, &held)
         });
         match outcome {
             Ok(()) => Ok(true),
             Err(error) => {
                 if error.is_corrupt() {
-                    self.poison
-                        .set(format!("a memtable cannot be flushed over damaged segments: {error}"));
+                    self.poison.set(format!("a memtable cannot be flushed over damaged segments: {error}"));
                 }
                 // A generation that may have been published keeps its files; the next start knows.
                 if self.poison.reason().is_none() {
@@ -108,11 +98,7 @@ impl Shard {
                 Entry::Dead => None,
             })
             .collect();
-        if rows.is_empty() {
-            Ok(None)
-        } else {
-            self.seal(&MemtableRows(rows)).map(Some)
-        }
+        if rows.is_empty() { Ok(None) } else { self.seal(&MemtableRows(rows)).map(Some) }
     }
 
     /// Writes rows as a new segment that is durable and open, but in no manifest.
@@ -140,11 +126,7 @@ impl Shard {
 impl NewSegment {
     /// The same segment once more.
     pub(super) fn share(&self) -> Self {
-        Self {
-            segment: self.segment.clone(),
-            file: self.file.clone(),
-            digest: self.digest,
-        }
+        Self { segment: self.segment.clone(), file: self.file.clone(), digest: self.digest }
     }
 }
 

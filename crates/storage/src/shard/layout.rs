@@ -53,7 +53,5 @@ pub(crate) fn create(fs: &dyn Fs, dir: &Path, first: &ShardManifest) -> Result<(
     }
     fs.sync_dir(dir).map_err(on("sync", dir))?;
     let manifests = dir.join(manifest::DIR);
-    manifest::write(fs, &manifests, first)
-        .map_err(PublishError::into_source)
-        .map_err(on("publish a manifest in", &manifests))
+    manifest::write(fs, &manifests, first).map_err(PublishError::into_source).map_err(on("publish a manifest in", &manifests))
 }

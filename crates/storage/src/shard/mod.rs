@@ -118,10 +118,7 @@ impl Shard {
     /// Syncs the log if a buffered write has waited for `age` or longer.
     pub(crate) fn sync_older_than(&self, age: Duration) -> Result<()> {
         let now = self.clock.monotonic();
-        let due = self
-            .lock_committer()
-            .unsynced_since
-            .is_some_and(|since| now.saturating_sub(since) >= age);
+        let due = self.lock_committer().unsynced_since.is_some_and(|since| now.saturating_sub(since) >= age);
         if due { self.sync() } else { Ok(()) }
     }
 
@@ -146,12 +143,5 @@ impl Shard {
 
 /// The vectors of a configuration as segments name them.
 pub(crate) fn vector_specs(config: &CollectionConfig) -> Vec<VectorSpec> {
-    config
-        .vectors
-        .iter()
-        .map(|(name, params)| VectorSpec {
-            name: name.clone(),
-            dim: params.size,
-        })
-        .collect()
+    config.vectors.iter().map(|(name, params)| VectorSpec { name: name.clone(), dim: params.size }).collect()
 }

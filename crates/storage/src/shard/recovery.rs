@@ -54,16 +54,8 @@ impl Shard {
         let flushed = manifest.flushed_lsn;
         let version = Arc::new(open_version(fs, &dir, manifest, &vectors)?);
         let points = version.segments.iter().map(|live| i64::from(live.live_count())).sum();
-        let mut replay = Replay {
-            budget: &setup.budget,
-            dir: &dir,
-            view: None,
-            version,
-            points,
-        };
-        let recovered = recover(fs, &dir.path().join(layout::WAL), id, flushed, &mut |record| {
-            replay.apply(record)
-        })?;
+        let mut replay = Replay { budget: &setup.budget, dir: &dir, view: None, version, points };
+        let recovered = recover(fs, &dir.path().join(layout::WAL), id, flushed, &mut |record| replay.apply(record))?;
         for path in &recovered.obsolete {
             fs.remove_file(path).map_err(on("remove", path))?;
         }
@@ -115,31 +107,21 @@ impl Replay<'_> {
                     frozen
                 }
             };
-            self.view = Some(View {
-                version: self.version.clone(),
-                frozen,
-                active,
-            });
+            self.view = Some(View { version: self.version.clone(), frozen, active });
         }
-        let Some(view) = &self.view else {
-            unreachable!("it was set above")
-        };
+        let Some(view) = &self.view else { unreachable!("it was set above") };
         view
     }
 
     /// The state behind the last record.
     fn finish(mut self, recovered: Recovered) -> (View, Committer) {
-        let Some((last, sealed)) = recovered.files.split_last() else {
-            unreachable!("a recovered log has a file to append to")
-        };
+        let Some((last, sealed)) = recovered.files.split_last() else { unreachable!("a recovered log has a file to append to") };
         for file in sealed {
             // A file that was frozen has records, so it has its memtable.
             self.enter(file.first_lsn, &file.path);
         }
         self.enter(last.first_lsn, &last.path);
-        let Some(view) = self.view else {
-            unreachable!("it was entered above")
-        };
+        let Some(view) = self.view else { unreachable!("it was entered above") };
         for (memtable, file) in view.frozen.iter().zip(sealed) {
             memtable.log.seal(file.end.clone());
         }
@@ -150,19 +132,13 @@ impl Replay<'_> {
 /// Removes segments and tombstones that the manifest does not name.
 fn remove_orphans(fs: &dyn Fs, dir: &Path, manifest: &ShardManifest) -> Result<()> {
     let segments: HashSet<String> = manifest.segments.iter().map(|entry| layout::segment_name(entry.id)).collect();
-    let tombstones = manifest.segments.iter().filter_map(|entry| {
-        entry
-            .tombstones
-            .as_ref()
-            .map(|tombstones| layout::tombstones_name(entry.id, tombstones.generation))
-    });
+    let tombstones = manifest
+        .segments
+        .iter()
+        .filter_map(|entry| entry.tombstones.as_ref().map(|tombstones| layout::tombstones_name(entry.id, tombstones.generation)));
     let tombstones: HashSet<String> = tombstones.collect();
-    remove_others(fs, &dir.join(layout::SEGMENTS), &segments, |name| {
-        layout::parse_segment_name(name).is_some()
-    })?;
-    remove_others(fs, &dir.join(layout::TOMBSTONES), &tombstones, |name| {
-        layout::parse_tombstones_name(name).is_some()
-    })
+    remove_others(fs, &dir.join(layout::SEGMENTS), &segments, |name| layout::parse_segment_name(name).is_some())?;
+    remove_others(fs, &dir.join(layout::TOMBSTONES), &tombstones, |name| layout::parse_tombstones_name(name).is_some())
 }
 
 /// Removes the files of `dir` that are not in `named`; one that is not `ours` is refused rather than removed.
@@ -172,11 +148,7 @@ fn remove_others(fs: &dyn Fs, dir: &Path, named: &HashSet<String>, ours: impl Fn
             continue;
         }
         if !ours(&entry.name) {
-            return Err(Error::Malformed {
-                path: entry.path,
-                offset: 0,
-                reason: "no file of this name belongs here".into(),
-            });
+            return Err(Error::Malformed { path: entry.path, offset: 0, reason: "no file of this name belongs here".into() });
         }
         fs.remove_file(&entry.path).map_err(on("remove", &entry.path))?;
     }
@@ -194,34 +166,21 @@ fn open_version(fs: &dyn Fs, dir: &Arc<DirRef>, manifest: ShardManifest, vectors
 
 fn open_segment(fs: &dyn Fs, dir: &Arc<DirRef>, entry: &SegmentEntry, vectors: &[VectorSpec]) -> Result<LiveSegment> {
     let path = layout::segment_path(dir.path(), entry.id);
-    let malformed = |reason: String| Error::Malformed {
-        path: path.clone(),
-        offset: 0,
-        reason,
-    };
+    let malformed = |reason: String| Error::Malformed { path: path.clone(), offset: 0, reason };
     let segment = Segment::open(fs, &path, entry.id, entry.digest.len)?;
     if segment.rows() != entry.rows {
-        return Err(malformed(format!(
-            "it has {} rows, its manifest says {}",
-            segment.rows(),
-            entry.rows
-        )));
+        return Err(malformed(format!("it has {} rows, its manifest says {}", segment.rows(), entry.rows)));
     }
     for (name, dim) in segment.vectors() {
         if !vectors.iter().any(|spec| spec.name == name && spec.dim == dim as usize) {
-            return Err(malformed(format!(
-                "its vector {name:?} of {dim} components is not one of the collection's"
-            )));
+            return Err(malformed(format!("its vector {name:?} of {dim} components is not one of the collection's")));
         }
     }
     let tombstones = match &entry.tombstones {
         None => None,
         Some(named) => {
             let path = layout::tombstones_path(dir.path(), entry.id, named.generation);
-            let id = TombstonesId {
-                segment: entry.id,
-                generation: named.generation,
-            };
+            let id = TombstonesId { segment: entry.id, generation: named.generation };
             let marks = Tombstones::read(fs, &path, named.digest, id, entry.rows)?;
             if marks.count() != named.marked {
                 let reason = format!("it marks {} rows, its manifest says {}", marks.count(), named.marked);
@@ -231,9 +190,5 @@ fn open_segment(fs: &dyn Fs, dir: &Arc<DirRef>, entry: &SegmentEntry, vectors: &
         }
     };
     let file = FileRef::new(dir, path, entry.digest.len);
-    Ok(LiveSegment {
-        segment: Arc::new(segment),
-        file,
-        tombstones,
-    })
+    Ok(LiveSegment { segment: Arc::new(segment), file, tombstones })
 }

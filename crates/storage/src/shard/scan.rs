@@ -29,12 +29,7 @@ impl Found {
             Self::InMemory(row) => Ok(Record {
                 id,
                 version: row.version,
-                vectors: row
-                    .vectors
-                    .iter()
-                    .filter(|named| select.vectors.includes(&named.name))
-                    .cloned()
-                    .collect(),
+                vectors: row.vectors.iter().filter(|named| select.vectors.includes(&named.name)).cloned().collect(),
                 payload: if select.payload { row.payload.clone() } else { String::new() },
             }),
             Self::InSegment(live, row) => {
@@ -44,23 +39,11 @@ impl Found {
                     if select.vectors.includes(name)
                         && let Some(values) = segment.vector(*row, name)?
                     {
-                        vectors.push(NamedVector {
-                            name: name.to_owned(),
-                            vector: Vector::Dense(values.to_vec()),
-                        });
+                        vectors.push(NamedVector { name: name.to_owned(), vector: Vector::Dense(values.to_vec()) });
                     }
                 }
-                let payload = if select.payload {
-                    segment.payload(*row)?.to_owned()
-                } else {
-                    String::new()
-                };
-                Ok(Record {
-                    id,
-                    version: segment.version(*row)?,
-                    vectors,
-                    payload,
-                })
+                let payload = if select.payload { segment.payload(*row)?.to_owned() } else { String::new() };
+                Ok(Record { id, version: segment.version(*row)?, vectors, payload })
             }
         }
     }
@@ -78,10 +61,7 @@ impl View {
         }
         let mut found = Vec::new();
         while found.len() < limit {
-            let heads = memtables
-                .iter()
-                .filter_map(MemtableCursor::id)
-                .chain(segments.iter().filter_map(|cursor| cursor.id));
+            let heads = memtables.iter().filter_map(MemtableCursor::id).chain(segments.iter().filter_map(|cursor| cursor.id));
             let Some(id) = heads.min() else { break };
             // All sources step over the id; the first that had it decides.
             let mut decision = None;
@@ -169,11 +149,7 @@ impl<'a> SegmentCursor<'a> {
         while self.row < self.live.segment.rows() && self.live.is_dead(self.row) {
             self.row += 1;
         }
-        self.id = if self.row < self.live.segment.rows() {
-            Some(self.live.segment.id(self.row)?)
-        } else {
-            None
-        };
+        self.id = if self.row < self.live.segment.rows() { Some(self.live.segment.id(self.row)?) } else { None };
         Ok(())
     }
 }

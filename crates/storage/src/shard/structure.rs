@@ -74,45 +74,20 @@ impl Shard {
         let view = self.view();
         let current = &view.version;
         let generation = current.manifest.generation.next();
-        let Change {
-            add,
-            remove,
-            mut marks,
-            flushed,
-        } = change;
+        let Change { add, remove, mut marks, flushed } = change;
 
         let mut written = WrittenTombstones(Vec::new());
         let mut drafts = Vec::new();
-        let kept = current
-            .segments
-            .iter()
-            .zip(&current.manifest.segments)
-            .filter(|(live, _)| !remove.contains(&live.id()));
+        let kept = current.segments.iter().zip(&current.manifest.segments).filter(|(live, _)| !remove.contains(&live.id()));
         for (live, entry) in kept {
-            let draft = Draft {
-                live: live.clone(),
-                entry: entry.clone(),
-            };
+            let draft = Draft { live: live.clone(), entry: entry.clone() };
             drafts.extend(self.mark(draft, marks.remove(&live.id()), generation, &mut written)?);
         }
         if let Some(new) = &add {
-            let entry = SegmentEntry {
-                id: new.segment.segment_id(),
-                rows: new.segment.rows(),
-                digest: new.digest,
-                tombstones: None,
-            };
-            let live = Arc::new(LiveSegment {
-                segment: new.segment.clone(),
-                file: new.file.clone(),
-                tombstones: None,
-            });
-            drafts.extend(self.mark(
-                Draft { live, entry },
-                marks.remove(&new.segment.segment_id()),
-                generation,
-                &mut written,
-            )?);
+            let entry =
+                SegmentEntry { id: new.segment.segment_id(), rows: new.segment.rows(), digest: new.digest, tombstones: None };
+            let live = Arc::new(LiveSegment { segment: new.segment.clone(), file: new.file.clone(), tombstones: None });
+            drafts.extend(self.mark(Draft { live, entry }, marks.remove(&new.segment.segment_id()), generation, &mut written)?);
         }
         debug_assert!(marks.is_empty(), "marks of segments that are not live: {marks:?}");
         drafts.sort_by_key(|draft| draft.entry.id);
@@ -122,10 +97,7 @@ impl Shard {
         }
 
         let flushed_lsn = match &flushed {
-            Some(memtable) => memtable
-                .log
-                .sealed()
-                .map_or(current.manifest.flushed_lsn, crate::wal::writer::WalMark::lsn),
+            Some(memtable) => memtable.log.sealed().map_or(current.manifest.flushed_lsn, crate::wal::writer::WalMark::lsn),
             None => current.manifest.flushed_lsn,
         };
         let manifest = ShardManifest {
@@ -136,12 +108,7 @@ impl Shard {
         };
         self.write_manifest(&manifest)?;
         written.0.clear();
-        self.install(
-            current,
-            manifest,
-            drafts.into_iter().map(|draft| draft.live).collect(),
-            flushed,
-        );
+        self.install(current, manifest, drafts.into_iter().map(|draft| draft.live).collect(), flushed);
         Ok(())
     }
 
@@ -165,44 +132,23 @@ impl Shard {
             return Ok(None);
         }
         let path = layout::tombstones_path(self.path(), segment.segment_id(), generation);
-        let id = TombstonesId {
-            segment: segment.segment_id(),
-            generation,
-        };
+        let id = TombstonesId { segment: segment.segment_id(), generation };
         let digest = marked.write(self.fs.as_ref(), &path, id)?;
         let file = FileRef::new(&self.dir, path, digest.len);
         written.0.push(file.clone());
-        let entry = SegmentEntry {
-            tombstones: Some(TombstoneEntry {
-                generation,
-                marked: marked.count(),
-                digest,
-            }),
-            ..draft.entry
-        };
-        let live = LiveSegment {
-            segment: segment.clone(),
-            file: draft.live.file.clone(),
-            tombstones: Some((marked, file)),
-        };
-        Ok(Some(Draft {
-            live: Arc::new(live),
-            entry,
-        }))
+        let entry =
+            SegmentEntry { tombstones: Some(TombstoneEntry { generation, marked: marked.count(), digest }), ..draft.entry };
+        let live = LiveSegment { segment: segment.clone(), file: draft.live.file.clone(), tombstones: Some((marked, file)) };
+        Ok(Some(Draft { live: Arc::new(live), entry }))
     }
 
     fn write_manifest(&self, manifest: &ShardManifest) -> Result<()> {
         let dir = self.path().join(manifest::DIR);
         manifest::write(self.fs.as_ref(), &dir, manifest).map_err(|failure| {
             if let PublishError::Uncertain(error) = &failure {
-                self.poison
-                    .set(format!("publication of manifest {} in {dir:?}: {error}", manifest.generation));
+                self.poison.set(format!("publication of manifest {} in {dir:?}: {error}", manifest.generation));
             }
-            Error::Io {
-                operation: "publish a manifest in",
-                path: dir.clone(),
-                source: failure.into_source(),
-            }
+            Error::Io { operation: "publish a manifest in", path: dir.clone(), source: failure.into_source() }
         })
     }
 
@@ -215,19 +161,14 @@ impl Shard {
                 before.file.retire();
             }
             if let Some((_, file)) = &before.tombstones {
-                let kept = after
-                    .and_then(|live| live.tombstones.as_ref())
-                    .is_some_and(|(_, now)| Arc::ptr_eq(now, file));
+                let kept = after.and_then(|live| live.tombstones.as_ref()).is_some_and(|(_, now)| Arc::ptr_eq(now, file));
                 if !kept {
                     file.retire();
                 }
             }
         }
         if let Some(memtable) = &flushed {
-            memtable
-                .log
-                .file
-                .retire_with_len(memtable.log.sealed().map_or(0, crate::wal::writer::WalMark::len));
+            memtable.log.file.retire_with_len(memtable.log.sealed().map_or(0, crate::wal::writer::WalMark::len));
         }
         let version = Arc::new(Version { manifest, segments });
         self.update_view(|view| View {

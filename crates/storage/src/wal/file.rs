@@ -59,10 +59,7 @@ impl FileHeader {
     /// comes first: a [`HeaderDefect::Version`] or [`HeaderDefect::Rule`] is what somebody wrote, not damage.
     pub fn parse(bytes: &[u8]) -> Result<Self, HeaderDefect> {
         let Some(bytes) = bytes.first_chunk::<HEADER_LEN>() else {
-            return Err(HeaderDefect::Short {
-                needed: HEADER_LEN,
-                actual: bytes.len(),
-            });
+            return Err(HeaderDefect::Short { needed: HEADER_LEN, actual: bytes.len() });
         };
         let u32_at = |offset: usize| u32::from_le_bytes(array::from_fn(|byte| bytes[offset + byte]));
         let zero = |offset: usize, size: usize| bytes[offset..][..size].iter().all(|&byte| byte == 0);
@@ -76,10 +73,7 @@ impl FileHeader {
         }
         let version = u32_at(VERSION_OFFSET);
         if version != FORMAT_VERSION {
-            return Err(HeaderDefect::Version {
-                known: FORMAT_VERSION,
-                actual: version,
-            });
+            return Err(HeaderDefect::Version { known: FORMAT_VERSION, actual: version });
         }
         if !zero(RESERVED_A_OFFSET, RESERVED_A_SIZE) || !zero(RESERVED_B_OFFSET, RESERVED_B_SIZE) {
             return Err(HeaderDefect::Rule("reserved bytes of the file header are not zero"));
@@ -120,9 +114,7 @@ mod tests {
         expected.extend([0x15, 0xcd, 0x5b, 0x07, 0, 0, 0, 0]); // first LSN 123456789
         expected.extend([0; 36]);
         expected.extend([0x12, 0x4e, 0x78, 0xd5]); // checksum, computed by another program
-        let header = FileHeader {
-            first_lsn: Lsn(123_456_789),
-        };
+        let header = FileHeader { first_lsn: Lsn(123_456_789) };
         assert_eq!(header.encode().as_slice(), expected);
         assert_eq!(FileHeader::parse(&expected), Ok(header));
     }
@@ -133,19 +125,10 @@ mod tests {
         for bit in 0..HEADER_LEN * 8 {
             let mut bytes = bytes;
             bytes[bit / 8] ^= 1 << (bit % 8);
-            assert!(
-                matches!(FileHeader::parse(&bytes), Err(HeaderDefect::Checksum { .. })),
-                "bit {bit}"
-            );
+            assert!(matches!(FileHeader::parse(&bytes), Err(HeaderDefect::Checksum { .. })), "bit {bit}");
         }
         for len in 0..HEADER_LEN {
-            assert_eq!(
-                FileHeader::parse(&bytes[..len]),
-                Err(HeaderDefect::Short {
-                    needed: HEADER_LEN,
-                    actual: len
-                })
-            );
+            assert_eq!(FileHeader::parse(&bytes[..len]), Err(HeaderDefect::Short { needed: HEADER_LEN, actual: len }));
         }
     }
 
@@ -161,30 +144,17 @@ mod tests {
         assert!(matches!(sealed(0, b'X'), Err(HeaderDefect::Rule(_))));
         assert_eq!(sealed(VERSION_OFFSET, 2), Err(HeaderDefect::Version { known: 1, actual: 2 }));
         for offset in (RESERVED_A_OFFSET..FIRST_LSN_OFFSET).chain(RESERVED_B_OFFSET..HEADER_CRC_OFFSET) {
-            assert!(
-                matches!(sealed(offset, 1), Err(HeaderDefect::Rule(_))),
-                "reserved byte {offset}"
-            );
+            assert!(matches!(sealed(offset, 1), Err(HeaderDefect::Rule(_))), "reserved byte {offset}");
         }
         assert!(matches!(sealed(FIRST_LSN_OFFSET, 0), Err(HeaderDefect::Rule(_))), "LSN 0");
-        assert!(
-            matches!(sealed(FIRST_LSN_OFFSET + 7, 0xff), Err(HeaderDefect::Rule(_))),
-            "LSN beyond the largest"
-        );
+        assert!(matches!(sealed(FIRST_LSN_OFFSET + 7, 0xff), Err(HeaderDefect::Rule(_))), "LSN beyond the largest");
     }
 
     #[test]
     fn names_round_trip_and_nothing_else_is_accepted() {
         assert_eq!(file_name(Lsn(7)), "00000000000000000007.wal");
         assert_eq!(parse_file_name("00000000000000000007.wal"), Some(Lsn(7)));
-        for wrong in [
-            "7.wal",
-            "00000000000000000007",
-            "00000000000000000000.wal",
-            "18446744073709551615.wal",
-            ".wal",
-            "x",
-        ] {
+        for wrong in ["7.wal", "00000000000000000007", "00000000000000000000.wal", "18446744073709551615.wal", ".wal", "x"] {
             assert_eq!(parse_file_name(wrong), None, "{wrong}");
         }
     }

@@ -86,42 +86,24 @@ impl WalReader {
     pub(crate) fn open(file: Arc<dyn File>, path: &Path, first_lsn: Lsn) -> Result<Option<Self>> {
         let mut window = Window::new(file).map_err(on("get the length of", path))?;
         let bytes = window.at(0, HEADER_LEN).map_err(on("read", path))?;
-        let malformed = |reason: String| Error::Malformed {
-            path: path.to_owned(),
-            offset: 0,
-            reason,
-        };
+        let malformed = |reason: String| Error::Malformed { path: path.to_owned(), offset: 0, reason };
         let header = match FileHeader::parse(bytes) {
             Ok(header) => header,
             Err(HeaderDefect::Short { .. } | HeaderDefect::Checksum { .. }) if window.file_len() <= HEADER_LEN as u64 => {
                 return Ok(None);
             }
             Err(HeaderDefect::Version { known, actual }) => {
-                return Err(Error::FormatVersion {
-                    path: path.to_owned(),
-                    known,
-                    actual,
-                });
+                return Err(Error::FormatVersion { path: path.to_owned(), known, actual });
             }
             Err(defect) => return Err(malformed(defect.to_string())),
         };
         if header.first_lsn != first_lsn {
-            return Err(malformed(format!(
-                "its header says that it begins with record {}",
-                header.first_lsn
-            )));
+            return Err(malformed(format!("its header says that it begins with record {}", header.first_lsn)));
         }
         let mut hasher = Hasher::default();
         hasher.update(bytes);
         let offset = HEADER_LEN as u64;
-        Ok(Some(Self {
-            path: path.to_owned(),
-            window,
-            offset,
-            batch_offset: offset,
-            next_lsn: first_lsn,
-            hasher,
-        }))
+        Ok(Some(Self { path: path.to_owned(), window, offset, batch_offset: offset, next_lsn: first_lsn, hasher }))
     }
 
     /// The next record. [`Error::Malformed`] for an intact header that breaks a rule, which no crash can make.
@@ -131,63 +113,28 @@ impl WalReader {
         if present == 0 {
             return Ok(Next::End);
         }
-        let invalid = |end, defect| {
-            Ok(Next::Invalid(Invalid {
-                offset,
-                lsn: self.next_lsn,
-                end,
-                defect,
-            }))
-        };
+        let invalid = |end, defect| Ok(Next::Invalid(Invalid { offset, lsn: self.next_lsn, end, defect }));
         let bytes = self.window.at(offset, RECORD_HEADER_LEN).map_err(on("read", &self.path))?;
         let header = match RecordHeader::parse(bytes) {
             Ok(header) => header,
             Err(HeaderDefect::Checksum { expected, actual }) => return invalid(None, Defect::Checksum { expected, actual }),
             Err(HeaderDefect::Short { needed, .. }) => {
-                return invalid(
-                    None,
-                    Defect::Cut {
-                        needed: needed as u64,
-                        present,
-                    },
-                );
+                return invalid(None, Defect::Cut { needed: needed as u64, present });
             }
             Err(defect) => {
-                return Err(Error::Malformed {
-                    path: self.path.clone(),
-                    offset,
-                    reason: defect.to_string(),
-                });
+                return Err(Error::Malformed { path: self.path.clone(), offset, reason: defect.to_string() });
             }
         };
         if header.lsn != self.next_lsn {
-            return invalid(
-                None,
-                Defect::Lsn {
-                    expected: self.next_lsn,
-                    actual: header.lsn,
-                },
-            );
+            return invalid(None, Defect::Lsn { expected: self.next_lsn, actual: header.lsn });
         }
         if header.batch_offset != self.batch_offset && header.batch_offset != offset {
-            return invalid(
-                None,
-                Defect::Batch {
-                    expected: self.batch_offset,
-                    actual: header.batch_offset,
-                },
-            );
+            return invalid(None, Defect::Batch { expected: self.batch_offset, actual: header.batch_offset });
         }
         let len = header.record_len();
         let end = offset + len as u64;
         if present < len as u64 {
-            return invalid(
-                Some(end),
-                Defect::Cut {
-                    needed: len as u64,
-                    present,
-                },
-            );
+            return invalid(Some(end), Defect::Cut { needed: len as u64, present });
         }
         let bytes = self.window.at(offset, len).map_err(on("read", &self.path))?;
         let (body, padding) = bytes[RECORD_HEADER_LEN..].split_at(header.body_len as usize);
@@ -197,21 +144,13 @@ impl WalReader {
         }
         if padding.iter().any(|&byte| byte != 0) {
             let reason = "the padding behind a body is not zero".to_owned();
-            return Err(Error::Malformed {
-                path: self.path.clone(),
-                offset,
-                reason,
-            });
+            return Err(Error::Malformed { path: self.path.clone(), offset, reason });
         }
         self.hasher.update(bytes);
         self.batch_offset = header.batch_offset;
         self.next_lsn = header.lsn.next();
         self.offset = end;
-        Ok(Next::Record(WalRecord {
-            lsn: header.lsn,
-            offset,
-            body,
-        }))
+        Ok(Next::Record(WalRecord { lsn: header.lsn, offset, body }))
     }
 
     /// The state behind the last record that was yielded.
@@ -230,17 +169,8 @@ impl Invalid {
     pub(crate) fn into_error(self, path: &Path, evidence: &str) -> Error {
         let (path, offset) = (path.to_owned(), self.offset);
         match self.defect {
-            Defect::Checksum { expected, actual } => Error::WalCorrupt {
-                path,
-                offset,
-                expected,
-                actual,
-            },
-            defect => Error::Malformed {
-                path,
-                offset,
-                reason: format!("{defect}, and {evidence}"),
-            },
+            Defect::Checksum { expected, actual } => Error::WalCorrupt { path, offset, expected, actual },
+            defect => Error::Malformed { path, offset, reason: format!("{defect}, and {evidence}") },
         }
     }
 }
@@ -252,10 +182,7 @@ impl fmt::Display for Defect {
             Self::Cut { needed, present } => write!(formatter, "{present} bytes of the {needed} that are needed"),
             Self::Lsn { expected, actual } => write!(formatter, "record {actual} in the place of {expected}"),
             Self::Batch { expected, actual } => {
-                write!(
-                    formatter,
-                    "a record of the batch at {actual} among those of the batch at {expected}"
-                )
+                write!(formatter, "a record of the batch at {actual} among those of the batch at {expected}")
             }
         }
     }

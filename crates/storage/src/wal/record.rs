@@ -101,10 +101,7 @@ impl RecordHeader {
     /// not damage.
     pub fn parse(bytes: &[u8]) -> Result<Self, HeaderDefect> {
         let Some(bytes) = bytes.first_chunk::<RECORD_HEADER_LEN>() else {
-            return Err(HeaderDefect::Short {
-                needed: RECORD_HEADER_LEN,
-                actual: bytes.len(),
-            });
+            return Err(HeaderDefect::Short { needed: RECORD_HEADER_LEN, actual: bytes.len() });
         };
         let u32_at = |offset: usize| u32::from_le_bytes(array::from_fn(|byte| bytes[offset + byte]));
         let u64_at = |offset: usize| u64::from_le_bytes(array::from_fn(|byte| bytes[offset + byte]));
@@ -127,12 +124,7 @@ impl RecordHeader {
         if batch_offset < file::HEADER_LEN as u64 || !batch_offset.is_multiple_of(ALIGNMENT as u64) {
             return Err(HeaderDefect::Rule("a batch begins where no record can"));
         }
-        Ok(Self {
-            body_len,
-            lsn: Lsn(u64_at(LSN_OFFSET)),
-            batch_offset,
-            body_crc: Crc32c(u32_at(BODY_CRC_OFFSET)),
-        })
+        Ok(Self { body_len, lsn: Lsn(u64_at(LSN_OFFSET)), batch_offset, body_crc: Crc32c(u32_at(BODY_CRC_OFFSET)) })
     }
 
     /// Bytes of the whole record: header, body and padding.
@@ -143,9 +135,7 @@ impl RecordHeader {
 
 /// Whether `bytes` have the type and the reserved bytes of a header: cheap, for a scan to ask before [`RecordHeader::parse`].
 pub(crate) fn may_be_header(bytes: &[u8]) -> bool {
-    bytes
-        .get(TYPE_OFFSET..LSN_OFFSET)
-        .is_some_and(|bytes| bytes == [TYPE_OPERATION, 0, 0, 0])
+    bytes.get(TYPE_OFFSET..LSN_OFFSET).is_some_and(|bytes| bytes == [TYPE_OPERATION, 0, 0, 0])
 }
 
 /// The checksum that belongs in the header in front of `body`: of the body and its padding. The caller computes it before the
@@ -163,12 +153,8 @@ pub(crate) fn padding(body_len: usize) -> &'static [u8] {
 mod tests {
     use super::*;
 
-    const HEADER: RecordHeader = RecordHeader {
-        body_len: 5,
-        lsn: Lsn(0x0102_0304),
-        batch_offset: 64,
-        body_crc: Crc32c(0xaabb_ccdd),
-    };
+    const HEADER: RecordHeader =
+        RecordHeader { body_len: 5, lsn: Lsn(0x0102_0304), batch_offset: 64, body_crc: Crc32c(0xaabb_ccdd) };
 
     #[test]
     fn the_header_never_changes() {
@@ -196,24 +182,12 @@ mod tests {
         for bit in 0..RECORD_HEADER_LEN * 8 {
             let mut bytes = HEADER.encode();
             bytes[bit / 8] ^= 1 << (bit % 8);
-            assert!(
-                matches!(RecordHeader::parse(&bytes), Err(HeaderDefect::Checksum { .. })),
-                "bit {bit}"
-            );
+            assert!(matches!(RecordHeader::parse(&bytes), Err(HeaderDefect::Checksum { .. })), "bit {bit}");
         }
         for len in 0..RECORD_HEADER_LEN {
-            assert!(
-                matches!(RecordHeader::parse(&HEADER.encode()[..len]), Err(HeaderDefect::Short { .. })),
-                "{len} bytes"
-            );
+            assert!(matches!(RecordHeader::parse(&HEADER.encode()[..len]), Err(HeaderDefect::Short { .. })), "{len} bytes");
         }
-        assert!(
-            matches!(
-                RecordHeader::parse(&[0; RECORD_HEADER_LEN]),
-                Err(HeaderDefect::Checksum { .. })
-            ),
-            "zeros"
-        );
+        assert!(matches!(RecordHeader::parse(&[0; RECORD_HEADER_LEN]), Err(HeaderDefect::Checksum { .. })), "zeros");
     }
 
     #[test]
@@ -226,23 +200,13 @@ mod tests {
             RecordHeader::parse(&bytes)
         };
         assert!(sealed(LEN_OFFSET, 6).is_ok());
-        for (offset, byte) in [
-            (TYPE_OFFSET, 0),
-            (TYPE_OFFSET, 2),
-            (LEN_OFFSET + 3, 0x80),
-            (BATCH_OFFSET_OFFSET, 56),
-            (BATCH_OFFSET_OFFSET, 65),
-        ] {
-            assert!(
-                matches!(sealed(offset, byte), Err(HeaderDefect::Rule(_))),
-                "byte {byte} at {offset}"
-            );
+        for (offset, byte) in
+            [(TYPE_OFFSET, 0), (TYPE_OFFSET, 2), (LEN_OFFSET + 3, 0x80), (BATCH_OFFSET_OFFSET, 56), (BATCH_OFFSET_OFFSET, 65)]
+        {
+            assert!(matches!(sealed(offset, byte), Err(HeaderDefect::Rule(_))), "byte {byte} at {offset}");
         }
         for offset in RESERVED_OFFSET..LSN_OFFSET {
-            assert!(
-                matches!(sealed(offset, 1), Err(HeaderDefect::Rule(_))),
-                "reserved byte {offset}"
-            );
+            assert!(matches!(sealed(offset, 1), Err(HeaderDefect::Rule(_))), "reserved byte {offset}");
         }
     }
 }

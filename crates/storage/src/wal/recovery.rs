@@ -81,11 +81,7 @@ struct Listed {
 /// How the replay of one file ended.
 enum Replay {
     /// With its last record, or with a tail that has to be cut off behind it.
-    Read {
-        file: Arc<dyn File>,
-        end: WalMark,
-        torn: Option<TornTail>,
-    },
+    Read { file: Arc<dyn File>, end: WalMark, torn: Option<TornTail> },
     /// It was not created completely.
     NotCreated { file: Arc<dyn File>, torn: TornTail },
 }
@@ -116,17 +112,10 @@ pub(crate) fn recover(
     for listed in live {
         check_start(&listed, shard, expected, flushed)?;
         let Replay::Read { end, torn: None, .. } = replay(fs, &listed, Place::Earlier, apply)? else {
-            return Err(malformed(
-                &listed.path,
-                "its header is missing, and a later log file exists".to_owned(),
-            ));
+            return Err(malformed(&listed.path, "its header is missing, and a later log file exists".to_owned()));
         };
         expected = end.lsn().next();
-        files.push(WalFile {
-            first_lsn: listed.first_lsn,
-            path: listed.path,
-            end,
-        });
+        files.push(WalFile { first_lsn: listed.first_lsn, path: listed.path, end });
     }
     if files.is_empty() && last.first_lsn <= flushed {
         check_flushed(fs, &last, flushed)?;
@@ -146,23 +135,11 @@ pub(crate) fn recover(
         }
         Replay::NotCreated { file, torn } => {
             file.set_len(0).map_err(on("truncate", path))?;
-            (
-                WalWriter::begin(fs, dir, file, path, *first_lsn).map_err(on("write the header of", path))?,
-                Some(torn),
-            )
+            (WalWriter::begin(fs, dir, file, path, *first_lsn).map_err(on("write the header of", path))?, Some(torn))
         }
     };
-    files.push(WalFile {
-        first_lsn: last.first_lsn,
-        path: last.path,
-        end: writer.mark(),
-    });
-    Ok(Recovered {
-        files,
-        obsolete,
-        writer,
-        torn,
-    })
+    files.push(WalFile { first_lsn: last.first_lsn, path: last.path, end: writer.mark() });
+    Ok(Recovered { files, obsolete, writer, torn })
 }
 
 /// The log files of the directory, by their first LSN.
@@ -174,14 +151,8 @@ fn list(fs: &dyn Fs, dir: &Path) -> Result<Vec<Listed>> {
         .map(|entry| {
             let kind = fs.metadata(&entry.path).map_err(on("get the metadata of", &entry.path))?.kind;
             match parse_file_name(&entry.name) {
-                Some(first_lsn) if kind == FileKind::File => Ok(Listed {
-                    first_lsn,
-                    path: entry.path,
-                }),
-                _ => Err(malformed(
-                    &entry.path,
-                    "nothing but log files belongs in this directory".to_owned(),
-                )),
+                Some(first_lsn) if kind == FileKind::File => Ok(Listed { first_lsn, path: entry.path }),
+                _ => Err(malformed(&entry.path, "nothing but log files belongs in this directory".to_owned())),
             }
         })
         .collect()
@@ -196,17 +167,8 @@ fn take_obsolete(files: &mut Vec<Listed>, flushed: Lsn) -> Vec<PathBuf> {
 /// The log of a shard that has no records that are not flushed, and no file to go on with.
 fn start(fs: &dyn Fs, dir: &Path, flushed: Lsn, obsolete: Vec<PathBuf>) -> Result<Recovered> {
     let writer = WalWriter::create(fs, dir, flushed.next())?;
-    let file = WalFile {
-        first_lsn: writer.first_lsn(),
-        path: writer.path().to_owned(),
-        end: writer.mark(),
-    };
-    Ok(Recovered {
-        files: vec![file],
-        obsolete,
-        writer,
-        torn: None,
-    })
+    let file = WalFile { first_lsn: writer.first_lsn(), path: writer.path().to_owned(), end: writer.mark() };
+    Ok(Recovered { files: vec![file], obsolete, writer, torn: None })
 }
 
 /// Checks that a file begins with the record that the one before it, or the manifest, leaves off at.
@@ -219,10 +181,7 @@ fn check_start(file: &Listed, shard: ShardDirId, expected: Lsn, flushed: Lsn) ->
     } else if actual <= flushed {
         Err(not_a_boundary(file, flushed))
     } else {
-        Err(malformed(
-            &file.path,
-            format!("it begins with record {actual}, which the file before it has as well"),
-        ))
+        Err(malformed(&file.path, format!("it begins with record {actual}, which the file before it has as well")))
     }
 }
 
@@ -254,25 +213,11 @@ fn replay(fs: &dyn Fs, listed: &Listed, place: Place, apply: &mut dyn FnMut(Repl
     let Some(mut reader) = WalReader::open(Arc::clone(&file), path, listed.first_lsn)? else {
         let len = file.len().map_err(on("get the length of", path))?;
         let reason = "the file has no intact header and no records".to_owned();
-        return Ok(Replay::NotCreated {
-            file,
-            torn: TornTail {
-                path: path.clone(),
-                offset: 0,
-                len,
-                reason,
-            },
-        });
+        return Ok(Replay::NotCreated { file, torn: TornTail { path: path.clone(), offset: 0, len, reason } });
     };
     let torn = loop {
         match reader.next()? {
-            Next::Record(WalRecord { lsn, offset, body }) => apply(Replayed {
-                file: listed.first_lsn,
-                path,
-                offset,
-                lsn,
-                body,
-            })?,
+            Next::Record(WalRecord { lsn, offset, body }) => apply(Replayed { file: listed.first_lsn, path, offset, lsn, body })?,
             Next::End => break None,
             Next::Invalid(invalid) if place == Place::Earlier => {
                 return Err(invalid.into_error(path, "a later log file exists"));
@@ -285,20 +230,11 @@ fn replay(fs: &dyn Fs, listed: &Listed, place: Place, apply: &mut dyn FnMut(Repl
                     );
                 }
                 let len = window.file_len() - invalid.offset;
-                break Some(TornTail {
-                    path: path.clone(),
-                    offset: invalid.offset,
-                    len,
-                    reason: invalid.defect.to_string(),
-                });
+                break Some(TornTail { path: path.clone(), offset: invalid.offset, len, reason: invalid.defect.to_string() });
             }
         }
     };
-    Ok(Replay::Read {
-        file,
-        end: reader.mark(),
-        torn,
-    })
+    Ok(Replay::Read { file, end: reader.mark(), torn })
 }
 
 fn not_a_boundary(file: &Listed, flushed: Lsn) -> Error {
@@ -311,11 +247,7 @@ fn not_a_boundary(file: &Listed, flushed: Lsn) -> Error {
 }
 
 fn malformed(path: &Path, reason: String) -> Error {
-    Error::Malformed {
-        path: path.to_owned(),
-        offset: 0,
-        reason,
-    }
+    Error::Malformed { path: path.to_owned(), offset: 0, reason }
 }
 
 #[cfg(test)]

@@ -46,9 +46,7 @@ pub(super) fn put(fs: &dyn Fs, first_lsn: u64, bytes: &[u8]) {
 
 /// The body of a record, of another length and content for each.
 pub(super) fn body(lsn: u64) -> Vec<u8> {
-    (0..lsn % 19)
-        .map(|index| u8::try_from((lsn * 31 + index * 7) % 251).unwrap())
-        .collect()
+    (0..lsn % 19).map(|index| u8::try_from((lsn * 31 + index * 7) % 251).unwrap()).collect()
 }
 
 /// Appends `count` records with one call, not synced.
@@ -61,14 +59,8 @@ pub(super) fn append(writer: &mut WalWriter, count: u64) -> Result<(), WriteFail
 /// Appends these bodies with one call, not synced.
 pub(super) fn append_bodies(writer: &mut WalWriter, bodies: &[&[u8]]) -> Result<(), WriteFailure> {
     let Lsn(last) = writer.last_lsn();
-    let records: Vec<Record<'_>> = (last + 1..)
-        .zip(bodies)
-        .map(|(lsn, body)| Record {
-            lsn: Lsn(lsn),
-            body,
-            body_crc: body_crc(body),
-        })
-        .collect();
+    let records: Vec<Record<'_>> =
+        (last + 1..).zip(bodies).map(|(lsn, body)| Record { lsn: Lsn(lsn), body, body_crc: body_crc(body) }).collect();
     writer.append(&records)
 }
 
@@ -89,9 +81,7 @@ pub(super) fn batches(first_lsn: u64, counts: &[u64]) -> (Vec<u8>, Vec<usize>) {
 /// Recovers the log; also the numbers of the records that were applied, whose bodies are those of [`body`].
 pub(super) fn recover_log(fs: &dyn Fs, flushed: u64) -> Result<(Vec<u64>, Recovered)> {
     let mut applied = Vec::new();
-    let recovered = recover(fs, Path::new(DIR), ShardDirId(1), Lsn(flushed), &mut |record: Replayed<
-        '_,
-    >| {
+    let recovered = recover(fs, Path::new(DIR), ShardDirId(1), Lsn(flushed), &mut |record: Replayed<'_>| {
         let Lsn(lsn) = record.lsn;
         assert_eq!(record.body, body(lsn), "the body of record {lsn}");
         applied.push(lsn);

@@ -23,12 +23,7 @@ impl Window {
     /// Nothing is read yet but the length.
     pub(crate) fn new(file: Arc<dyn File>) -> io::Result<Self> {
         let file_len = file.len()?;
-        Ok(Self {
-            file,
-            file_len,
-            start: 0,
-            bytes: Vec::new(),
-        })
+        Ok(Self { file, file_len, start: 0, bytes: Vec::new() })
     }
 
     /// The file's length when the window was made.
@@ -67,9 +62,7 @@ mod tests {
 
     #[test]
     fn every_range_is_what_the_file_has() {
-        let bytes: Vec<u8> = (0..3 * BUFFER_LEN + 17)
-            .map(|index| u8::try_from(index % 251).unwrap())
-            .collect();
+        let bytes: Vec<u8> = (0..3 * BUFFER_LEN + 17).map(|index| u8::try_from(index % 251).unwrap()).collect();
         let file = MemFs::new().create_new(Path::new("file")).unwrap();
         file.write_all_at(&bytes, 0).unwrap();
         let mut window = Window::new(file).unwrap();
@@ -89,11 +82,7 @@ mod tests {
         ] {
             let end = (offset + wanted).min(len);
             let expected = bytes.get(offset..end).unwrap_or_default();
-            assert_eq!(
-                window.at(offset as u64, wanted).unwrap(),
-                expected,
-                "{wanted} bytes at {offset}"
-            );
+            assert_eq!(window.at(offset as u64, wanted).unwrap(), expected, "{wanted} bytes at {offset}");
         }
     }
 

@@ -120,12 +120,7 @@ impl WalWriter {
         fs.sync_dir(dir)?;
         let mut hasher = Hasher::default();
         hasher.update(&header);
-        Ok(Self::resume(
-            file,
-            path.to_owned(),
-            first_lsn,
-            WalMark::new(Lsn(first_lsn.0 - 1), hasher),
-        ))
+        Ok(Self::resume(file, path.to_owned(), first_lsn, WalMark::new(Lsn(first_lsn.0 - 1), hasher)))
     }
 
     /// Goes on behind `end`, where the file ends, everything in it being durable.
@@ -245,21 +240,11 @@ fn poisoned() -> io::Error {
 
 /// Appends the bytes of one record.
 fn push(buffer: &mut Vec<u8>, record: &Record<'_>, batch_offset: u64) {
-    let body_len = u32::try_from(record.body.len())
-        .ok()
-        .filter(|&len| len as usize <= BODY_LEN_MAX);
+    let body_len = u32::try_from(record.body.len()).ok().filter(|&len| len as usize <= BODY_LEN_MAX);
     let Some(body_len) = body_len else {
-        panic!(
-            "a body of {} bytes, more than the {BODY_LEN_MAX} that the codec makes",
-            record.body.len()
-        );
+        panic!("a body of {} bytes, more than the {BODY_LEN_MAX} that the codec makes", record.body.len());
     };
-    let header = RecordHeader {
-        body_len,
-        lsn: record.lsn,
-        batch_offset,
-        body_crc: record.body_crc,
-    };
+    let header = RecordHeader { body_len, lsn: record.lsn, batch_offset, body_crc: record.body_crc };
     buffer.reserve(header.record_len());
     buffer.extend_from_slice(&header.encode());
     buffer.extend_from_slice(record.body);

@@ -86,21 +86,14 @@ fn flushed_records_end_with_a_file() {
         assert!(matches!(error, Error::Malformed { .. }), "{flushed}: {error}");
         put(&fs, 9, &batches(9, &[1]).0);
         let error = recover_log(&fs, flushed).unwrap_err();
-        assert!(
-            matches!(error, Error::Malformed { .. }),
-            "{flushed}, with another file: {error}"
-        );
+        assert!(matches!(error, Error::Malformed { .. }), "{flushed}, with another file: {error}");
     }
 }
 
 #[test]
 fn missing_records_are_found() {
     let gap = |fs: &MemFs, flushed| match recover_log(fs, flushed) {
-        Err(Error::WalGap {
-            shard: ShardDirId(1),
-            expected,
-            actual,
-        }) => (expected.0, actual.0),
+        Err(Error::WalGap { shard: ShardDirId(1), expected, actual }) => (expected.0, actual.0),
         other => panic!("{other:?}"),
     };
     let fs = with_file(1, &batches(1, &[3]).0);
@@ -189,10 +182,7 @@ fn a_later_batch_is_proof_even_if_it_is_torn_itself() {
     let (mut bytes, ends) = batches(1, &[2, 1]);
     bytes.truncate(ends[1] + 32);
     bytes[ends[0] + 1] ^= 1;
-    assert!(matches!(
-        recover_log(&with_file(1, &bytes), 0),
-        Err(Error::WalCorrupt { offset: 64, .. })
-    ));
+    assert!(matches!(recover_log(&with_file(1, &bytes), 0), Err(Error::WalCorrupt { offset: 64, .. })));
 }
 
 #[test]
@@ -214,13 +204,7 @@ fn a_record_inside_a_body_is_not_taken_for_one() {
     // A torn batch of one record, whose header is intact and whose body holds a header of a batch that would begin later.
     let fs = empty();
     let mut writer = WalWriter::create(&fs, Path::new(DIR), Lsn(1)).unwrap();
-    let forged = RecordHeader {
-        body_len: 0,
-        lsn: Lsn(2),
-        batch_offset: 96,
-        body_crc: body_crc(b""),
-    }
-    .encode();
+    let forged = RecordHeader { body_len: 0, lsn: Lsn(2), batch_offset: 96, body_crc: body_crc(b"") }.encode();
     append_bodies(&mut writer, &[&[forged.as_slice(), b"the end of the body"].concat()]).unwrap();
     let mut bytes = contents(&fs, 1);
     let last = bytes.len() - 8;
@@ -242,10 +226,7 @@ fn an_intact_header_that_breaks_a_rule_is_never_cut_off() {
     let crc = crate::checksum::Crc32c::of(&header[..28]);
     header[28..].copy_from_slice(&crc.0.to_le_bytes());
     let error = recover_log(&with_file(1, &bytes), 0).unwrap_err();
-    assert!(
-        matches!(&error, Error::Malformed { offset, .. } if *offset == ends[1] as u64),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::Malformed { offset, .. } if *offset == ends[1] as u64), "{error}");
 }
 
 #[test]
@@ -254,18 +235,9 @@ fn padding_that_is_not_zero_is_refused_behind_an_intact_checksum() {
     assert_eq!(bytes.len(), 64 + 32 + 8);
     *bytes.last_mut().unwrap() = 1;
     let body_crc = crate::checksum::Crc32c::of(&bytes[96..]);
-    let header = RecordHeader {
-        body_len: 1,
-        lsn: Lsn(1),
-        batch_offset: 64,
-        body_crc,
-    }
-    .encode();
+    let header = RecordHeader { body_len: 1, lsn: Lsn(1), batch_offset: 64, body_crc }.encode();
     bytes[64..96].copy_from_slice(&header);
-    assert!(matches!(
-        recover_log(&with_file(1, &bytes), 0),
-        Err(Error::Malformed { offset: 64, .. })
-    ));
+    assert!(matches!(recover_log(&with_file(1, &bytes), 0), Err(Error::Malformed { offset: 64, .. })));
 }
 
 #[test]
@@ -295,10 +267,7 @@ fn a_record_of_an_earlier_batch_does_not_follow_a_later_one() {
     let (mut bytes, ends) = batches(19, &[1, 1, 1, 1]);
     rebatch(&mut bytes, ends[2], ends[0]);
     let error = recover_log(&with_file(19, &bytes), 18).unwrap_err();
-    assert!(
-        matches!(&error, Error::Malformed { offset, .. } if *offset == ends[2] as u64),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::Malformed { offset, .. } if *offset == ends[2] as u64), "{error}");
     let (applied, _) = recover_log(&with_file(19, &bytes[..ends[3]]), 18).unwrap();
     assert_eq!(applied, [19, 20]);
 }
@@ -351,10 +320,7 @@ fn a_damaged_header_with_anything_behind_it_is_damage() {
         let mut bytes = bytes.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
         for len in [HEADER_LEN + 1, ends[1]] {
-            assert!(
-                recover_log(&with_file(1, &bytes[..len]), 0).unwrap_err().is_corrupt(),
-                "bit {bit} of {len} bytes"
-            );
+            assert!(recover_log(&with_file(1, &bytes[..len]), 0).unwrap_err().is_corrupt(), "bit {bit} of {len} bytes");
         }
     }
 }
@@ -371,14 +337,7 @@ fn a_record_is_handed_over_with_its_place() {
     })
     .unwrap();
     let [first, second] = [ends[0] as u64, ends[1] as u64];
-    assert_eq!(
-        places,
-        [
-            (Lsn(1), path(1), first, Lsn(1)),
-            (Lsn(1), path(1), second, Lsn(2)),
-            (Lsn(3), path(3), first, Lsn(3))
-        ]
-    );
+    assert_eq!(places, [(Lsn(1), path(1), first, Lsn(1)), (Lsn(1), path(1), second, Lsn(2)), (Lsn(3), path(3), first, Lsn(3))]);
 }
 
 #[test]
@@ -447,15 +406,8 @@ fn after_any_crash_every_synced_record_is_there_and_the_log_goes_on() {
             let at = replay.position();
             let (applied, recovered) =
                 recover_log(&image, 0).unwrap_or_else(|error| panic!("{kind:?} after operation {at}: {error:?}"));
-            assert_eq!(
-                applied,
-                numbers(1, recovered.writer.last_lsn().0),
-                "{kind:?} after operation {at}"
-            );
-            assert!(
-                applied.len() as u64 >= durable,
-                "{kind:?} after operation {at}: {durable} were durable"
-            );
+            assert_eq!(applied, numbers(1, recovered.writer.last_lsn().0), "{kind:?} after operation {at}");
+            assert!(applied.len() as u64 >= durable, "{kind:?} after operation {at}: {durable} were durable");
             check_goes_on(&image, 0, recovered);
             images += 1;
         }

@@ -27,12 +27,7 @@ fn a_file_never_changes() {
     let mut expected = FileHeader { first_lsn: Lsn(1) }.encode().to_vec();
     let mut record = |lsn: u64, batch_offset: u64, body: &[u8], padding: usize| {
         let body_len = u32::try_from(body.len()).unwrap();
-        let header = RecordHeader {
-            body_len,
-            lsn: Lsn(lsn),
-            batch_offset,
-            body_crc: body_crc(body),
-        };
+        let header = RecordHeader { body_len, lsn: Lsn(lsn), batch_offset, body_crc: body_crc(body) };
         expected.extend(header.encode());
         expected.extend(body);
         expected.extend(vec![0; padding]);
@@ -74,9 +69,7 @@ fn a_short_write_is_taken_back() {
     let before = contents(&disk, 1);
 
     fs.faults().inject(Fault::short_write(50).errno(28));
-    let Err(WriteFailure::TruncatedBack(error)) = append(&mut writer, 3) else {
-        panic!("the write has to fail")
-    };
+    let Err(WriteFailure::TruncatedBack(error)) = append(&mut writer, 3) else { panic!("the write has to fail") };
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     assert_eq!(contents(&disk, 1), before);
     assert_eq!(writer.last_lsn(), Lsn(2));
@@ -131,12 +124,7 @@ fn a_failed_sync_poisons() {
 
 #[test]
 fn a_file_that_cannot_be_created_leaves_nothing() {
-    for operation in [
-        Operation::CreateNew,
-        Operation::WriteAt,
-        Operation::SyncData,
-        Operation::SyncDir,
-    ] {
+    for operation in [Operation::CreateNew, Operation::WriteAt, Operation::SyncData, Operation::SyncDir] {
         let (disk, fs) = faulty();
         fs.faults().inject(Fault::on(operation));
         assert!(matches!(create(&fs), Err(Error::Io { .. })), "{operation:?}");
@@ -166,9 +154,5 @@ fn an_existing_file_is_left_alone() {
 #[should_panic(expected = "consecutive numbers")]
 fn a_number_is_never_left_out() {
     let mut writer = create(&empty()).unwrap();
-    let _never = writer.append(&[Record {
-        lsn: Lsn(2),
-        body: b"",
-        body_crc: body_crc(b""),
-    }]);
+    let _never = writer.append(&[Record { lsn: Lsn(2), body: b"", body_crc: body_crc(b"") }]);
 }
