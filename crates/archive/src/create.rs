@@ -60,14 +60,7 @@ pub fn create(
     let Some(attempt) = Attempt::begin(fs, dir, name).map_err(Error::io("create a temporary for", &path))? else {
         return Err(Error::AlreadyExists { path });
     };
-    let mut made = Made {
-        fs,
-        dir,
-        archive: None,
-        side_files: Vec::new(),
-        attempt: &attempt,
-        committed: false,
-    };
+    let mut made = Made { fs, dir, archive: None, side_files: Vec::new(), attempt: &attempt, committed: false };
     let result = made.make(clock, &path, plan, source, progress);
     made.committed = result.is_ok();
     result
@@ -77,11 +70,7 @@ fn check_space(fs: &dyn Fs, dir: &Path, archive_len: u64) -> Result<(), Error> {
     let needed = archive_len.saturating_add(SIDE_FILES_LEN);
     let free = fs.free_space(dir).map_err(Error::io("measure the free space of", dir))?;
     if free < needed {
-        return Err(Error::NoSpace {
-            path: dir.to_owned(),
-            needed,
-            free,
-        });
+        return Err(Error::NoSpace { path: dir.to_owned(), needed, free });
     }
     Ok(())
 }
@@ -140,9 +129,7 @@ impl Made<'_> {
         reserve(&file, plan.archive_len()).map_err(Error::io("reserve space for", temp))?;
         let written = write_archive(plan, source, &mut FileSink::new(Arc::clone(&file)), progress)?;
         // Before the sync, so that one sync covers both where the file system keeps them together.
-        self.fs
-            .set_mode(temp, ARCHIVE_MODE)
-            .map_err(Error::io("make read-only", temp))?;
+        self.fs.set_mode(temp, ARCHIVE_MODE).map_err(Error::io("make read-only", temp))?;
         file.sync_data().map_err(Error::io("sync", temp))?;
         Ok(written)
     }

@@ -117,10 +117,7 @@ impl FromStr for Crc32c {
 }
 
 fn decode_hex(text: &str, bytes: &mut [u8]) -> Result<(), ParseDigestError> {
-    let refuse = || ParseDigestError {
-        digits: bytes.len() * 2,
-        found: text.chars().take(80).collect(),
-    };
+    let refuse = || ParseDigestError { digits: bytes.len() * 2, found: text.chars().take(80).collect() };
     let mut decoded = Vec::with_capacity(bytes.len());
     for pair in text.as_bytes().chunks(2) {
         let (Some(high), Some(low)) = (pair.first().and_then(nibble), pair.get(1).and_then(nibble)) else {
@@ -165,16 +162,7 @@ mod tests {
         let digest = Sha256Digest::of(b"x");
         assert_eq!(digest.to_string().parse(), Ok(digest));
         assert_eq!("0000000a".parse(), Ok(Crc32c(10)));
-        for wrong in [
-            "",
-            "0000000",
-            "000000000",
-            "0000000A",
-            "0000000g",
-            " 000000a",
-            "+000000a",
-            "\u{e9}00000a",
-        ] {
+        for wrong in ["", "0000000", "000000000", "0000000A", "0000000g", " 000000a", "+000000a", "\u{e9}00000a"] {
             assert!(wrong.parse::<Crc32c>().is_err(), "{wrong:?}");
         }
         assert!(digest.to_string().to_uppercase().parse::<Sha256Digest>().is_err());

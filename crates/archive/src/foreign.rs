@@ -82,15 +82,9 @@ pub(crate) fn identify(file: &dyn File, file_len: u64) -> io::Result<Foreign> {
                 }
             }
         }
-        let data_len = if matches!(header.typeflag, TYPE_FILE | TYPE_PAX | b'S' | b'L' | b'K' | b'g' | b'7') {
-            header.size
-        } else {
-            0
-        };
-        let Some(next) = data_len
-            .checked_add(padding_len(data_len))
-            .and_then(|len| offset.checked_add(len))
-        else {
+        let data_len =
+            if matches!(header.typeflag, TYPE_FILE | TYPE_PAX | b'S' | b'L' | b'K' | b'g' | b'7') { header.size } else { 0 };
+        let Some(next) = data_len.checked_add(padding_len(data_len)).and_then(|len| offset.checked_add(len)) else {
             break;
         };
         offset = next;

@@ -39,36 +39,21 @@ impl Plan {
     pub(crate) fn from_manifest(manifest: Manifest, manifest_bytes: Vec<u8>) -> Result<Self, Error> {
         let manifest_len = manifest_bytes.len() as u64;
         if manifest_len > MANIFEST_LEN_MAX {
-            return Err(Error::ManifestTooLong {
-                len: manifest_len,
-                max: MANIFEST_LEN_MAX,
-            });
+            return Err(Error::ManifestTooLong { len: manifest_len, max: MANIFEST_LEN_MAX });
         }
         let mut data_offsets = Vec::with_capacity(manifest.len());
         let mut offset = prelude_len(manifest_len);
         for member in manifest.iter() {
             let data_offset = offset + headers_len(offset, member.path, member.len);
-            let end = data_offset
-                .checked_add(member.len)
-                .filter(|end| *end <= ARCHIVE_LEN_MAX - TRAILER_LEN - TRAILER_LEN);
+            let end = data_offset.checked_add(member.len).filter(|end| *end <= ARCHIVE_LEN_MAX - TRAILER_LEN - TRAILER_LEN);
             let Some(end) = end else {
-                return Err(Error::ArchiveTooLong {
-                    path: member.path.to_owned(),
-                    len: member.len,
-                    max: ARCHIVE_LEN_MAX,
-                });
+                return Err(Error::ArchiveTooLong { path: member.path.to_owned(), len: member.len, max: ARCHIVE_LEN_MAX });
             };
             data_offsets.push(data_offset);
             offset = end + padding_len(member.len);
         }
         let manifest_sha256 = Sha256Digest::of(&manifest_bytes);
-        Ok(Self {
-            manifest,
-            manifest_bytes,
-            manifest_sha256,
-            data_offsets,
-            archive_len: offset + TRAILER_LEN,
-        })
+        Ok(Self { manifest, manifest_bytes, manifest_sha256, data_offsets, archive_len: offset + TRAILER_LEN })
     }
 
     /// The members and the subject.
@@ -119,18 +104,11 @@ impl Plan {
     /// data into place by other means, such as sharing blocks.
     pub fn frame(&self) -> impl Iterator<Item = (u64, Vec<u8>)> {
         let prelude = [self.manifest_header().as_slice(), &self.manifest_bytes, &self.digest_member()].concat();
-        let members = self.placed().flat_map(|placed| {
-            [
-                (placed.header_offset, placed.headers()),
-                (placed.data_end(), vec![0; placed.padding_len()]),
-            ]
-        });
+        let members = self
+            .placed()
+            .flat_map(|placed| [(placed.header_offset, placed.headers()), (placed.data_end(), vec![0; placed.padding_len()])]);
         let trailer = (self.trailer_offset(), vec![0; zeros(TRAILER_LEN)]);
-        [(0, prelude)]
-            .into_iter()
-            .chain(members)
-            .chain([trailer])
-            .filter(|(_, bytes)| !bytes.is_empty())
+        [(0, prelude)].into_iter().chain(members).chain([trailer]).filter(|(_, bytes)| !bytes.is_empty())
     }
 
     /// The members with their places, in the order of the archive.
@@ -141,12 +119,7 @@ impl Plan {
     /// A member with its place.
     pub(crate) fn place(&self, index: usize) -> Option<Placed<'_>> {
         let member = self.manifest.get(index)?;
-        Some(Placed {
-            index,
-            member,
-            header_offset: self.header_offset(index)?,
-            data_offset: self.data_offset(index)?,
-        })
+        Some(Placed { index, member, header_offset: self.header_offset(index)?, data_offset: self.data_offset(index)? })
     }
 
     /// Where the zero blocks start that end the archive.
@@ -207,31 +180,13 @@ mod tests {
     use crate::format::path::MemberPath;
 
     fn member(path: &str, len: u64) -> Member {
-        Member {
-            path: MemberPath::new(path).unwrap(),
-            len,
-            sha256: Sha256Digest([7; 32]),
-            crc32c: Crc32c(9),
-        }
+        Member { path: MemberPath::new(path).unwrap(), len, sha256: Sha256Digest([7; 32]), crc32c: Crc32c(9) }
     }
 
     #[test]
     fn places_follow_each_other_and_large_data_is_aligned() {
-        let lens = [
-            0,
-            1,
-            ALIGN_FROM_LEN - 1,
-            ALIGN_FROM_LEN,
-            ALIGN_FROM_LEN + 1,
-            1 << 33,
-            1 << 40,
-            5,
-        ];
-        let members = lens
-            .iter()
-            .enumerate()
-            .map(|(index, len)| member(&format!("m{index}"), *len))
-            .collect();
+        let lens = [0, 1, ALIGN_FROM_LEN - 1, ALIGN_FROM_LEN, ALIGN_FROM_LEN + 1, 1 << 33, 1 << 40, 5];
+        let members = lens.iter().enumerate().map(|(index, len)| member(&format!("m{index}"), *len)).collect();
         let plan = Plan::new(json!({}), members).unwrap();
         let mut end = 512 + plan.manifest_bytes().len() as u64 + plan.digest_member().len() as u64;
         for placed in plan.placed() {
@@ -251,11 +206,8 @@ mod tests {
         let plan = |subject, path, len| Plan::new(subject, vec![member(path, len)]).unwrap();
         let one = plan(json!({"a": 1, "b": 2}), "x", 3);
         assert_eq!(one, plan(serde_json::from_str(r#"{"b": 2, "a": 1}"#).unwrap(), "x", 3));
-        for other in [
-            plan(json!({"a": 1}), "x", 3),
-            plan(json!({"a": 1, "b": 2}), "y", 3),
-            plan(json!({"a": 1, "b": 2}), "x", 4),
-        ] {
+        for other in [plan(json!({"a": 1}), "x", 3), plan(json!({"a": 1, "b": 2}), "y", 3), plan(json!({"a": 1, "b": 2}), "x", 4)]
+        {
             assert_ne!(one.manifest_sha256(), other.manifest_sha256());
         }
     }
@@ -278,12 +230,6 @@ mod tests {
     #[test]
     fn one_member_more_than_the_limit_is_refused() {
         let members = (0..=MEMBERS_MAX).map(|index| member(&index.to_string(), 1)).collect();
-        assert!(matches!(
-            Plan::new(Value::Null, members),
-            Err(Error::TooManyMembers {
-                count: 1_000_001,
-                max: MEMBERS_MAX
-            })
-        ));
+        assert!(matches!(Plan::new(Value::Null, members), Err(Error::TooManyMembers { count: 1_000_001, max: MEMBERS_MAX })));
     }
 }

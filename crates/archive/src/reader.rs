@@ -38,38 +38,20 @@ impl Reader {
     pub fn open(fs: &dyn Fs, path: &Path) -> Result<Self, Error> {
         let file = fs.open_read(path).map_err(Error::io("open", path))?;
         let file_len = file.len().map_err(Error::io("measure", path))?;
-        let opening = Opening {
-            file: file.as_ref(),
-            path,
-            file_len,
-        };
+        let opening = Opening { file: file.as_ref(), path, file_len };
         let manifest_len = opening.manifest_len()?;
         let bytes = opening.manifest(manifest_len)?;
         let manifest = Manifest::parse(&bytes).map_err(|error| opening.refused(error))?;
-        let plan = Plan::from_manifest(manifest, bytes).map_err(|source| Error::ManifestRule {
-            path: path.to_owned(),
-            source: Box::new(source),
-        })?;
+        let plan = Plan::from_manifest(manifest, bytes)
+            .map_err(|source| Error::ManifestRule { path: path.to_owned(), source: Box::new(source) })?;
         let expected = plan.archive_len();
         if file_len < expected {
-            return Err(Error::Truncated {
-                path: path.to_owned(),
-                expected,
-                actual: file_len,
-            });
+            return Err(Error::Truncated { path: path.to_owned(), expected, actual: file_len });
         }
         if file_len > expected {
-            return Err(Error::TrailingBytes {
-                path: path.to_owned(),
-                expected,
-                actual: file_len,
-            });
+            return Err(Error::TrailingBytes { path: path.to_owned(), expected, actual: file_len });
         }
-        Ok(Self {
-            file,
-            path: path.to_owned(),
-            plan,
-        })
+        Ok(Self { file, path: path.to_owned(), plan })
     }
 
     /// The file.
@@ -122,18 +104,12 @@ impl Reader {
         let mut actual = vec![0; expected.len()];
         self.read_exact(&mut actual, placed.header_offset)?;
         if actual != expected {
-            return Err(self.damaged(Problem::Header {
-                member: placed.member.path.to_owned(),
-                offset: placed.header_offset,
-            }));
+            return Err(self.damaged(Problem::Header { member: placed.member.path.to_owned(), offset: placed.header_offset }));
         }
         let mut padding = vec![0; placed.padding_len()];
         self.read_exact(&mut padding, placed.data_end())?;
         if padding.iter().any(|byte| *byte != 0) {
-            return Err(self.damaged(Problem::Padding {
-                member: placed.member.path.to_owned(),
-                offset: placed.data_end(),
-            }));
+            return Err(self.damaged(Problem::Padding { member: placed.member.path.to_owned(), offset: placed.data_end() }));
         }
         Ok(())
     }
@@ -143,26 +119,17 @@ impl Reader {
         let mut trailer = [1; 1024];
         self.read_exact(&mut trailer, self.plan.trailer_offset())?;
         if trailer.iter().any(|byte| *byte != 0) {
-            return Err(self.damaged(Problem::Trailer {
-                offset: self.plan.trailer_offset(),
-            }));
+            return Err(self.damaged(Problem::Trailer { offset: self.plan.trailer_offset() }));
         }
         Ok(())
     }
 
     pub(crate) fn damaged(&self, source: Problem) -> Error {
-        Error::Damaged {
-            path: self.path.clone(),
-            source,
-        }
+        Error::Damaged { path: self.path.clone(), source }
     }
 
     fn io_error(&self, action: &'static str, source: std::io::Error) -> Error {
-        Error::Io {
-            action,
-            path: self.path.clone(),
-            source,
-        }
+        Error::Io { action, path: self.path.clone(), source }
     }
 }
 
@@ -171,18 +138,10 @@ pub(crate) fn check_member(member: MemberRef<'_>, hasher: MemberHasher) -> Vec<P
     let (sha256, crc32c) = hasher.finish();
     let mut problems = Vec::new();
     if sha256 != member.sha256 {
-        problems.push(Problem::Sha256 {
-            member: member.path.to_owned(),
-            expected: member.sha256,
-            actual: sha256,
-        });
+        problems.push(Problem::Sha256 { member: member.path.to_owned(), expected: member.sha256, actual: sha256 });
     }
     if crc32c != member.crc32c {
-        problems.push(Problem::Crc32c {
-            member: member.path.to_owned(),
-            expected: member.crc32c,
-            actual: crc32c,
-        });
+        problems.push(Problem::Crc32c { member: member.path.to_owned(), expected: member.crc32c, actual: crc32c });
     }
     problems
 }
@@ -203,9 +162,7 @@ impl Opening<'_> {
         if is_zstd(&block) {
             return Err(self.foreign(Foreign::Zstd));
         }
-        let ours = block
-            .get(..NAME_SIZE)
-            .is_some_and(|name| name.starts_with(MANIFEST_NAME.as_bytes()));
+        let ours = block.get(..NAME_SIZE).is_some_and(|name| name.starts_with(MANIFEST_NAME.as_bytes()));
         if available < block.len() {
             return match ours {
                 true => Err(self.truncated(BLOCK_LEN)),
@@ -215,10 +172,9 @@ impl Opening<'_> {
         match RawHeader::parse(&block) {
             Some(header) if block == manifest_header(header.size) => Ok(header.size),
             Some(_) => Err(self.foreign(identify(self.file, self.file_len).map_err(Error::io("read", self.path))?)),
-            None if ours || has_magic(&block) => Err(self.damaged(Problem::Header {
-                member: MANIFEST_NAME.to_owned(),
-                offset: 0,
-            })),
+            None if ours || has_magic(&block) => {
+                Err(self.damaged(Problem::Header { member: MANIFEST_NAME.to_owned(), offset: 0 }))
+            }
             None => Err(self.not_tar()),
         }
     }
@@ -226,14 +182,8 @@ impl Opening<'_> {
     /// The manifest, whose digest stands in the second member.
     fn manifest(&self, manifest_len: u64) -> Result<Vec<u8>, Error> {
         if manifest_len > MANIFEST_LEN_MAX {
-            let source = Box::new(Error::ManifestTooLong {
-                len: manifest_len,
-                max: MANIFEST_LEN_MAX,
-            });
-            return Err(Error::ManifestRule {
-                path: self.path.to_owned(),
-                source,
-            });
+            let source = Box::new(Error::ManifestTooLong { len: manifest_len, max: MANIFEST_LEN_MAX });
+            return Err(Error::ManifestRule { path: self.path.to_owned(), source });
         }
         let least = prelude_len(manifest_len) + TRAILER_LEN;
         if self.file_len < least {
@@ -246,19 +196,13 @@ impl Opening<'_> {
         let mut padding = vec![0; usize::try_from(padding_len(manifest_len)).unwrap_or(0)];
         self.read(&mut padding, padding_offset)?;
         if padding.iter().any(|byte| *byte != 0) {
-            return Err(self.damaged(Problem::Padding {
-                member: MANIFEST_NAME.to_owned(),
-                offset: padding_offset,
-            }));
+            return Err(self.damaged(Problem::Padding { member: MANIFEST_NAME.to_owned(), offset: padding_offset }));
         }
         let header_offset = padding_offset + padding_len(manifest_len);
         let mut header = [0; 512];
         self.read(&mut header, header_offset)?;
         if header != digest_header() {
-            return Err(self.damaged(Problem::Header {
-                member: DIGEST_NAME.to_owned(),
-                offset: header_offset,
-            }));
+            return Err(self.damaged(Problem::Header { member: DIGEST_NAME.to_owned(), offset: header_offset }));
         }
         let offset = header_offset + BLOCK_LEN;
         let mut block = [0; 512];
@@ -266,10 +210,7 @@ impl Opening<'_> {
         let (digits, padding) = block.split_at(Sha256Digest::HEX_LEN);
         if padding.iter().any(|byte| *byte != 0) {
             let offset = offset + digits.len() as u64;
-            return Err(self.damaged(Problem::Padding {
-                member: DIGEST_NAME.to_owned(),
-                offset,
-            }));
+            return Err(self.damaged(Problem::Padding { member: DIGEST_NAME.to_owned(), offset }));
         }
         let expected = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
         let Some(expected) = expected else {
@@ -277,11 +218,7 @@ impl Opening<'_> {
         };
         let actual = Sha256Digest::of(&bytes);
         if actual != expected {
-            return Err(Error::ManifestDigest {
-                path: self.path.to_owned(),
-                expected,
-                actual,
-            });
+            return Err(Error::ManifestDigest { path: self.path.to_owned(), expected, actual });
         }
         Ok(bytes)
     }
@@ -289,17 +226,10 @@ impl Opening<'_> {
     fn refused(&self, error: ParseError) -> Error {
         let path = self.path.to_owned();
         match error {
-            ParseError::Layout(found) => Error::Layout {
-                path,
-                found,
-                known: LAYOUT,
-            },
+            ParseError::Layout(found) => Error::Layout { path, found, known: LAYOUT },
             ParseError::Json(source) => Error::Manifest { path, source },
             ParseError::Form(offset) => Error::ManifestForm { path, offset },
-            ParseError::Rule(source) => Error::ManifestRule {
-                path,
-                source: Box::new(source),
-            },
+            ParseError::Rule(source) => Error::ManifestRule { path, source: Box::new(source) },
         }
     }
 
@@ -308,31 +238,18 @@ impl Opening<'_> {
     }
 
     fn truncated(&self, expected: u64) -> Error {
-        Error::Truncated {
-            path: self.path.to_owned(),
-            expected,
-            actual: self.file_len,
-        }
+        Error::Truncated { path: self.path.to_owned(), expected, actual: self.file_len }
     }
 
     fn not_tar(&self) -> Error {
-        Error::NotTar {
-            path: self.path.to_owned(),
-            len: self.file_len,
-        }
+        Error::NotTar { path: self.path.to_owned(), len: self.file_len }
     }
 
     fn foreign(&self, foreign: Foreign) -> Error {
-        Error::Foreign {
-            path: self.path.to_owned(),
-            foreign,
-        }
+        Error::Foreign { path: self.path.to_owned(), foreign }
     }
 
     fn damaged(&self, source: Problem) -> Error {
-        Error::Damaged {
-            path: self.path.to_owned(),
-            source,
-        }
+        Error::Damaged { path: self.path.to_owned(), source }
     }
 }

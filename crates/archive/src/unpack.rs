@@ -52,38 +52,20 @@ pub fn unpack(
     for (index, member) in reader.manifest().iter().enumerate() {
         if let Some(destination) = select(index, member) {
             check_destination(member, &destination)?;
-            jobs.push(Job {
-                index,
-                len: member.len,
-                path: root.join(destination),
-            });
+            jobs.push(Job { index, len: member.len, path: root.join(destination) });
         }
     }
-    let done = Unpacked {
-        files: jobs.len() as u64,
-        bytes: jobs.iter().map(|job| job.len).sum(),
-    };
+    let done = Unpacked { files: jobs.len() as u64, bytes: jobs.iter().map(|job| job.len).sum() };
     let free = fs.free_space(root).map_err(Error::io("measure the free space of", root))?;
     if free < done.bytes {
-        return Err(Error::NoSpace {
-            path: root.to_owned(),
-            needed: done.bytes,
-            free,
-        });
+        return Err(Error::NoSpace { path: root.to_owned(), needed: done.bytes, free });
     }
     progress.start(done.bytes);
     reader.check_trailer()?;
 
-    let mut made = Made {
-        fs,
-        dirs: Vec::new(),
-        files: Mutex::new(Vec::new()),
-        complete: false,
-    };
+    let mut made = Made { fs, dirs: Vec::new(), files: Mutex::new(Vec::new()), complete: false };
     let changed_dirs = made.create_dirs(root, &jobs)?;
-    run(&jobs, threads, |job, buffer| {
-        write_member(reader, &made, job, buffer, progress)
-    })?;
+    run(&jobs, threads, |job, buffer| write_member(reader, &made, job, buffer, progress))?;
     for dir in &changed_dirs {
         fs.sync_dir(dir).map_err(Error::io("sync", dir))?;
     }
@@ -101,10 +83,7 @@ struct Job {
 fn check_destination(member: MemberRef<'_>, path: &Path) -> Result<(), Error> {
     let ordinary = path.components().all(|component| matches!(component, Component::Normal(_)));
     if !ordinary || path.as_os_str().is_empty() {
-        return Err(Error::Destination {
-            member: member.path.to_owned(),
-            path: path.to_owned(),
-        });
+        return Err(Error::Destination { member: member.path.to_owned(), path: path.to_owned() });
     }
     Ok(())
 }
@@ -122,10 +101,7 @@ fn run(jobs: &[Job], threads: NonZeroUsize, work: impl Fn(&Job, &mut [u8]) -> Re
             };
             if let Err(error) = work(job, &mut buffer) {
                 stop.store(true, Ordering::Relaxed);
-                first_error
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .get_or_insert(error);
+                first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
             }
         }
     };
@@ -135,10 +111,7 @@ fn run(jobs: &[Job], threads: NonZeroUsize, work: impl Fn(&Job, &mut [u8]) -> Re
         }
         worker();
     });
-    first_error
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner)
-        .map_or(Ok(()), Err)
+    first_error.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
 fn write_member(reader: &Reader, made: &Made<'_>, job: &Job, buffer: &mut [u8], progress: &dyn Progress) -> Result<(), Error> {
@@ -147,10 +120,7 @@ fn write_member(reader: &Reader, made: &Made<'_>, job: &Job, buffer: &mut [u8], 
     };
     reader.check_frame(&placed)?;
     let file = made.fs.create_new(&job.path).map_err(Error::io("create", &job.path))?;
-    made.files
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(job.path.clone());
+    made.files.lock().unwrap_or_else(PoisonError::into_inner).push(job.path.clone());
     let mut hasher = MemberHasher::default();
     let (mut offset, mut writeback_offset) = (0, 0);
     while offset < job.len {

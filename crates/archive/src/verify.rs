@@ -47,27 +47,12 @@ pub fn verify(fs: &dyn Fs, reader: &Reader, progress: &dyn Progress) -> Result<R
     progress.start(reader.plan().archive_len());
     let (scanned, sha256) = with_digester(|mut digester| {
         let buffer = digester.take();
-        Scan {
-            reader,
-            digester,
-            progress,
-            buffer,
-            at: 0,
-            offset: 0,
-            unreadable_end: 0,
-            problems: Vec::new(),
-        }
-        .run()
+        Scan { reader, digester, progress, buffer, at: 0, offset: 0, unreadable_end: 0, problems: Vec::new() }.run()
     });
     let (mut problems, readable) = scanned?;
     let sha256 = readable.then_some(sha256);
     problems.extend(check_side_file(fs, reader.path(), sha256));
-    Ok(Report {
-        problems,
-        sha256,
-        members: reader.manifest().len() as u64,
-        bytes: reader.plan().archive_len(),
-    })
+    Ok(Report { problems, sha256, members: reader.manifest().len() as u64, bytes: reader.plan().archive_len() })
 }
 
 /// The archive as a stream of bytes that is checked in order.
@@ -92,18 +77,13 @@ impl Scan<'_> {
         let manifest = || MANIFEST_NAME.to_owned();
         // Opening has read these, but only the bytes that are digested now are known to be those.
         if !self.equals(&plan.manifest_header())? | !self.equals(plan.manifest_bytes())? | !self.equals(&plan.digest_member())? {
-            self.problems.push(Problem::Header {
-                member: manifest(),
-                offset: 0,
-            });
+            self.problems.push(Problem::Header { member: manifest(), offset: 0 });
         }
         for placed in plan.placed() {
             self.member(&placed)?;
         }
         if !self.equals(&[0; 1024])? {
-            self.problems.push(Problem::Trailer {
-                offset: plan.trailer_offset(),
-            });
+            self.problems.push(Problem::Trailer { offset: plan.trailer_offset() });
         }
         self.digester.give(self.buffer);
         Ok((self.problems, self.unreadable_end == 0))
@@ -112,10 +92,7 @@ impl Scan<'_> {
     fn member(&mut self, placed: &Placed<'_>) -> Result<(), Error> {
         let path = placed.member.path;
         if !self.equals(&placed.headers())? {
-            self.problems.push(Problem::Header {
-                member: path.to_owned(),
-                offset: placed.header_offset,
-            });
+            self.problems.push(Problem::Header { member: path.to_owned(), offset: placed.header_offset });
         }
         let start = placed.data_offset;
         let mut hasher = MemberHasher::default();
@@ -130,10 +107,7 @@ impl Scan<'_> {
         }
         let zeros = [0; 512];
         if !self.equals(zeros.get(..placed.padding_len()).unwrap_or(&zeros))? {
-            self.problems.push(Problem::Padding {
-                member: path.to_owned(),
-                offset: placed.data_end(),
-            });
+            self.problems.push(Problem::Padding { member: path.to_owned(), offset: placed.data_end() });
         }
         Ok(())
     }
@@ -171,11 +145,7 @@ impl Scan<'_> {
         if let Err(source) = self.reader.file().read_exact_at(room, self.offset) {
             room.fill(0);
             self.unreadable_end = self.offset + len as u64;
-            self.problems.push(Problem::Read {
-                offset: self.offset,
-                len: len as u64,
-                source,
-            });
+            self.problems.push(Problem::Read { offset: self.offset, len: len as u64, source });
         }
         next.fill(len);
         self.offset += len as u64;

@@ -163,4 +163,17 @@ mod tests {
         }
         assert!(decode::<Vec<u32>>(TEST, Generation(4), path, &bytes).is_err(), "under another name");
     }
+
+    #[test]
+    fn the_description_has_the_same_table() {
+        let fields = [
+            (MAGIC_OFFSET, "MAGIC"),
+            (VERSION_OFFSET, "VERSION"),
+            (BODY_LEN_OFFSET, "BODY_LEN"),
+            (GENERATION_OFFSET, "GENERATION"),
+            (BODY_CRC_OFFSET, "BODY_CRC"),
+            (HEADER_CRC_OFFSET, "HEADER_CRC"),
+        ];
+        crate::format_doc::check("### Document header", HEADER_LEN, &fields);
+    }
 }

@@ -14,6 +14,8 @@ pub mod config;
 pub mod document;
 pub mod engine;
 pub mod error;
+#[cfg(test)]
+mod format_doc;
 pub mod ids;
 mod manifest;
 mod memtable;

@@ -48,10 +48,7 @@ pub(super) struct Compare<'a> {
 
 impl<'a> Compare<'a> {
     pub(super) fn new(expected: &'a [u8]) -> Self {
-        Self {
-            rest: expected,
-            offset: 0,
-        }
+        Self { rest: expected, offset: 0 }
     }
 
     /// Whether everything expected was written.
@@ -96,10 +93,7 @@ mod tests {
     fn keys_are_sorted_at_every_level() {
         let mut bytes = Vec::new();
         write_sorted(&mut bytes, &json!({"b": [{"d": 1, "c": {}}, []], "a\"": null, "a": -0.0})).unwrap();
-        assert_eq!(
-            String::from_utf8(bytes).unwrap(),
-            r#"{"a":-0.0,"a\"":null,"b":[{"c":{},"d":1},[]]}"#
-        );
+        assert_eq!(String::from_utf8(bytes).unwrap(), r#"{"a":-0.0,"a\"":null,"b":[{"c":{},"d":1},[]]}"#);
     }
 
     #[test]

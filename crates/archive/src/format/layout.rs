@@ -134,10 +134,7 @@ mod tests {
         while !bytes.is_empty() {
             let space = bytes.iter().position(|byte| *byte == b' ').unwrap();
             let len: usize = std::str::from_utf8(&bytes[..space]).unwrap().parse().unwrap();
-            let text = std::str::from_utf8(&bytes[space + 1..len])
-                .unwrap()
-                .strip_suffix('\n')
-                .unwrap();
+            let text = std::str::from_utf8(&bytes[space + 1..len]).unwrap().strip_suffix('\n').unwrap();
             let (key, value) = text.split_once('=').unwrap();
             found.push((key.to_owned(), value.to_owned()));
             bytes = &bytes[len..];
@@ -149,15 +146,7 @@ mod tests {
     fn headers_have_the_length_that_the_plan_counts_and_align_large_data() {
         for blocks in 0..20 {
             let offset = blocks * BLOCK_LEN;
-            for len in [
-                0,
-                1,
-                ALIGN_FROM_LEN - 1,
-                ALIGN_FROM_LEN,
-                USTAR_SIZE_MAX,
-                USTAR_SIZE_MAX + 1,
-                1 << 40,
-            ] {
+            for len in [0, 1, ALIGN_FROM_LEN - 1, ALIGN_FROM_LEN, USTAR_SIZE_MAX, USTAR_SIZE_MAX + 1, 1 << 40] {
                 for path_len in [1, 86, 99, 100, 101, 482, 483, 484, 485, 490, 500, 994, 1000, 1024] {
                     let path = "p".repeat(path_len);
                     let bytes = headers(offset, &path, len);

@@ -78,10 +78,7 @@ impl Manifest {
     /// Fails on more than [`MEMBERS_MAX`] members, a path that occurs twice or is a directory of another, and a subject nested
     /// deeper than [`SUBJECT_DEPTH_MAX`].
     pub fn new(subject: Value, members: impl IntoIterator<Item = Member>) -> Result<Self, Error> {
-        let mut manifest = Self {
-            subject,
-            ..Self::default()
-        };
+        let mut manifest = Self { subject, ..Self::default() };
         for member in members {
             manifest.push(member.path.as_str(), member.len, member.sha256, member.crc32c)?;
         }
@@ -144,12 +141,7 @@ impl Manifest {
             None => 0,
         };
         let path = self.paths.get(start as usize..row.path_end as usize)?;
-        Some(MemberRef {
-            path,
-            len: row.len,
-            sha256: row.sha256,
-            crc32c: row.crc32c,
-        })
+        Some(MemberRef { path, len: row.len, sha256: row.sha256, crc32c: row.crc32c })
     }
 
     /// The members in the order of the archive.
@@ -159,10 +151,7 @@ impl Manifest {
 
     /// The position of the member with this path.
     pub fn find(&self, path: &str) -> Option<usize> {
-        let at = self
-            .by_path
-            .binary_search_by(|row| compare_paths(self.path(*row), path))
-            .ok()?;
+        let at = self.by_path.binary_search_by(|row| compare_paths(self.path(*row), path)).ok()?;
         self.by_path.get(at).map(|row| *row as usize)
     }
 
@@ -184,19 +173,11 @@ impl Manifest {
         let path_end = match u32::try_from(end) {
             Ok(path_end) if u64::from(path_end) <= MANIFEST_LEN_MAX => path_end,
             _ => {
-                return Err(Error::ManifestTooLong {
-                    len: end as u64,
-                    max: MANIFEST_LEN_MAX,
-                });
+                return Err(Error::ManifestTooLong { len: end as u64, max: MANIFEST_LEN_MAX });
             }
         };
         self.paths.push_str(path);
-        self.rows.push(Row {
-            path_end,
-            crc32c,
-            len,
-            sha256,
-        });
+        self.rows.push(Row { path_end, crc32c, len, sha256 });
         Ok(())
     }
 
@@ -213,10 +194,7 @@ impl Manifest {
             match below.strip_prefix(path) {
                 Some("") => return Err(Error::DuplicatePath { path: path.to_owned() }),
                 Some(rest) if rest.starts_with('/') => {
-                    return Err(Error::FileAndDirectory {
-                        path: path.to_owned(),
-                        below: below.to_owned(),
-                    });
+                    return Err(Error::FileAndDirectory { path: path.to_owned(), below: below.to_owned() });
                 }
                 _ => {}
             }
@@ -230,11 +208,7 @@ impl Manifest {
         for (index, member) in self.iter().enumerate() {
             out.write_all(if index == 0 { b"\n{\"path\":" } else { b",\n{\"path\":" })?;
             serde_json::to_writer(&mut *out, member.path)?;
-            write!(
-                out,
-                ",\"len\":{},\"sha256\":\"{}\",\"crc32c\":\"{}\"}}",
-                member.len, member.sha256, member.crc32c
-            )?;
+            write!(out, ",\"len\":{},\"sha256\":\"{}\",\"crc32c\":\"{}\"}}", member.len, member.sha256, member.crc32c)?;
         }
         out.write_all(b"\n],\"subject\":")?;
         write_sorted(out, &self.subject)?;
@@ -256,21 +230,13 @@ mod tests {
 
     fn member(path: &str, data: &[u8]) -> Member {
         let path = MemberPath::new(path).unwrap();
-        Member {
-            path,
-            len: data.len() as u64,
-            sha256: Sha256Digest::of(data),
-            crc32c: Crc32c::of(data),
-        }
+        Member { path, len: data.len() as u64, sha256: Sha256Digest::of(data), crc32c: Crc32c::of(data) }
     }
 
     #[test]
     fn the_canonical_form_is_this_one() {
-        let manifest = Manifest::new(
-            json!({"b": [1, 2.5, null], "a": "\u{e9}\n"}),
-            [member("x\"y", b"1"), member("d/z", b"")],
-        )
-        .unwrap();
+        let manifest =
+            Manifest::new(json!({"b": [1, 2.5, null], "a": "\u{e9}\n"}), [member("x\"y", b"1"), member("d/z", b"")]).unwrap();
         let expected = concat!(
             "{\"layout\":1,\"members\":[\n",
             "{\"path\":\"x\\\"y\",\"len\":1,\"sha256\":\"6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b\",\"crc32c\":\"90f599e3\"},\n",
@@ -279,40 +245,21 @@ mod tests {
         );
         assert_eq!(String::from_utf8(manifest.to_bytes()).unwrap(), expected);
         assert_eq!(Manifest::parse(expected.as_bytes()).unwrap(), manifest);
-        assert_eq!(
-            (manifest.find("d/z"), manifest.find("d"), manifest.find("x\"y")),
-            (Some(1), None, Some(0))
-        );
+        assert_eq!((manifest.find("d/z"), manifest.find("d"), manifest.find("x\"y")), (Some(1), None, Some(0)));
     }
 
     #[test]
     fn other_spellings_of_the_same_contents_are_refused() {
         let bytes = Manifest::new(json!({"a": 1}), [member("x", b"1")]).unwrap().to_bytes();
         let text = String::from_utf8(bytes).unwrap();
-        for changed in [
-            text.replace("{\"a\":1}", "{\"a\": 1}"),
-            text.clone() + "\n",
-            text.replace("\"x\"", "\"\\u0078\""),
-        ] {
-            assert!(
-                matches!(Manifest::parse(changed.as_bytes()), Err(ParseError::Form(_))),
-                "{changed}"
-            );
+        for changed in [text.replace("{\"a\":1}", "{\"a\": 1}"), text.clone() + "\n", text.replace("\"x\"", "\"\\u0078\"")] {
+            assert!(matches!(Manifest::parse(changed.as_bytes()), Err(ParseError::Form(_))), "{changed}");
         }
         let cut = text.trim_end();
         assert!(matches!(Manifest::parse(cut.as_bytes()), Err(ParseError::Form(offset)) if offset == cut.len() as u64));
-        assert!(matches!(
-            Manifest::parse(text.replace("\"layout\":1", "\"layout\":99").as_bytes()),
-            Err(ParseError::Layout(99))
-        ));
-        assert!(matches!(
-            Manifest::parse(text.replace("\"len\"", "\"size\"").as_bytes()),
-            Err(ParseError::Json(_))
-        ));
-        assert!(matches!(
-            Manifest::parse(text.replace("\"x\"", "\"../x\"").as_bytes()),
-            Err(ParseError::Json(_))
-        ));
+        assert!(matches!(Manifest::parse(text.replace("\"layout\":1", "\"layout\":99").as_bytes()), Err(ParseError::Layout(99))));
+        assert!(matches!(Manifest::parse(text.replace("\"len\"", "\"size\"").as_bytes()), Err(ParseError::Json(_))));
+        assert!(matches!(Manifest::parse(text.replace("\"x\"", "\"../x\"").as_bytes()), Err(ParseError::Json(_))));
     }
 
     #[test]
@@ -331,10 +278,7 @@ mod tests {
         let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!([inner]));
         let deepest = Manifest::new(nested(SUBJECT_DEPTH_MAX), []).unwrap();
         assert_eq!(Manifest::parse(&deepest.to_bytes()).unwrap(), deepest);
-        assert!(matches!(
-            Manifest::new(nested(SUBJECT_DEPTH_MAX + 1), []),
-            Err(Error::SubjectTooDeep { .. })
-        ));
+        assert!(matches!(Manifest::new(nested(SUBJECT_DEPTH_MAX + 1), []), Err(Error::SubjectTooDeep { .. })));
     }
 
     #[test]

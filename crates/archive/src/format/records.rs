@@ -46,9 +46,7 @@ impl<'de> Visitor<'de> for RecordsVisitor {
             path::check(&record.path).map_err(|rule| A::Error::custom(format_args!("member path {:?}: {rule}", record.path)))?;
             let sha256 = record.sha256.parse().map_err(A::Error::custom)?;
             let crc32c = record.crc32c.parse().map_err(A::Error::custom)?;
-            manifest
-                .push(&record.path, record.len, sha256, crc32c)
-                .map_err(A::Error::custom)?;
+            manifest.push(&record.path, record.len, sha256, crc32c).map_err(A::Error::custom)?;
         }
         Ok(Records(manifest))
     }

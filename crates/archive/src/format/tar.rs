@@ -117,11 +117,7 @@ impl RawHeader {
             [flag] => *flag,
             _ => return None,
         };
-        Some(Self {
-            name,
-            typeflag,
-            size: number(field(SIZE_OFFSET, SIZE_SIZE)?)?,
-        })
+        Some(Self { name, typeflag, size: number(field(SIZE_OFFSET, SIZE_SIZE)?)? })
     }
 }
 
@@ -133,15 +129,10 @@ pub(crate) fn has_magic(block: &[u8; HEADER_LEN]) -> bool {
 /// A numeric field: octal digits between spaces or NULs, or GNU's base 256 with the top bit set.
 fn number(field: &[u8]) -> Option<u64> {
     if let Some((0x80, digits)) = field.split_first().map(|(first, rest)| (*first, rest)) {
-        return digits
-            .iter()
-            .try_fold(0u64, |value, byte| value.checked_mul(256)?.checked_add(u64::from(*byte)));
+        return digits.iter().try_fold(0u64, |value, byte| value.checked_mul(256)?.checked_add(u64::from(*byte)));
     }
     let digits = field.trim_ascii_start();
-    let end = digits
-        .iter()
-        .position(|byte| matches!(byte, b' ' | 0))
-        .unwrap_or(digits.len());
+    let end = digits.iter().position(|byte| matches!(byte, b' ' | 0)).unwrap_or(digits.len());
     digits.get(..end)?.iter().try_fold(0u64, |value, byte| match byte {
         b'0'..=b'7' => value.checked_mul(8)?.checked_add(u64::from(byte - b'0')),
         _ => None,
@@ -156,14 +147,7 @@ mod tests {
     fn what_is_written_is_read() {
         for size in [0, 1, 511, USTAR_SIZE_MAX] {
             let parsed = RawHeader::parse(&header("dir/file", TYPE_FILE, size)).unwrap();
-            assert_eq!(
-                parsed,
-                RawHeader {
-                    name: "dir/file".to_owned(),
-                    typeflag: TYPE_FILE,
-                    size
-                }
-            );
+            assert_eq!(parsed, RawHeader { name: "dir/file".to_owned(), typeflag: TYPE_FILE, size });
         }
         assert_eq!(RawHeader::parse(&header("f", TYPE_FILE, USTAR_SIZE_MAX + 1)).unwrap().size, 0);
         let long = "x".repeat(150);

@@ -61,9 +61,7 @@ pub fn list(fs: &dyn Fs, dir: &Path) -> Result<Vec<Stored>, Error> {
 
 /// One archive of `dir`, as [`list`] gives it. [`Error::NotFound`] if it is not there.
 pub fn find(fs: &dyn Fs, dir: &Path, name: &ArchiveName) -> Result<Stored, Error> {
-    stored(fs, dir, name.clone())?.ok_or_else(|| Error::NotFound {
-        path: dir.join(name.as_str()),
-    })
+    stored(fs, dir, name.clone())?.ok_or_else(|| Error::NotFound { path: dir.join(name.as_str()) })
 }
 
 /// Deletes an archive and its side files. [`Error::NotFound`] if there is no such archive; side files without one are for [`sweep`].
@@ -112,15 +110,7 @@ fn stored(fs: &dyn Fs, dir: &Path, name: ArchiveName) -> Result<Option<Stored>, 
         None => {
             // A digest file that is missing or is none gives no digest; `verify` reports the latter.
             let sha256 = read_checksum(fs, &side_path(&path, CHECKSUM_SUFFIX)).ok();
-            Stored {
-                name,
-                path,
-                len: file.len,
-                created_at: file.modified,
-                sha256,
-                manifest_sha256: None,
-                verified_at: None,
-            }
+            Stored { name, path, len: file.len, created_at: file.modified, sha256, manifest_sha256: None, verified_at: None }
         }
     };
     Ok(Some(stored))

@@ -27,10 +27,7 @@ impl ArchiveName {
             "it must be something followed by `.snapshot`"
         } else if name.starts_with('.') {
             "it must not begin with a dot"
-        } else if name
-            .chars()
-            .any(|character| matches!(character, '/' | '\\') || character.is_control())
-        {
+        } else if name.chars().any(|character| matches!(character, '/' | '\\') || character.is_control()) {
             "it must not contain slashes, backslashes or control characters"
         } else {
             return Ok(Self(name));
@@ -74,23 +71,11 @@ mod tests {
 
     #[test]
     fn names_are_single_visible_components() {
-        for name in [
-            "a.snapshot",
-            "my collection-1-2026-01-01-00-00-00.snapshot",
-            "\u{e9}.snapshot",
-        ] {
+        for name in ["a.snapshot", "my collection-1-2026-01-01-00-00-00.snapshot", "\u{e9}.snapshot"] {
             assert!(ArchiveName::new(name).is_ok(), "{name}");
         }
-        for name in [
-            "",
-            ".snapshot",
-            ".a.snapshot",
-            "a",
-            "a.snapshot.checksum",
-            "../a.snapshot",
-            "a/b.snapshot",
-            "a\n.snapshot",
-        ] {
+        for name in ["", ".snapshot", ".a.snapshot", "a", "a.snapshot.checksum", "../a.snapshot", "a/b.snapshot", "a\n.snapshot"]
+        {
             assert!(matches!(ArchiveName::new(name), Err(Error::ArchiveName { .. })), "{name:?}");
         }
         assert!(ArchiveName::new("x".repeat(212) + ".snapshot").is_err());

@@ -72,9 +72,7 @@ pub(crate) fn checksum_bytes(sha256: Sha256Digest) -> Vec<u8> {
 pub(crate) fn read_checksum(fs: &dyn Fs, path: &Path) -> io::Result<Sha256Digest> {
     let bytes = read_file(fs, path, CHECKSUM_LEN_MAX)?;
     let text = std::str::from_utf8(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    text.trim()
-        .parse()
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    text.trim().parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// The path of a side file.
@@ -91,9 +89,7 @@ pub(crate) fn seconds(time: SystemTime) -> u64 {
 
 /// A time from the index file; the epoch if no clock reaches it.
 pub(crate) fn time(seconds: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH
-        .checked_add(Duration::from_secs(seconds))
-        .unwrap_or(SystemTime::UNIX_EPOCH)
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 fn from_hex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sha256Digest, D::Error> {
@@ -107,13 +103,7 @@ mod tests {
     #[test]
     fn the_index_file_is_read_as_it_is_written() {
         let sha256 = Sha256Digest::of(b"x");
-        let meta = Meta {
-            created_at: 7,
-            size: 8,
-            sha256,
-            manifest_sha256: Sha256Digest::of(b"y"),
-            verified_at: None,
-        };
+        let meta = Meta { created_at: 7, size: 8, sha256, manifest_sha256: Sha256Digest::of(b"y"), verified_at: None };
         assert_eq!(serde_json::from_slice::<Meta>(&meta.to_bytes()).unwrap(), meta);
         assert!(serde_json::from_str::<Meta>("{}").is_err());
     }

@@ -66,10 +66,8 @@ fn sweep_name(
             }
         }
     }
-    let was_there = temp
-        .file_name()
-        .and_then(|file_name| file_name.to_str())
-        .is_some_and(|file_name| present.contains(file_name));
+    let was_there =
+        temp.file_name().and_then(|file_name| file_name.to_str()).is_some_and(|file_name| present.contains(file_name));
     if attempt.remove(fs).map_err(Error::io("remove", &temp))? && was_there {
         removed.push(temp);
     }
@@ -92,9 +90,7 @@ fn left_over(file_name: &str) -> Option<(ArchiveName, LeftOver)> {
         Some(final_name) => (final_name, LeftOver::Temp),
         None => (file_name, LeftOver::Side),
     };
-    let archive = final_name
-        .strip_suffix(CHECKSUM_SUFFIX)
-        .or_else(|| final_name.strip_suffix(META_SUFFIX))?;
+    let archive = final_name.strip_suffix(CHECKSUM_SUFFIX).or_else(|| final_name.strip_suffix(META_SUFFIX))?;
     Some((ArchiveName::new(archive).ok()?, kind))
 }
 
@@ -107,16 +103,10 @@ mod tests {
         let sides = ["a.snapshot.checksum", "a.snapshot.meta.json"];
         let temps = [".a.snapshot.tmp", "a.snapshot.checksum.tmp", "a.snapshot.meta.json.tmp"];
         for side in sides {
-            assert!(
-                matches!(left_over(side), Some((name, LeftOver::Side)) if name.as_str() == "a.snapshot"),
-                "{side}"
-            );
+            assert!(matches!(left_over(side), Some((name, LeftOver::Side)) if name.as_str() == "a.snapshot"), "{side}");
         }
         for temp in temps {
-            assert!(
-                matches!(left_over(temp), Some((name, LeftOver::Temp)) if name.as_str() == "a.snapshot"),
-                "{temp}"
-            );
+            assert!(matches!(left_over(temp), Some((name, LeftOver::Temp)) if name.as_str() == "a.snapshot"), "{temp}");
         }
         for other in ["a.snapshot", "a.checksum", ".a.snapshot.checksum", "a.snapshot.tmp"] {
             assert!(left_over(other).is_none(), "{other}");

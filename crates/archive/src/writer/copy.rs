@@ -24,13 +24,7 @@ pub(super) struct Stream<'a> {
 impl<'a> Stream<'a> {
     pub(super) fn new(mut digester: Digester, sink: &'a mut dyn Sink, progress: &'a dyn Progress) -> Self {
         let buffer = digester.take();
-        Self {
-            digester,
-            sink,
-            progress,
-            buffer,
-            written: 0,
-        }
+        Self { digester, sink, progress, buffer, written: 0 }
     }
 
     /// Appends bytes.
@@ -54,15 +48,8 @@ impl<'a> Stream<'a> {
 
     /// Appends a member's data.
     pub(super) fn copy(&mut self, source: &dyn Source, index: usize, member: MemberRef<'_>) -> Result<(), Error> {
-        let failed = |error| Error::Source {
-            member: member.path.to_owned(),
-            source: error,
-        };
-        let too_short = |actual| Error::SourceLength {
-            member: member.path.to_owned(),
-            expected: member.len,
-            actual,
-        };
+        let failed = |error| Error::Source { member: member.path.to_owned(), source: error };
+        let too_short = |actual| Error::SourceLength { member: member.path.to_owned(), expected: member.len, actual };
         let file = source.open(index).map_err(failed)?;
         let source_len = file.len().map_err(failed)?;
         if source_len < member.len {
@@ -85,11 +72,7 @@ impl<'a> Stream<'a> {
             self.filled(read)?;
         }
         if crc32c != member.crc32c {
-            return Err(Error::Corrupt {
-                member: member.path.to_owned(),
-                expected: member.crc32c,
-                actual: crc32c,
-            });
+            return Err(Error::Corrupt { member: member.path.to_owned(), expected: member.crc32c, actual: crc32c });
         }
         Ok(())
     }
@@ -110,10 +93,7 @@ impl<'a> Stream<'a> {
 
     fn flush(&mut self) -> Result<(), Error> {
         let bytes = self.buffer.filled();
-        self.sink.write(bytes).map_err(|source| Error::Sink {
-            offset: self.written,
-            source,
-        })?;
+        self.sink.write(bytes).map_err(|source| Error::Sink { offset: self.written, source })?;
         self.written += bytes.len() as u64;
         advance(self.progress, bytes.len() as u64)?;
         let next = self.digester.take();

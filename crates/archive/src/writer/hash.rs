@@ -25,10 +25,7 @@ pub(crate) struct Buffer {
 
 impl Buffer {
     fn new() -> Self {
-        Self {
-            bytes: vec![0; BUFFER_LEN].into_boxed_slice(),
-            filled: 0,
-        }
+        Self { bytes: vec![0; BUFFER_LEN].into_boxed_slice(), filled: 0 }
     }
 
     /// The bytes put in so far.

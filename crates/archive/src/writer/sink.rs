@@ -25,11 +25,7 @@ pub struct FileSink {
 impl FileSink {
     /// Writes to `file` from offset 0 on.
     pub fn new(file: Arc<dyn File>) -> Self {
-        Self {
-            file,
-            offset: 0,
-            writeback_offset: 0,
-        }
+        Self { file, offset: 0, writeback_offset: 0 }
     }
 }
 

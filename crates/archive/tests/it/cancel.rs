@@ -46,15 +46,7 @@ fn a_cancelled_creation_leaves_nothing() {
         let fs = store();
         let clock = ManualClock::new(std::time::Duration::ZERO);
         let stop = StopAfter::new(calls);
-        assert_cancelled(create(
-            &fs,
-            &clock,
-            Path::new(DIR),
-            &name("a.snapshot"),
-            &plan,
-            &source(&files()),
-            &stop,
-        ));
+        assert_cancelled(create(&fs, &clock, Path::new(DIR), &name("a.snapshot"), &plan, &source(&files()), &stop));
         assert!(names(&fs, DIR).is_empty());
     }
 }
@@ -86,15 +78,7 @@ fn progress_counts_every_byte() {
     assert_eq!((progress.done(), progress.total()), (plan.archive_len(), plan.archive_len()));
 
     fs.create_dir(Path::new("/out")).unwrap();
-    unpack(
-        &reader,
-        &fs,
-        Path::new("/out"),
-        |_, member| Some(PathBuf::from(member.path)),
-        THREADS,
-        &progress,
-    )
-    .unwrap();
+    unpack(&reader, &fs, Path::new("/out"), |_, member| Some(PathBuf::from(member.path)), THREADS, &progress).unwrap();
     assert_eq!((progress.done(), progress.total()), (plan.data_len(), plan.data_len()));
 
     progress.cancel();

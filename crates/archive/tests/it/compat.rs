@@ -10,18 +10,9 @@ use serde_json::json;
 use crate::support::{Files, archive, bytes, files};
 
 fn run(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program)
-        .args(arguments)
-        .env("LC_ALL", "C")
-        .env("TZ", "UTC")
-        .output()
-        .unwrap();
+    let output = Command::new(program).args(arguments).env("LC_ALL", "C").env("TZ", "UTC").output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success() && errors.is_empty(),
-        "{program} {arguments:?}: {} {errors}",
-        output.status
-    );
+    assert!(output.status.success() && errors.is_empty(), "{program} {arguments:?}: {} {errors}", output.status);
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -42,17 +33,11 @@ fn gnu_tar_lists_and_extracts() {
     let (tar, out) = (path.to_str().unwrap(), dir.path().join("out"));
 
     let names = run("tar", &["tf", tar]);
-    let expected = ["icecore/manifest.json", "icecore/manifest.sha256"]
-        .into_iter()
-        .chain(files.iter().map(|(path, _)| path.as_str()));
+    let expected =
+        ["icecore/manifest.json", "icecore/manifest.sha256"].into_iter().chain(files.iter().map(|(path, _)| path.as_str()));
     assert!(names.lines().eq(expected), "{names}");
     let listing = run("tar", &["tvf", tar]);
-    assert!(
-        listing
-            .lines()
-            .all(|line| line.starts_with("-rw-r--r-- 0/0 ") && line.contains(" 1970-01-01 00:00 ")),
-        "{listing}"
-    );
+    assert!(listing.lines().all(|line| line.starts_with("-rw-r--r-- 0/0 ") && line.contains(" 1970-01-01 00:00 ")), "{listing}");
 
     std::fs::create_dir(&out).unwrap();
     run("tar", &["xf", tar, "-C", out.to_str().unwrap()]);
@@ -60,10 +45,7 @@ fn gnu_tar_lists_and_extracts() {
         assert!(std::fs::read(out.join(path)).unwrap() == *data, "{path}");
     }
     let manifest = std::fs::read(out.join("icecore/manifest.json")).unwrap();
-    assert_eq!(
-        std::fs::read_to_string(out.join("icecore/manifest.sha256")).unwrap(),
-        Sha256Digest::of(&manifest).to_string()
-    );
+    assert_eq!(std::fs::read_to_string(out.join("icecore/manifest.sha256")).unwrap(), Sha256Digest::of(&manifest).to_string());
 }
 
 #[test]
@@ -79,9 +61,7 @@ fn python_reads_every_member() {
                   \x20       data = tar.extractfile(member).read()\n\
                   \x20       print(member.size, hashlib.sha256(data).hexdigest(), member.name)\n";
     let output = run("python3", &["-W", "error", "-c", script, path.to_str().unwrap()]);
-    let expected = files
-        .iter()
-        .map(|(path, data)| format!("{} {} {path}", data.len(), Sha256Digest::of(data)));
+    let expected = files.iter().map(|(path, data)| format!("{} {} {path}", data.len(), Sha256Digest::of(data)));
     assert!(output.lines().skip(2).map(str::to_owned).eq(expected), "{output}");
 }
 
@@ -105,10 +85,7 @@ fn members_over_8_gib_are_listed_with_their_size() {
     let python = run("python3", &["-c", script, path.to_str().unwrap()]);
     for (index, len) in lens.iter().enumerate() {
         let line = listing.lines().nth(index + 2).unwrap();
-        assert!(
-            line.contains(&format!(" {len} ")) && line.ends_with(&format!(" m{index}")),
-            "{listing}"
-        );
+        assert!(line.contains(&format!(" {len} ")) && line.ends_with(&format!(" m{index}")), "{listing}");
         assert_eq!(python.lines().nth(index + 2), Some(format!("m{index} {len}").as_str()));
     }
 }

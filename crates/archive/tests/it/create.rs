@@ -18,10 +18,7 @@ fn the_archive_and_its_side_files_are_there_and_nothing_else() {
     let fs = store();
     let created = create_in(&fs, "a.snapshot", &two()).unwrap();
     assert_eq!(names(&fs, DIR), ["a.snapshot", "a.snapshot.checksum", "a.snapshot.meta.json"]);
-    assert_eq!(
-        get(&fs, Path::new("/store/a.snapshot.checksum")),
-        created.sha256.to_string().into_bytes()
-    );
+    assert_eq!(get(&fs, Path::new("/store/a.snapshot.checksum")), created.sha256.to_string().into_bytes());
     let meta: serde_json::Value = serde_json::from_slice(&get(&fs, Path::new("/store/a.snapshot.meta.json"))).unwrap();
     let expected = serde_json::json!({
         "created_at": 1_700_000_000u64,
@@ -60,10 +57,7 @@ fn a_taken_name_keeps_everything_that_has_it() {
         let fs = store();
         put(&fs, &format!("{DIR}/{taken}"), b"precious");
         let error = create_in(&fs, "a.snapshot", &two()).unwrap_err();
-        assert!(
-            matches!(&error, Error::AlreadyExists { path } if path.ends_with(taken)),
-            "{error}"
-        );
+        assert!(matches!(&error, Error::AlreadyExists { path } if path.ends_with(taken)), "{error}");
         assert_eq!(names(&fs, DIR), [taken]);
         assert_eq!(get(&fs, &Path::new(DIR).join(taken)), b"precious");
     }
@@ -71,10 +65,7 @@ fn a_taken_name_keeps_everything_that_has_it() {
     create_in(&fs, "a.snapshot", &two()).unwrap();
     let before = fs.fork();
     let other = vec![("other".to_owned(), bytes(9, 10))];
-    assert_eq!(
-        create_in(&fs, "a.snapshot", &other).unwrap_err().kind(),
-        ErrorKind::AlreadyExists
-    );
+    assert_eq!(create_in(&fs, "a.snapshot", &other).unwrap_err().kind(), ErrorKind::AlreadyExists);
     for name in names(&before, DIR) {
         let path = Path::new(DIR).join(&name);
         assert_eq!(get(&fs, &path), get(&before, &path));
@@ -87,18 +78,11 @@ fn a_taken_name_keeps_everything_that_has_it() {
 fn a_name_that_is_taken_meanwhile_is_kept() {
     let mem = store();
     let fs = FaultFs::new(Arc::new(mem.clone()));
-    fs.faults().inject(
-        Fault::on(Operation::RenameNoreplace)
-            .path_contains("a.snapshot")
-            .nth(3)
-            .kind(io::ErrorKind::AlreadyExists),
-    );
+    fs.faults()
+        .inject(Fault::on(Operation::RenameNoreplace).path_contains("a.snapshot").nth(3).kind(io::ErrorKind::AlreadyExists));
     let error = create_in(&fs, "a.snapshot", &two()).unwrap_err();
     assert_eq!(fs.faults().fired(), 1);
-    assert!(
-        matches!(&error, Error::AlreadyExists { path } if path == Path::new("/store/a.snapshot")),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::AlreadyExists { path } if path == Path::new("/store/a.snapshot")), "{error}");
     assert!(names(&mem, DIR).is_empty());
 }
 
@@ -107,10 +91,7 @@ fn too_little_space_is_said_before_anything_is_written() {
     let fs = store();
     fs.set_free_space(1 << 20);
     let error = create_in(&fs, "a.snapshot", &two()).unwrap_err();
-    assert!(
-        matches!(error, Error::NoSpace { needed, free: 1_048_576, .. } if needed > 3 << 20),
-        "{error}"
-    );
+    assert!(matches!(error, Error::NoSpace { needed, free: 1_048_576, .. } if needed > 3 << 20), "{error}");
     assert_eq!(error.kind(), ErrorKind::NoSpace);
     assert!(names(&fs, DIR).is_empty());
 }
@@ -149,10 +130,7 @@ fn whichever_call_fails_nothing_is_left() {
                 fs.faults().inject(fault.nth(nth));
                 let result = create_in(&fs, "a.snapshot", &files);
                 assert_eq!(fs.faults().fired(), 1, "{operation:?} {nth}");
-                assert!(
-                    list(&mem, Path::new(DIR)).unwrap().len() == usize::from(result.is_ok()),
-                    "{operation:?} {nth}"
-                );
+                assert!(list(&mem, Path::new(DIR)).unwrap().len() == usize::from(result.is_ok()), "{operation:?} {nth}");
                 if let Err(error) = result {
                     failed += 1;
                     assert_clean(&mem, &format!("{operation:?} {nth}: {error}"));
@@ -167,10 +145,7 @@ fn whichever_call_fails_nothing_is_left() {
 fn assert_clean(mem: &MemFs, what: &str) {
     sweep(mem, Path::new(DIR)).unwrap();
     assert!(names(mem, DIR).is_empty(), "{what}: {:?}", names(mem, DIR));
-    assert!(
-        create_in(mem, "a.snapshot", &vec![("a".to_owned(), Vec::new())]).is_ok(),
-        "{what}"
-    );
+    assert!(create_in(mem, "a.snapshot", &vec![("a".to_owned(), Vec::new())]).is_ok(), "{what}");
 }
 
 #[test]
@@ -195,10 +170,7 @@ fn ordinary_failures_leave_nothing_even_before_a_sweep() {
         let (fs, mem) = counted();
         fs.faults().inject(fault.clone());
         let error = create_in(&fs, "a.snapshot", &two()).unwrap_err();
-        assert!(
-            matches!(error.kind(), ErrorKind::Io | ErrorKind::NoSpace),
-            "{fault:?}: {error}"
-        );
+        assert!(matches!(error.kind(), ErrorKind::Io | ErrorKind::NoSpace), "{fault:?}: {error}");
         assert_eq!(fs.faults().fired(), 1, "{fault:?}");
         assert!(names(&mem, DIR).is_empty(), "{fault:?}: {:?}", names(&mem, DIR));
     }
@@ -219,8 +191,7 @@ fn a_write_that_stops_half_way_leaves_nothing() {
 fn a_file_system_without_extras_will_do() {
     let (fs, mem) = counted();
     for operation in [Operation::Allocate, Operation::StartWriteback] {
-        fs.faults()
-            .inject(Fault::on(operation).kind(io::ErrorKind::Unsupported).from_then_on());
+        fs.faults().inject(Fault::on(operation).kind(io::ErrorKind::Unsupported).from_then_on());
     }
     let created = create_in(&fs, "a.snapshot", &vec![("a".to_owned(), bytes(1, 20 << 20))]).unwrap();
     assert!(fs.faults().fired() >= 3);
@@ -247,10 +218,8 @@ fn two_at_once_do_not_mix() {
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
-    let losers_were_told = results
-        .iter()
-        .filter_map(|result| result.as_ref().err())
-        .all(|error| error.kind() == ErrorKind::AlreadyExists);
+    let losers_were_told =
+        results.iter().filter_map(|result| result.as_ref().err()).all(|error| error.kind() == ErrorKind::AlreadyExists);
     assert!(losers_were_told, "{results:?}");
     assert_eq!(names(&fs, DIR).len(), 3);
     let reader = Reader::open(&fs, Path::new("/store/a.snapshot")).unwrap();

@@ -169,10 +169,7 @@ fn a_stretch_that_cannot_be_read_is_a_problem_and_the_rest_is_still_verified() {
     let report = verify(&fs, &reader, &()).unwrap();
     assert_eq!(report.sha256, None);
     assert!(
-        matches!(
-            report.problems.as_slice(),
-            [Problem::Read { offset: 0, .. }, Problem::Trailer { .. }]
-        ),
+        matches!(report.problems.as_slice(), [Problem::Read { offset: 0, .. }, Problem::Trailer { .. }]),
         "{:?}",
         report.problems
     );
@@ -204,17 +201,7 @@ fn damage_of_a_source_is_found_while_the_archive_is_made() {
     );
     damaged[1].1.truncate(65_000);
     let error = attempt(&damaged).unwrap_err();
-    assert!(
-        matches!(
-            &error,
-            Error::SourceLength {
-                expected: 65_536,
-                actual: 65_000,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::SourceLength { expected: 65_536, actual: 65_000, .. }), "{error}");
     assert!(names(&fs, "/store").is_empty());
     assert!(create_in(&fs, "a.snapshot", &sound).is_ok());
     assert!(fs.exists(Path::new("/store/a.snapshot")).unwrap());

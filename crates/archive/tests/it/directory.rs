@@ -22,25 +22,15 @@ fn a_list_shows_archives_and_what_is_known_of_them() {
     let fs = store();
     let created = create_in(&fs, "b.snapshot", &one()).unwrap();
     put(&fs, "/store/a.snapshot", b"by hand");
-    put(
-        &fs,
-        "/store/a.snapshot.checksum",
-        Sha256Digest::of(b"by hand").to_string().as_bytes(),
-    );
+    put(&fs, "/store/a.snapshot.checksum", Sha256Digest::of(b"by hand").to_string().as_bytes());
     put(&fs, "/store/notes.txt", b"not an archive");
     put(&fs, "/store/.c.snapshot.tmp", b"in the making");
     fs.create_dir(Path::new("/store/d.snapshot")).unwrap();
     let listed = list(&fs, dir()).unwrap();
-    assert_eq!(
-        listed.iter().map(|stored| stored.name.as_str()).collect::<Vec<_>>(),
-        ["a.snapshot", "b.snapshot"]
-    );
+    assert_eq!(listed.iter().map(|stored| stored.name.as_str()).collect::<Vec<_>>(), ["a.snapshot", "b.snapshot"]);
     assert_eq!((listed[0].len, listed[0].sha256), (7, Some(Sha256Digest::of(b"by hand"))));
     assert_eq!((listed[0].manifest_sha256, listed[0].verified_at), (None, None));
-    assert_eq!(
-        listed[0].created_at,
-        fs.metadata(Path::new("/store/a.snapshot")).unwrap().modified
-    );
+    assert_eq!(listed[0].created_at, fs.metadata(Path::new("/store/a.snapshot")).unwrap().modified);
     assert_eq!(
         (listed[1].len, listed[1].sha256, listed[1].manifest_sha256),
         (created.len, Some(created.sha256), Some(created.manifest_sha256))
@@ -84,10 +74,7 @@ fn deleting_takes_the_side_files_along_and_nothing_else() {
     create_in(&fs, "b.snapshot", &one()).unwrap();
     delete(&fs, dir(), &name("a.snapshot")).unwrap();
     assert_eq!(names(&fs, DIR), ["b.snapshot", "b.snapshot.checksum", "b.snapshot.meta.json"]);
-    assert_eq!(
-        delete(&fs, dir(), &name("a.snapshot")).unwrap_err().kind(),
-        ErrorKind::NotFound
-    );
+    assert_eq!(delete(&fs, dir(), &name("a.snapshot")).unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 #[test]
@@ -105,12 +92,7 @@ fn a_failed_deletion_of_the_archive_keeps_its_side_files() {
 fn a_sweep_takes_what_is_dead_and_leaves_what_lives() {
     let fs = store();
     create_in(&fs, "whole.snapshot", &one()).unwrap();
-    let dead = [
-        ".dead.snapshot.tmp",
-        "dead.snapshot.checksum",
-        "orphan.snapshot.meta.json",
-        "whole.snapshot.meta.json.tmp",
-    ];
+    let dead = [".dead.snapshot.tmp", "dead.snapshot.checksum", "orphan.snapshot.meta.json", "whole.snapshot.meta.json.tmp"];
     let live = [".live.snapshot.tmp", "live.snapshot.checksum", "live.snapshot.checksum.tmp"];
     let other = ["notes.txt", ".hidden.tmp", "x.checksum", "byhand.snapshot"];
     for file in dead.iter().chain(&live).chain(&other) {
@@ -163,10 +145,7 @@ fn after_a_crash_an_archive_is_whole_or_not_listed() {
                 }
                 more => panic!("{more:?}"),
             }
-            let hidden = names(&image, DIR)
-                .into_iter()
-                .filter(|name| name.starts_with('.') || name.ends_with(".tmp"))
-                .count();
+            let hidden = names(&image, DIR).into_iter().filter(|name| name.starts_with('.') || name.ends_with(".tmp")).count();
             assert_eq!(hidden, 0);
         }
         if !replay.advance() {

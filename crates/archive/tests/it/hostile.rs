@@ -70,19 +70,8 @@ fn the_helpers_make_what_the_writer_makes() {
 
 #[test]
 fn paths_that_leave_the_destination_are_refused() {
-    let bad = [
-        "../x",
-        "/etc/passwd",
-        "a/../../x",
-        "a//b",
-        "./a",
-        "a\\..\\b",
-        "",
-        "a/",
-        "icecore/manifest.json",
-        "a\u{0}b",
-        "\u{202e}",
-    ];
+    let bad =
+        ["../x", "/etc/passwd", "a/../../x", "a//b", "./a", "a\\..\\b", "", "a/", "icecore/manifest.json", "a\u{0}b", "\u{202e}"];
     for path in bad {
         let error = open_error(&with_manifest(&manifest(&[record(path, 0)]), &file("x", b"")));
         assert!(matches!(error, Error::Manifest { .. }), "{path:?}: {error}");
@@ -92,15 +81,9 @@ fn paths_that_leave_the_destination_are_refused() {
 
 #[test]
 fn members_that_collide_are_refused() {
-    let twice = with_manifest(
-        &manifest(&[record("a", 0), record("a", 0)]),
-        &[file("a", b""), file("a", b"")].concat(),
-    );
+    let twice = with_manifest(&manifest(&[record("a", 0), record("a", 0)]), &[file("a", b""), file("a", b"")].concat());
     assert!(matches!(open_error(&twice), Error::ManifestRule { source, .. } if matches!(*source, Error::DuplicatePath { .. })));
-    let inside = with_manifest(
-        &manifest(&[record("a/b", 0), record("a", 0)]),
-        &[file("a/b", b""), file("a", b"")].concat(),
-    );
+    let inside = with_manifest(&manifest(&[record("a/b", 0), record("a", 0)]), &[file("a/b", b""), file("a", b"")].concat());
     assert!(
         matches!(open_error(&inside), Error::ManifestRule { source, .. } if matches!(*source, Error::FileAndDirectory { .. }))
     );
@@ -125,10 +108,7 @@ fn anything_but_the_regular_file_of_the_manifest_is_damage() {
         assert_damaged(&bytes);
     }
     // A pax header that gives the member another name: the file is longer than its manifest says.
-    let bytes = with_manifest(
-        &manifest(&[record("a", 0)]),
-        &[path_record, header("a", b'0', size, "")].concat(),
-    );
+    let bytes = with_manifest(&manifest(&[record("a", 0)]), &[path_record, header("a", b'0', size, "")].concat());
     assert!(matches!(open_error(&bytes), Error::TrailingBytes { .. }));
 }
 
@@ -155,10 +135,7 @@ fn sizes_are_bounded_before_memory_is_taken() {
     for size in ["77777777777", "00001000000"] {
         let bytes = [header("icecore/manifest.json", b'0', size, ""), vec![b'{'; 4096]].concat();
         let error = open_error(&bytes);
-        assert!(
-            matches!(error, Error::Truncated { .. } | Error::ManifestRule { .. }),
-            "{error}"
-        );
+        assert!(matches!(error, Error::Truncated { .. } | Error::ManifestRule { .. }), "{error}");
     }
     let huge = format!("{:011o}", MANIFEST_LEN_MAX + 1);
     let bytes = [header("icecore/manifest.json", b'0', &huge, ""), vec![b'{'; 4096]].concat();
@@ -199,10 +176,7 @@ fn json_made_to_do_harm_is_refused() {
     for text in bad {
         let error = open_error(&with_manifest(&text, &file("a", b"")));
         let beginning: String = text.chars().take(60).collect();
-        assert!(
-            matches!(error, Error::Manifest { .. } | Error::ManifestForm { .. }),
-            "{beginning}: {error}"
-        );
+        assert!(matches!(error, Error::Manifest { .. } | Error::ManifestForm { .. }), "{beginning}: {error}");
     }
 }
 
@@ -210,17 +184,7 @@ fn json_made_to_do_harm_is_refused() {
 fn a_newer_layout_says_so_whatever_else_it_contains() {
     for text in ["{\"layout\":99}", "{\"layout\":2,\"members\":7,\"future\":[1]}"] {
         let error = open_error(&with_manifest(text, b""));
-        assert!(
-            matches!(
-                error,
-                Error::Layout {
-                    found: 2 | 99,
-                    known: 1,
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, Error::Layout { found: 2 | 99, known: 1, .. }), "{error}");
         assert_eq!(error.kind(), ErrorKind::Unsupported);
     }
 }
@@ -258,35 +222,18 @@ fn other_files_are_called_what_they_are() {
         foreign(&[file("c.snapshot", b"..."), file("config.json", mapping), end.clone()].concat()),
         Foreign::QdrantStorage
     );
-    let collection = [
-        file("0/wal/open-1", b""),
-        file("0/segments/11.tar", b"x"),
-        file("config.json", b"{}"),
-        end.clone(),
-    ]
-    .concat();
+    let collection =
+        [file("0/wal/open-1", b""), file("0/segments/11.tar", b"x"), file("config.json", b"{}"), end.clone()].concat();
     assert_eq!(foreign(&collection), Foreign::QdrantCollection);
-    assert_eq!(
-        foreign(&[file("./0/segments/11.tar", b"x"), end.clone()].concat()),
-        Foreign::QdrantCollection
-    );
-    let shard = [
-        file("segments/11.tar", b"x"),
-        file("wal/open-1", b""),
-        file("replica_state.json", b"{}"),
-        end,
-    ]
-    .concat();
+    assert_eq!(foreign(&[file("./0/segments/11.tar", b"x"), end.clone()].concat()), Foreign::QdrantCollection);
+    let shard = [file("segments/11.tar", b"x"), file("wal/open-1", b""), file("replica_state.json", b"{}"), end].concat();
     assert_eq!(foreign(&shard), Foreign::QdrantShard);
     // A header whose size leads out of the file, or round the address space, ends the search.
     assert_eq!(foreign(&header("notes.txt", b'0', "77777777777", "")), Foreign::Tar);
     let round = "\u{0}\u{0}\u{0}\u{7f}".repeat(3);
     assert_eq!(foreign(&header("notes.txt", b'0', &round, "")), Foreign::Tar);
     assert_eq!(
-        foreign(&with_size_field(
-            header("notes.txt", b'0', "", ""),
-            b"\x80\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff"
-        )),
+        foreign(&with_size_field(header("notes.txt", b'0', "", ""), b"\x80\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff")),
         Foreign::Tar
     );
 }
@@ -305,35 +252,16 @@ fn an_archive_that_was_unpacked_and_packed_again_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let unpacked = dir.path().join("out");
     std::fs::create_dir(&unpacked).unwrap();
-    let mut tar = Command::new("tar")
-        .args(["x", "-C"])
-        .arg(&unpacked)
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut tar = Command::new("tar").args(["x", "-C"]).arg(&unpacked).stdin(Stdio::piped()).spawn().unwrap();
     tar.stdin.take().unwrap().write_all(&archive(&files())).unwrap();
     assert!(tar.wait().unwrap().success());
     let entries: [&[&str]; 3] = [&["."], &["icecore", "d0", "d1", "d2"], &["icecore/manifest.json", "d0"]];
     for format in ["--format=pax", "--format=gnu", "--format=ustar"] {
         for names in entries {
-            let packed = Command::new("tar")
-                .args(["c", format, "-C"])
-                .arg(&unpacked)
-                .args(names)
-                .output()
-                .unwrap();
+            let packed = Command::new("tar").args(["c", format, "-C"]).arg(&unpacked).args(names).output().unwrap();
             assert!(packed.status.success());
             let error = open_error(&packed.stdout);
-            assert!(
-                matches!(
-                    error,
-                    Error::Foreign {
-                        foreign: Foreign::Repacked,
-                        ..
-                    }
-                ),
-                "{format} {names:?}: {error}"
-            );
+            assert!(matches!(error, Error::Foreign { foreign: Foreign::Repacked, .. }), "{format} {names:?}: {error}");
             assert!(error.to_string().contains("unpacked and packed again"));
         }
     }
@@ -344,10 +272,7 @@ fn members_in_another_order_or_missing_are_damage() {
     let files = vec![("a".to_owned(), bytes(1, 512)), ("b".to_owned(), bytes(2, 512))];
     let sound = archive(&files);
     let start = usize::try_from(plan(&files).header_offset(0).unwrap()).unwrap();
-    let (first, second) = (
-        sound[start..start + 1024].to_vec(),
-        sound[start + 1024..start + 2048].to_vec(),
-    );
+    let (first, second) = (sound[start..start + 1024].to_vec(), sound[start + 1024..start + 2048].to_vec());
     let mut swapped = sound.clone();
     swapped[start..start + 2048].copy_from_slice(&[second.clone(), first.clone()].concat());
     assert_damaged(&swapped);

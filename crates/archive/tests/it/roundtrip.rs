@@ -49,25 +49,13 @@ fn nothing_at_all() {
 
 #[test]
 fn many_small_members_and_long_paths() {
-    let mut files: Files = (0..3000)
-        .map(|index| {
-            (
-                format!("many/{index:05}"),
-                bytes(index, usize::try_from(index).unwrap() % 700),
-            )
-        })
-        .collect();
+    let mut files: Files =
+        (0..3000).map(|index| (format!("many/{index:05}"), bytes(index, usize::try_from(index).unwrap() % 700))).collect();
     for len in [99, 100, 101, 155, 255] {
         files.push(("p".repeat(len), bytes(len as u64, len)));
-        files.push((
-            format!("{}/long", "deep/".repeat(150)) + &"q".repeat(len - 90),
-            bytes(len as u64, 70_000),
-        ));
+        files.push((format!("{}/long", "deep/".repeat(150)) + &"q".repeat(len - 90), bytes(len as u64, 70_000)));
     }
-    let files = files
-        .into_iter()
-        .map(|(path, data)| (path.replace("//", "/"), data))
-        .collect();
+    let files = files.into_iter().map(|(path, data)| (path.replace("//", "/"), data)).collect();
     check(&files);
 }
 
@@ -75,24 +63,15 @@ fn many_small_members_and_long_paths() {
 fn equal_plans_give_equal_bytes_wherever_the_data_comes_from() {
     let files = files();
     assert!(archive(&files) == archive(&files));
-    let longer: Files = files
-        .iter()
-        .map(|(path, data)| (path.clone(), [data.as_slice(), b"later records"].concat()))
-        .collect();
-    assert!(
-        archive_of(&plan(&files), &longer) == archive(&files),
-        "only the planned beginning of a source is taken"
-    );
+    let longer: Files = files.iter().map(|(path, data)| (path.clone(), [data.as_slice(), b"later records"].concat())).collect();
+    assert!(archive_of(&plan(&files), &longer) == archive(&files), "only the planned beginning of a source is taken");
     let other = plan_with(json!({"kind": "other"}), &files);
     assert!(archive_of(&other, &files) != archive(&files));
 }
 
 #[test]
 fn the_archive_of_one_point_is_small() {
-    let files = vec![(
-        "collections/0000/shards/0/wal/00000000000000000001.wal".to_owned(),
-        bytes(1, 200),
-    )];
+    let files = vec![("collections/0000/shards/0/wal/00000000000000000001.wal".to_owned(), bytes(1, 200))];
     assert!(archive(&files).len() < 64 << 10);
 }
 
@@ -104,8 +83,5 @@ fn a_created_file_is_what_the_stream_is() {
     let reader = Reader::open(&fs, &created.path).unwrap();
     let report = verify(&fs, &reader, &()).unwrap();
     assert!(report.is_sound(), "{:?}", report.problems);
-    assert_eq!(
-        (report.sha256, reader.plan().manifest_sha256()),
-        (Some(created.sha256), created.manifest_sha256)
-    );
+    assert_eq!((report.sha256, reader.plan().manifest_sha256()), (Some(created.sha256), created.manifest_sha256));
 }

@@ -39,12 +39,7 @@ pub(crate) fn files() -> Files {
 
 pub(crate) fn member(path: &str, data: &[u8]) -> Member {
     let path = MemberPath::new(path).unwrap();
-    Member {
-        path,
-        len: data.len() as u64,
-        sha256: Sha256Digest::of(data),
-        crc32c: Crc32c::of(data),
-    }
+    Member { path, len: data.len() as u64, sha256: Sha256Digest::of(data), crc32c: Crc32c::of(data) }
 }
 
 pub(crate) fn plan(files: &Files) -> Plan {
@@ -116,12 +111,5 @@ pub(crate) fn open(bytes: &[u8]) -> (MemFs, Result<Reader, Error>) {
 /// Unpacks all members to their own paths below `/out`.
 pub(crate) fn unpack_all(fs: &dyn Fs, reader: &Reader) -> Result<icecore_archive::Unpacked, Error> {
     fs.create_dir_all(Path::new("/out")).unwrap();
-    unpack(
-        reader,
-        fs,
-        Path::new("/out"),
-        |_, member| Some(PathBuf::from(member.path)),
-        THREADS,
-        &(),
-    )
+    unpack(reader, fs, Path::new("/out"), |_, member| Some(PathBuf::from(member.path)), THREADS, &())
 }

@@ -12,11 +12,7 @@ const OUT: &str = "/out";
 
 fn tree() -> Files {
     let paths = ["top", "c/0000/a", "c/0000/b", "c/0001/a", "c/0001/deep/er/b"];
-    paths
-        .iter()
-        .enumerate()
-        .map(|(index, path)| ((*path).to_owned(), bytes(index as u64, 1000 + index * 70_000)))
-        .collect()
+    paths.iter().enumerate().map(|(index, path)| ((*path).to_owned(), bytes(index as u64, 1000 + index * 70_000))).collect()
 }
 
 fn opened() -> (MemFs, Reader) {
@@ -41,13 +37,7 @@ fn a_part_is_taken_out_without_reading_the_rest() {
     let reader = reader.unwrap();
     fs.create_dir_all(Path::new(OUT)).unwrap();
     let unpacked = unpack(&reader, &fs, Path::new(OUT), select("c/0000/"), THREADS, &()).unwrap();
-    assert_eq!(
-        unpacked,
-        Unpacked {
-            files: 2,
-            bytes: 71_000 + 141_000
-        }
-    );
+    assert_eq!(unpacked, Unpacked { files: 2, bytes: 71_000 + 141_000 });
     assert_eq!(names(&fs, OUT), ["a", "b"]);
     assert!(get(&fs, Path::new("/out/b")) == tree()[2].1);
     let apart = |_: usize, member: icecore_archive::MemberRef<'_>| {
@@ -72,10 +62,7 @@ fn what_is_at_a_destination_is_never_overwritten() {
     fs.create_dir_all(Path::new("/out/c/0001")).unwrap();
     put(&fs, "/out/c/0001/a", b"precious");
     let error = unpack_all(&fs, &reader).unwrap_err();
-    assert!(
-        matches!(&error, Error::AlreadyExists { path } if path == Path::new("/out/c/0001/a")),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::AlreadyExists { path } if path == Path::new("/out/c/0001/a")), "{error}");
     assert_eq!(
         (names(&fs, OUT), names(&fs, "/out/c"), names(&fs, "/out/c/0001")),
         (vec!["c".into()], vec!["0001".into()], vec!["a".into()])
@@ -124,10 +111,7 @@ fn too_little_space_is_said_before_anything_is_written() {
     let (fs, reader) = opened();
     fs.set_free_space(1000);
     let error = unpack_all(&fs, &reader).unwrap_err();
-    assert!(
-        matches!(error, Error::NoSpace { needed, free: 1000, .. } if needed == reader.plan().data_len()),
-        "{error}"
-    );
+    assert!(matches!(error, Error::NoSpace { needed, free: 1000, .. } if needed == reader.plan().data_len()), "{error}");
     assert!(names(&fs, OUT).is_empty());
 }
 
@@ -159,11 +143,7 @@ fn whichever_call_fails_nothing_is_left() {
             let (fs, mem, reader) = wrapped();
             fs.faults().inject(Fault::on(operation).nth(nth));
             let error = unpack(&reader, &fs, Path::new(OUT), all, THREADS, &()).unwrap_err();
-            assert_eq!(
-                (error.kind(), fs.faults().fired()),
-                (ErrorKind::Io, 1),
-                "{operation:?} {nth}: {error}"
-            );
+            assert_eq!((error.kind(), fs.faults().fired()), (ErrorKind::Io, 1), "{operation:?} {nth}: {error}");
             assert!(names(&mem, OUT).is_empty(), "{operation:?} {nth}");
         }
     }
@@ -173,22 +153,10 @@ fn whichever_call_fails_nothing_is_left() {
 fn after_success_a_power_cut_takes_nothing() {
     let (base, reader) = opened();
     let fs = RecordingFs::with_base(Arc::new(base.fork()), &base);
-    unpack(
-        &reader,
-        &fs,
-        Path::new(OUT),
-        |_, member| Some(PathBuf::from(member.path)),
-        THREADS,
-        &(),
-    )
-    .unwrap();
+    unpack(&reader, &fs, Path::new(OUT), |_, member| Some(PathBuf::from(member.path)), THREADS, &()).unwrap();
     let mut replay = fs.replay();
     replay.advance_to(usize::MAX);
-    for kind in [
-        CrashKind::PowerLossMin,
-        CrashKind::PowerLossRandom { seed: 1 },
-        CrashKind::PowerLossRandom { seed: 2 },
-    ] {
+    for kind in [CrashKind::PowerLossMin, CrashKind::PowerLossRandom { seed: 1 }, CrashKind::PowerLossRandom { seed: 2 }] {
         let image = replay.image(kind);
         for (path, data) in tree() {
             assert!(get(&image, &Path::new(OUT).join(&path)) == data, "{path}");

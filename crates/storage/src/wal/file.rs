@@ -158,4 +158,18 @@ mod tests {
             assert_eq!(parse_file_name(wrong), None, "{wrong}");
         }
     }
+
+    #[test]
+    fn the_description_has_the_same_table() {
+        let fields = [
+            (MAGIC_OFFSET, "MAGIC"),
+            (VERSION_OFFSET, "VERSION"),
+            (RESERVED_A_OFFSET, "RESERVED_A"),
+            (FIRST_LSN_OFFSET, "FIRST_LSN"),
+            (RESERVED_B_OFFSET, "RESERVED_B"),
+            (HEADER_CRC_OFFSET, "HEADER_CRC"),
+        ];
+        crate::format_doc::check("### Log file header", HEADER_LEN, &fields);
+        crate::format_doc::check_constant("HEADER_LEN", HEADER_LEN);
+    }
 }

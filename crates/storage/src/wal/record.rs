@@ -209,4 +209,19 @@ mod tests {
             assert!(matches!(sealed(offset, 1), Err(HeaderDefect::Rule(_))), "reserved byte {offset}");
         }
     }
+
+    #[test]
+    fn the_description_has_the_same_table() {
+        let fields = [
+            (LEN_OFFSET, "LEN"),
+            (TYPE_OFFSET, "TYPE"),
+            (RESERVED_OFFSET, "RESERVED"),
+            (LSN_OFFSET, "LSN"),
+            (BATCH_OFFSET_OFFSET, "BATCH_OFFSET"),
+            (BODY_CRC_OFFSET, "BODY_CRC"),
+            (HEADER_CRC_OFFSET, "HEADER_CRC"),
+        ];
+        crate::format_doc::check("### Log record", RECORD_HEADER_LEN, &fields);
+        crate::format_doc::check_constant("RECORD_HEADER_LEN", RECORD_HEADER_LEN);
+    }
 }

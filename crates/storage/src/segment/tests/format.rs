@@ -1,35 +1,8 @@
 //! The tables of the format's document say what the constants say.
 
-use std::path::Path;
-
+use crate::format_doc::check;
 use crate::segment::{fields, footer, header, section, trailer};
 use crate::tombstones;
-
-/// The document, in one file or with this chapter in a file of its own.
-fn document() -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let files = ["FORMAT.md", "docs/format-segment.part.md"];
-    files.iter().filter_map(|file| std::fs::read_to_string(root.join(file)).ok()).collect()
-}
-
-/// Offset, size and name of each field in the first table behind a heading.
-fn table(document: &str, heading: &str) -> Vec<(usize, usize, String)> {
-    let mut lines = document.lines().skip_while(|line| *line != heading).skip(1);
-    let mut rows = Vec::new();
-    for line in lines.by_ref().skip_while(|line| !line.starts_with("|---")).skip(1).take_while(|line| line.starts_with('|')) {
-        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-        rows.push((cells[1].parse().unwrap(), cells[2].parse().unwrap(), cells[3].trim_matches('`').to_owned()));
-    }
-    rows
-}
-
-/// Each field ends where the next begins, and the last one at the end of the structure.
-fn check(heading: &str, len: usize, fields: &[(usize, &str)]) {
-    let ends = fields.iter().skip(1).map(|(offset, _)| *offset).chain([len]);
-    let expected: Vec<_> =
-        fields.iter().zip(ends).map(|(&(offset, name), end)| (offset, end - offset, name.to_owned())).collect();
-    assert_eq!(table(&document(), heading), expected, "{heading}");
-}
 
 const FRAME: [(usize, &str); 2] = [(fields::MAGIC_OFFSET, "MAGIC"), (fields::VERSION_OFFSET, "VERSION")];
 
