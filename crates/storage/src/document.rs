@@ -104,7 +104,8 @@ pub(crate) fn remove(fs: &dyn Fs, dir: &Path, generation: Generation) {
 }
 
 /// The newest generation in `dir`, or `None` if there is none. Older ones and temporaries are removed, but only after the
-/// newest was read and found whole.
+/// newest was read and found whole, and its name made durable: a process that was killed between the rename and the sync of
+/// the directory leaves a generation that a power cut could still take back, after others have built on it.
 pub(crate) fn recover<T: DeserializeOwned>(fs: &dyn Fs, dir: &Path, magic: Magic) -> Result<Option<(Generation, T)>> {
     let mut generations = Vec::new();
     let mut leftovers = Vec::new();
@@ -125,6 +126,7 @@ pub(crate) fn recover<T: DeserializeOwned>(fs: &dyn Fs, dir: &Path, magic: Magic
     let newest_path = path(dir, newest);
     let bytes = icecore_io::read_file(fs, &newest_path, BODY_LEN_MAX + HEADER_LEN as u64).map_err(on("read", &newest_path))?;
     let value = decode(magic, newest, &newest_path, &bytes)?;
+    fs.sync_dir(dir).map_err(on("sync", dir))?;
     leftovers.extend(generations.into_iter().filter(|generation| *generation < newest).map(|generation| path(dir, generation)));
     remove_all(fs, &leftovers);
     Ok(Some((newest, value)))
