@@ -27,16 +27,7 @@ fn filled(fs: &Arc<dyn Fs>, path: &Path) -> Storage {
     let ids = (0..90).step_by(7).map(PointId::Num).collect();
     storage.write("c", Operation::Delete { ids }, Durability::Synced).unwrap();
     let ids = (1..90).step_by(7).map(PointId::Num).collect();
-    storage
-        .write(
-            "c",
-            Operation::SetPayload {
-                ids,
-                payload: r#"{"s":true}"#.into(),
-            },
-            Durability::Buffered,
-        )
-        .unwrap();
+    storage.write("c", Operation::SetPayload { ids, payload: r#"{"s":true}"#.into() }, Durability::Buffered).unwrap();
     storage
 }
 
@@ -89,10 +80,7 @@ fn a_snapshot_is_restored_under_other_names_and_replaces_only_by_force() {
 
         restore(&fs, &cut, &storage, |_| "copy".into(), false).unwrap();
         assert_eq!(dump(&storage, "copy"), before);
-        assert!(matches!(
-            restore(&fs, &cut, &storage, |_| "copy".into(), false),
-            Err(Error::CollectionExists { .. })
-        ));
+        assert!(matches!(restore(&fs, &cut, &storage, |_| "copy".into(), false), Err(Error::CollectionExists { .. })));
         restore(&fs, &cut, &storage, |name| name.into(), true).unwrap();
         assert_eq!(dump(&storage, "c"), before);
         drop(cut);
@@ -110,19 +98,11 @@ fn names_and_aliases_change_in_one_commit() {
     with_each_disk(|fs, path| {
         let storage = filled(&fs, path);
         storage.create_collection("d", config(1, 3)).unwrap();
-        assert!(matches!(
-            storage.create_collection("d", config(1, 3)),
-            Err(Error::CollectionExists { .. })
-        ));
-        let alias = |collection: &str| AliasAction::Create {
-            collection: collection.into(),
-            alias: "a".into(),
-        };
+        assert!(matches!(storage.create_collection("d", config(1, 3)), Err(Error::CollectionExists { .. })));
+        let alias = |collection: &str| AliasAction::Create { collection: collection.into(), alias: "a".into() };
         storage.update_aliases(&[alias("c")]).unwrap();
         assert_eq!(storage.count("a").unwrap(), storage.count("c").unwrap());
-        storage
-            .update_aliases(&[AliasAction::Delete { alias: "a".into() }, alias("missing")])
-            .unwrap_err();
+        storage.update_aliases(&[AliasAction::Delete { alias: "a".into() }, alias("missing")]).unwrap_err();
         assert_eq!(storage.resolve("a").unwrap(), "c", "none of the actions was made");
         storage.update_aliases(&[alias("d")]).unwrap();
         assert!(storage.delete_collection("d").unwrap());
@@ -156,34 +136,15 @@ fn wrong_input_is_named_and_changes_nothing() {
         let storage = filled(&fs, path);
         let before = dump(&storage, "c");
         let write = |points| storage.write("c", Operation::Upsert { points }, Durability::Synced);
-        assert!(matches!(
-            write(vec![point(1, &[1.0], "")]),
-            Err(Error::VectorDimension {
-                expected: 2,
-                actual: 1,
-                ..
-            })
-        ));
-        assert!(matches!(
-            write(vec![point(1, &[1.0, f32::INFINITY], "")]),
-            Err(Error::VectorNotFinite { .. })
-        ));
-        assert!(matches!(
-            write(vec![point(1, &[1.0, 2.0], "[1]")]),
-            Err(Error::PayloadNotObject { .. })
-        ));
+        assert!(matches!(write(vec![point(1, &[1.0], "")]), Err(Error::VectorDimension { expected: 2, actual: 1, .. })));
+        assert!(matches!(write(vec![point(1, &[1.0, f32::INFINITY], "")]), Err(Error::VectorNotFinite { .. })));
+        assert!(matches!(write(vec![point(1, &[1.0, 2.0], "[1]")]), Err(Error::PayloadNotObject { .. })));
         let mut named = point(1, &[1.0, 2.0], "");
         named.vectors[0].name = "x".into();
         assert!(matches!(write(vec![named]), Err(Error::VectorName { .. })));
         assert!(matches!(storage.count("nothing"), Err(Error::CollectionNotFound { .. })));
-        let missing = Operation::SetPayload {
-            ids: vec![PointId::Num(5000)],
-            payload: "{}".into(),
-        };
-        assert!(matches!(
-            storage.write("c", missing, Durability::Synced),
-            Err(Error::PointNotFound { .. })
-        ));
+        let missing = Operation::SetPayload { ids: vec![PointId::Num(5000)], payload: "{}".into() };
+        assert!(matches!(storage.write("c", missing, Durability::Synced), Err(Error::PointNotFound { .. })));
         assert_eq!(dump(&storage, "c"), before);
     });
 }

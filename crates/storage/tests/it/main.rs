@@ -1,4 +1,8 @@
 //! The storage seen from outside, on real and on simulated disks.
 
 mod basics;
+mod crash;
+mod disk;
+mod recorded;
+mod state;
 mod support;

@@ -8,53 +8,32 @@ use std::time::Duration;
 use icecore_io::{Fs, ManualClock};
 use icecore_storage::{
     AdoptedCollection, Adoption, CollectionConfig, DenseParams, Distance, Durability, NamedVector, Operation, Options, Point,
-    PointId, Record, Scope, Select, Snapshot, Storage, Vector, WithVectors,
+    PointId, Record, Scope, Select, Snapshot, Staging, Storage, SubjectCollection, Vector, WithVectors,
 };
 
-pub(crate) const ALL: Select = Select {
-    payload: true,
-    vectors: WithVectors::All,
-};
+pub(crate) const ALL: Select = Select { payload: true, vectors: WithVectors::All };
 
 pub(crate) fn config(shard_number: u32, size: usize) -> CollectionConfig {
     CollectionConfig {
         shard_number,
-        vectors: BTreeMap::from([(
-            String::new(),
-            DenseParams {
-                size,
-                distance: Distance::Dot,
-            },
-        )]),
+        vectors: BTreeMap::from([(String::new(), DenseParams { size, distance: Distance::Dot })]),
         settings: serde_json::json!({"hnsw_config": {"m": 16}}),
     }
 }
 
 /// A storage without threads of its own, so that a test decides what happens when.
 pub(crate) fn open(fs: &Arc<dyn Fs>, path: &Path) -> icecore_storage::Result<Storage> {
-    let options = Options {
-        background: false,
-        ..Options::default()
-    };
+    let options = Options { background: false, ..Options::default() };
     Storage::open(fs.clone(), Arc::new(ManualClock::new(Duration::ZERO)), path, options)
 }
 
 pub(crate) fn point(id: u64, values: &[f32], payload: &str) -> Point {
-    let vectors = vec![NamedVector {
-        name: String::new(),
-        vector: Vector::Dense(values.to_vec()),
-    }];
-    Point {
-        id: PointId::Num(id),
-        vectors,
-        payload: payload.into(),
-    }
+    let vectors = vec![NamedVector { name: String::new(), vector: Vector::Dense(values.to_vec()) }];
+    Point { id: PointId::Num(id), vectors, payload: payload.into() }
 }
 
 pub(crate) fn upsert(storage: &Storage, collection: &str, points: Vec<Point>) {
-    storage
-        .write(collection, Operation::Upsert { points }, Durability::Synced)
-        .unwrap();
+    storage.write(collection, Operation::Upsert { points }, Durability::Synced).unwrap();
 }
 
 /// All points of a collection in the order of a scroll with small pages.
@@ -79,22 +58,47 @@ pub(crate) fn restore(
     rename: impl Fn(&str) -> String,
     force: bool,
 ) -> icecore_storage::Result<()> {
+    let staging = stage(fs, snapshot, into)?;
+    into.adopt(adoption(snapshot, &staging, rename, force))
+}
+
+/// Copies the members of a snapshot into a staging directory.
+pub(crate) fn stage(fs: &Arc<dyn Fs>, snapshot: &Snapshot, into: &Storage) -> icecore_storage::Result<Arc<Staging>> {
     let digests = snapshot.files.iter().map(|file| (file.member.clone(), file.digest)).collect();
     let staging = Arc::new(into.stage(digests)?);
     for file in &snapshot.files {
         copy_member(fs, &file.source, file.digest.len, &staging.path().join(&file.member));
     }
-    let adopted = |from: &icecore_storage::SubjectCollection| AdoptedCollection {
+    Ok(staging)
+}
+
+/// The adoption of all collections of a snapshot, and of its aliases.
+pub(crate) fn adoption(
+    snapshot: &Snapshot,
+    staging: &Arc<Staging>,
+    rename: impl Fn(&str) -> String,
+    force: bool,
+) -> Adoption {
+    let adopted = |from: &SubjectCollection| AdoptedCollection {
         name: rename(&from.name),
         from: from.clone(),
         staging: staging.clone(),
     };
-    into.adopt(Adoption {
+    Adoption {
         collections: snapshot.subject.collections.iter().map(adopted).collect(),
         shards: Vec::new(),
         aliases: snapshot.subject.aliases.clone(),
         force,
-    })
+    }
+}
+
+/// An upsert of the points `ids`, whose contents say `tag`; every third has no payload.
+pub(crate) fn upsert_of(ids: std::ops::Range<u64>, tag: u64) -> Operation {
+    let contents = |id: u64| {
+        let payload = if id.is_multiple_of(3) { String::new() } else { format!(r#"{{"t":{tag}}}"#) };
+        point(id, &[id as f32, tag as f32], &payload)
+    };
+    Operation::Upsert { points: ids.map(contents).collect() }
 }
 
 /// Copies the first `len` bytes of a file, durably.
