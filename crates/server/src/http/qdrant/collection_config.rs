@@ -10,7 +10,7 @@ use icecore_storage::config::CollectionConfig;
 use icecore_storage::{DenseParams, Distance, Error};
 use serde_json::{Map, Value};
 
-use super::settings;
+use super::{bounds, settings};
 use crate::http::envelope::{ApiError, ApiResult};
 
 /// The field of the settings that holds what was given for each vector.
@@ -38,7 +38,9 @@ pub(super) fn parse(body: &Value) -> ApiResult<CollectionConfig> {
     if !extras.is_empty() {
         kept.insert(VECTORS.to_owned(), Value::Object(extras));
     }
-    let config = CollectionConfig { shard_number, vectors, settings: Value::Object(kept) };
+    let settings = Value::Object(kept);
+    bounds::check("parameters", &settings)?;
+    let config = CollectionConfig { shard_number, vectors, settings };
     match config.validate() {
         Ok(()) => Ok(config),
         Err(Error::InvalidConfig { field, reason }) => Err(ApiError::invalid("JSON body", &field, reason)),

@@ -3,6 +3,7 @@
 //! Routes that Qdrant has and icecore has not (yet) answer 501 rather than 404, so that a client's error says what is missing.
 
 mod aliases;
+mod bounds;
 mod cluster;
 mod collection_config;
 mod collection_info;

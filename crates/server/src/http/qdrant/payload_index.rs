@@ -7,6 +7,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::bounds;
 use super::points::result::UpdateResult;
 use crate::app::App;
 use crate::http::envelope::{ApiError, ApiResult, answer};
@@ -26,10 +27,9 @@ struct CreateIndex {
 pub(super) async fn create(State(app): State<Arc<App>>, path: InCollection, query: Query<Wait>, body: Body) -> Response {
     answer(move || {
         let request: CreateIndex = body.parse()?;
-        if request.field_name.is_empty() {
-            return Err(ApiError::invalid("JSON body", "field_name", "value invalid, must not be empty"));
-        }
+        bounds::check_field_name(&request.field_name)?;
         let schema = schema(request.field_schema)?;
+        bounds::check("field_schema", &schema)?;
         app.storage.put_payload_index(&path.collection, &request.field_name, schema)?;
         Ok(UpdateResult::without_number(query.0))
     })
