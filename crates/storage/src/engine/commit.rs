@@ -1,9 +1,10 @@
 //! The one way to change the catalog: the next generation is published, then it is what everybody sees.
 //!
 //! If it is not known whether a publication is durable, no further one is made until a restart has read what the disk holds:
-//! a second generation on top of an unknown first one could bring back what was answered as gone.
+//! a second generation on top of an unknown first one could bring back what was answered as gone. For the same reason the
+//! shards that the unknown generation drops take no more writes: the next start may find them gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
@@ -40,7 +41,9 @@ impl Inner {
         let dir = self.path.join(catalog::DIR);
         if let Err(failure) = catalog::write(self.fs(), &dir, &next) {
             if let PublishError::Uncertain(error) = &failure {
-                self.poison.set(format!("publication of catalog {}: {error}", next.generation));
+                let reason = format!("publication of catalog {}: {error}", next.generation);
+                close_dropped(&before.collections, &collections, &reason);
+                self.poison.set(reason);
             }
             let operation = "publish the next catalog in";
             return Err(Error::Io { operation, path: dir, source: failure.into_source() });
@@ -53,5 +56,16 @@ impl Inner {
     /// Whether directories made for a commit that failed may be removed: not if the commit may be durable after all.
     pub(crate) fn failed_for_sure(&self) -> bool {
         self.poison.reason().is_none()
+    }
+}
+
+/// Closes the shards that are in `before` and not in `after`.
+fn close_dropped(before: &BTreeMap<String, Arc<Collection>>, after: &BTreeMap<String, Arc<Collection>>, reason: &str) {
+    let shards = |collections: &BTreeMap<String, Arc<Collection>>| {
+        collections.values().flat_map(|collection| collection.shards.clone()).collect::<Vec<_>>()
+    };
+    let kept: HashSet<ShardDirId> = shards(after).iter().map(|shard| shard.id()).collect();
+    for shard in shards(before).iter().filter(|shard| !kept.contains(&shard.id())) {
+        shard.close_for_writes(reason);
     }
 }

@@ -88,6 +88,11 @@ impl Shard {
         self.poison.reason()
     }
 
+    /// Takes no more writes from now on.
+    pub(crate) fn close_for_writes(&self, reason: &str) {
+        self.poison.set(reason);
+    }
+
     /// The last record in the log.
     pub(crate) fn last_lsn(&self) -> Lsn {
         self.lock_committer().writer.last_lsn()
