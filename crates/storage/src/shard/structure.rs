@@ -48,7 +48,7 @@ struct Draft {
     entry: SegmentEntry,
 }
 
-/// Tombstone files that were written for a generation; they go away with the value unless it is published.
+/// Tombstone files that were written for a generation; they go away with the value unless it is, or may be, published.
 struct WrittenTombstones(Vec<Arc<FileRef>>);
 
 impl Drop for WrittenTombstones {
@@ -106,8 +106,16 @@ impl Shard {
             next_segment_id: SegmentId(self.next_segment_id.load(Ordering::Relaxed)),
             segments: drafts.iter().map(|draft| draft.entry.clone()).collect(),
         };
-        self.write_manifest(&manifest)?;
-        written.0.clear();
+        let published = self.write_manifest(&manifest);
+        if published.is_ok() || self.poison.reason().is_some() {
+            // They belong to the generation, or may: the next start knows which one the disk holds.
+            written.0.clear();
+        }
+        published?;
+        if let Some(new) = add.filter(|new| !drafts.iter().any(|draft| draft.entry.id == new.segment.segment_id())) {
+            // All its points died while it was written.
+            new.file.retire();
+        }
         self.install(current, manifest, drafts.into_iter().map(|draft| draft.live).collect(), flushed);
         Ok(())
     }
