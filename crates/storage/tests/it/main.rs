@@ -3,6 +3,7 @@
 mod basics;
 mod crash;
 mod disk;
+mod faults;
 mod recorded;
 mod state;
 mod support;
