@@ -48,9 +48,9 @@ pub fn decode(body: &[u8]) -> Result<Operation, String> {
     const MEDIUM: usize = 1024 * 1024;
     const LARGE: usize = 16 * 1024 * 1024;
     let decoded = match body.len() * MEMORY_PER_BYTE {
-        ..=SMALL => wincode::config::deserialize_exact(body, limited::<SMALL>()),
-        ..=MEDIUM => wincode::config::deserialize_exact(body, limited::<MEDIUM>()),
-        ..=LARGE => wincode::config::deserialize_exact(body, limited::<LARGE>()),
+        memory if memory <= SMALL => wincode::config::deserialize_exact(body, limited::<SMALL>()),
+        memory if memory <= MEDIUM => wincode::config::deserialize_exact(body, limited::<MEDIUM>()),
+        memory if memory <= LARGE => wincode::config::deserialize_exact(body, limited::<LARGE>()),
         _ => wincode::config::deserialize_exact(body, CONFIG),
     };
     decoded.map_err(|error| format!("an operation that cannot be decoded: {error}"))
