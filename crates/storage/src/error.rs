@@ -75,6 +75,30 @@ pub enum Error {
     /// A payload that is not a JSON object.
     #[error("the payload of point {id} is not a JSON object")]
     PayloadNotObject { id: PointId },
+    /// A payload that cannot be read or changed.
+    #[error("the payload of point {id}: {reason}")]
+    Payload { id: PointId, reason: String },
+    /// A path into payloads that is none.
+    #[error("{path:?} is not a path into a payload: {reason}")]
+    PayloadPath { path: String, reason: String },
+    /// A filter that is none.
+    #[error("{reason}")]
+    Filter { reason: String },
+    /// A vector of another kind than the collection's.
+    #[error("vector {name:?} of the collection is {expected}, but point {id} has {actual}")]
+    VectorKind { name: String, id: PointId, expected: &'static str, actual: &'static str },
+    /// A sparse vector that breaks a rule.
+    #[error("sparse vector {name:?} of point {id}: {reason}")]
+    SparseVector { name: String, id: PointId, reason: String },
+    /// A multi-vector without vectors.
+    #[error("multi-vector {name:?} of point {id} has no vectors")]
+    EmptyMultiVector { name: String, id: PointId },
+    /// A vector component that the datatype cannot hold.
+    #[error("vector {name:?} of point {id} has the component {value}, which {datatype} cannot hold")]
+    VectorDatatype { name: String, id: PointId, value: f32, datatype: &'static str },
+    /// A name that one point has twice.
+    #[error("point {id} has the vector {name:?} twice")]
+    VectorTwice { name: String, id: PointId },
     /// One operation encodes to more than a log record may hold.
     #[error("the operation needs {len} bytes in the log, more than the {max} that one record may have; send smaller batches")]
     OperationTooLarge { len: u64, max: u64 },
@@ -140,10 +164,18 @@ impl Error {
             | Self::VectorName { .. }
             | Self::VectorNotFinite { .. }
             | Self::PayloadNotObject { .. }
+            | Self::PayloadPath { .. }
+            | Self::Filter { .. }
+            | Self::VectorKind { .. }
+            | Self::SparseVector { .. }
+            | Self::EmptyMultiVector { .. }
+            | Self::VectorDatatype { .. }
+            | Self::VectorTwice { .. }
             | Self::OperationTooLarge { .. } => ErrorKind::InvalidInput,
             Self::Locked { .. } | Self::Busy { .. } | Self::Closed => ErrorKind::Unavailable,
             Self::Poisoned { .. } => ErrorKind::Poisoned,
-            Self::BlockChecksum { .. }
+            Self::Payload { .. }
+            | Self::BlockChecksum { .. }
             | Self::FileChecksum { .. }
             | Self::FileLength { .. }
             | Self::Malformed { .. }

@@ -9,9 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::budget::Budget;
+use crate::error::Result;
 use crate::ids::{Lsn, PointId};
-use crate::op::{NamedVector, Vector};
+use crate::op::NamedVector;
 use crate::refs::FileRef;
+use crate::shard::LiveSegment;
+use crate::vector::VectorRef;
 use crate::wal::writer::WalMark;
 
 /// What the structures around a point take, roughly: tree node, reference counts, string and vector headers.
@@ -19,13 +22,47 @@ const ENTRY_OVERHEAD: usize = 160;
 const VECTOR_OVERHEAD: usize = 56;
 
 /// A point as the log has it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub(crate) struct Row {
     /// The record that made it.
     pub(crate) version: Lsn,
-    pub(crate) vectors: Vec<NamedVector>,
+    pub(crate) vectors: Part<Vec<NamedVector>>,
     /// The text of a JSON object, or empty.
-    pub(crate) payload: String,
+    pub(crate) payload: Part<String>,
+}
+
+/// A part of a point that an operation may have left as it was: a payload that is set does not bring the vectors into memory.
+#[derive(Debug, Clone)]
+pub(crate) enum Part<T> {
+    Here(T),
+    /// As it is in this row of a segment, which the reference keeps.
+    InSegment(Arc<LiveSegment>, u32),
+}
+
+impl Row {
+    /// The vector of this name, if the point has it.
+    pub(crate) fn vector(&self, name: &str) -> Result<Option<VectorRef<'_>>> {
+        match &self.vectors {
+            Part::Here(vectors) => Ok(vectors.iter().find(|named| named.name == name).map(|named| named.vector.as_ref())),
+            Part::InSegment(live, row) => live.segment.vector(*row, name),
+        }
+    }
+
+    /// Whether the point has a vector of this name.
+    pub(crate) fn has_vector(&self, name: &str) -> Result<bool> {
+        match &self.vectors {
+            Part::Here(vectors) => Ok(vectors.iter().any(|named| named.name == name)),
+            Part::InSegment(live, row) => live.segment.has_vector(*row, name),
+        }
+    }
+
+    /// The text of the payload.
+    pub(crate) fn payload(&self) -> Result<&str> {
+        match &self.payload {
+            Part::Here(payload) => Ok(payload),
+            Part::InSegment(live, row) => live.segment.payload(*row),
+        }
+    }
 }
 
 /// What a memtable knows of an id.
@@ -126,11 +163,17 @@ fn entry_bytes(entry: &Entry) -> usize {
     let contents = match entry {
         Entry::Dead => 0,
         Entry::Live(row) => {
-            let vectors = row.vectors.iter().map(|named| {
-                let Vector::Dense(values) = &named.vector;
-                VECTOR_OVERHEAD + named.name.len() + size_of_val(values.as_slice())
-            });
-            vectors.sum::<usize>() + row.payload.len()
+            let vectors = match &row.vectors {
+                Part::Here(vectors) => {
+                    vectors.iter().map(|named| VECTOR_OVERHEAD + named.name.len() + named.vector.bytes()).sum()
+                }
+                Part::InSegment(..) => 0,
+            };
+            let payload = match &row.payload {
+                Part::Here(payload) => payload.len(),
+                Part::InSegment(..) => 0,
+            };
+            vectors + payload
         }
     };
     ENTRY_OVERHEAD + contents

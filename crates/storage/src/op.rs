@@ -134,6 +134,16 @@ pub enum Operation {
     },
 }
 
+impl Vector {
+    /// Bytes that the values take in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Dense(values) | Self::Multi(values) => size_of_val(values.as_slice()),
+            Self::Sparse { indices, values } => size_of_val(indices.as_slice()) + size_of_val(values.as_slice()),
+        }
+    }
+}
+
 impl Target {
     /// Makes one target of parts; a filter is the same in each.
     fn join(self, part: Self) -> Self {

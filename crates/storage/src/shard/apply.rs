@@ -1,26 +1,26 @@
 //! What an operation does: the same when it is first applied and when it is replayed from the log.
 //!
-//! Only one thread at a time applies, in the order of the log.
+//! Only one thread at a time applies, in the order of the log. Filters see the points as all operations before left them, and
+//! what the operation itself did to a point so far where it names one twice.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
-
-use super::scan::Found;
+use super::found::Found;
 use super::view::View;
 use crate::error::{Error, Result};
+use crate::filter::Filter;
 use crate::ids::{Lsn, PointId};
-use crate::memtable::{Entry, Row};
-use crate::op::{Operation, Vector};
-use crate::read::{Select, WithVectors};
-
-/// Everything of a point.
-pub(crate) const WHOLE: Select = Select { payload: true, vectors: WithVectors::All };
+use crate::memtable::{Entry, Part, Row};
+use crate::op::{NamedVector, Operation, Point, PointVectors, Target, UpsertMode};
+use crate::payload::edit;
+use crate::payload::path::JsonPath;
+use crate::shard::candidate::FoundPoint;
 
 /// What one operation changes, before it is put in place in one step.
 struct Changes<'a> {
     view: &'a View,
+    lsn: Lsn,
     entries: BTreeMap<PointId, Entry>,
     /// Points that came or went.
     balance: i64,
@@ -29,31 +29,147 @@ struct Changes<'a> {
 /// Applies a record to the view's active memtable, and says how many points came (or, negative, went). An error means that (a
 /// part of) the operation has no effect, and will have none when it is replayed; the record stays in the log.
 pub(super) fn apply(view: &View, lsn: Lsn, operation: Operation) -> (i64, Result<()>) {
-    let mut changes = Changes { view, entries: BTreeMap::new(), balance: 0 };
-    let outcome = match operation {
-        Operation::Upsert { points } => {
-            for point in points {
-                let row = Row { version: lsn, vectors: point.vectors, payload: point.payload };
-                changes.put(point.id, Entry::Live(Arc::new(row)));
-            }
-            Ok(())
-        }
-        Operation::Delete { ids } => {
-            for id in ids {
-                if changes.exists(id) {
-                    changes.put(id, Entry::Dead);
-                }
-            }
-            Ok(())
-        }
-        Operation::SetPayload { ids, payload } => changes.set_payload(lsn, &ids, &payload),
-    };
+    let mut changes = Changes { view, lsn, entries: BTreeMap::new(), balance: 0 };
+    let outcome = changes.run(operation);
     view.active.apply(changes.entries);
     (changes.balance, outcome)
 }
 
 impl Changes<'_> {
-    fn put(&mut self, id: PointId, entry: Entry) {
+    fn run(&mut self, operation: Operation) -> Result<()> {
+        match operation {
+            Operation::Upsert { points, mode, condition } => self.upsert(points, mode, condition.as_deref()),
+            Operation::Delete { target } => self.delete(target),
+            Operation::SetPayload { target, payload, key } => {
+                let key = key.as_deref().map(path).transpose()?;
+                self.change_payloads(target, |old| edit::set(old, &payload, key.as_ref()))
+            }
+            Operation::OverwritePayload { target, payload } => self.change_payloads(target, |_| Ok(payload.clone())),
+            Operation::DeletePayload { target, keys } => {
+                let keys = keys.iter().map(|key| path(key)).collect::<Result<Vec<_>>>()?;
+                self.change_payloads(target, |old| edit::delete(old, &keys))
+            }
+            Operation::ClearPayload { target } => self.change_payloads(target, |_| Ok(String::new())),
+            Operation::UpdateVectors { points, condition } => self.update_vectors(points, condition.as_deref()),
+            Operation::DeleteVectors { target, names } => self.delete_vectors(target, &names),
+        }
+    }
+
+    fn upsert(&mut self, points: Vec<Point>, mode: UpsertMode, condition: Option<&str>) -> Result<()> {
+        let condition = condition.map(filter).transpose()?;
+        for point in points {
+            // The common case asks nothing of what is there.
+            let wanted = match (mode, &condition) {
+                (UpsertMode::Upsert, None) => true,
+                _ => match (self.find(point.id)?, mode) {
+                    (None, UpsertMode::UpdateOnly) | (Some(_), UpsertMode::InsertOnly) => false,
+                    (None, UpsertMode::Upsert | UpsertMode::InsertOnly) => true,
+                    (Some(found), UpsertMode::Upsert | UpsertMode::UpdateOnly) => {
+                        matches(condition.as_ref(), point.id, &found)?
+                    }
+                },
+            };
+            if wanted {
+                self.put(point.id, Part::Here(point.vectors), Part::Here(point.payload));
+            }
+        }
+        Ok(())
+    }
+
+    fn delete(&mut self, target: Target) -> Result<()> {
+        match target {
+            Target::Ids(ids) => {
+                for id in ids.into_iter().filter(|id| self.exists(*id)).collect::<Vec<_>>() {
+                    self.insert(id, Entry::Dead);
+                }
+            }
+            Target::Filter(text) => {
+                for (id, _) in self.matching(&text)? {
+                    self.insert(id, Entry::Dead);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives each target the payload that `change` makes of its own.
+    fn change_payloads(&mut self, target: Target, change: impl Fn(&str) -> Result<String, String>) -> Result<()> {
+        self.for_each(target, |id, found| {
+            let payload = change(found.payload()?).map_err(|reason| Error::Payload { id, reason })?;
+            Ok((found.keep_vectors(), Part::Here(payload)))
+        })
+    }
+
+    fn update_vectors(&mut self, points: Vec<PointVectors>, condition: Option<&str>) -> Result<()> {
+        let condition = condition.map(filter).transpose()?;
+        let mut problem = None;
+        for PointVectors { id, vectors } in points {
+            match self.find(id)? {
+                None => problem = problem.or(Some(Error::PointNotFound { id })),
+                Some(found) if matches(condition.as_ref(), id, &found)? => {
+                    let replaced = |name: &str| vectors.iter().any(|named: &NamedVector| named.name == name);
+                    let mut all = found.vectors(|name| !replaced(name))?;
+                    all.extend(vectors.iter().cloned());
+                    all.sort_by(|a, b| a.name.cmp(&b.name));
+                    self.put(id, Part::Here(all), found.keep_payload());
+                }
+                Some(_) => {}
+            }
+        }
+        problem.map_or(Ok(()), Err)
+    }
+
+    fn delete_vectors(&mut self, target: Target, names: &[String]) -> Result<()> {
+        self.for_each(target, |_, found| {
+            let vectors = found.vectors(|name| !names.iter().any(|deleted| deleted == name))?;
+            Ok((Part::Here(vectors), found.keep_payload()))
+        })
+    }
+
+    /// Replaces each target by what `change` makes of it. A point that is named but missing is reported after the others
+    /// were changed.
+    fn for_each(&mut self, target: Target, change: impl Fn(PointId, &Found) -> Result<Changed>) -> Result<()> {
+        let mut problem = None;
+        match target {
+            Target::Filter(text) => {
+                for (id, found) in self.matching(&text)? {
+                    let (vectors, payload) = change(id, &found)?;
+                    self.put(id, vectors, payload);
+                }
+            }
+            Target::Ids(ids) => {
+                for id in ids {
+                    match self.find(id).and_then(|found| found.map(|found| change(id, &found)).transpose()) {
+                        Ok(Some((vectors, payload))) => self.put(id, vectors, payload),
+                        Ok(None) => problem = problem.or(Some(Error::PointNotFound { id })),
+                        // Damage of one point does not keep the others from being changed.
+                        Err(error) => problem = Some(error),
+                    }
+                }
+            }
+        }
+        problem.map_or(Ok(()), Err)
+    }
+
+    /// The points that match a filter. Call before the operation has changed anything.
+    fn matching(&self, text: &str) -> Result<Vec<(PointId, Found)>> {
+        debug_assert!(self.entries.is_empty(), "a filter is evaluated once, first");
+        let filter = filter(text)?;
+        let mut matching = Vec::new();
+        for item in self.view.scan(None)? {
+            let (id, found) = item?;
+            if matches(Some(&filter), id, &found)? {
+                matching.push((id, found));
+            }
+        }
+        Ok(matching)
+    }
+
+    fn put(&mut self, id: PointId, vectors: Part<Vec<NamedVector>>, payload: Part<String>) {
+        self.insert(id, Entry::Live(Arc::new(Row { version: self.lsn, vectors, payload })));
+    }
+
+    fn insert(&mut self, id: PointId, entry: Entry) {
         let before = i64::from(self.exists(id));
         let after = i64::from(matches!(entry, Entry::Live(_)));
         self.balance += after - before;
@@ -63,57 +179,35 @@ impl Changes<'_> {
     /// Whether the point is live. Where damage hides the answer, it is taken to be: a delete must not be lost, and
     /// a count that is one off in a damaged shard does no harm.
     fn exists(&self, id: PointId) -> bool {
-        match self.entries.get(&id) {
-            Some(Entry::Live(_)) => true,
-            Some(Entry::Dead) => false,
-            None => self.view.get(id).map_or(true, |found| found.is_some()),
-        }
-    }
-
-    /// Sets keys of existing points; those that are missing are reported after the others were done.
-    fn set_payload(&mut self, lsn: Lsn, ids: &[PointId], payload: &str) -> Result<()> {
-        let keys = object(payload).unwrap_or_default();
-        let mut problem = None;
-        for &id in ids {
-            match self.row(id) {
-                Ok(Some(row)) => {
-                    let mut merged = object(&row.payload).unwrap_or_default();
-                    merged.extend(keys.clone());
-                    let row = Row { version: lsn, vectors: row.vectors.clone(), payload: Value::Object(merged).to_string() };
-                    self.put(id, Entry::Live(Arc::new(row)));
-                }
-                Ok(None) => problem = problem.or(Some(Error::PointNotFound { id })),
-                Err(error) => problem = Some(error),
-            }
-        }
-        problem.map_or(Ok(()), Err)
+        self.find(id).map_or(true, |found| found.is_some())
     }
 
     /// The point as it is after what this operation did so far.
-    fn row(&self, id: PointId) -> Result<Option<Arc<Row>>> {
+    fn find(&self, id: PointId) -> Result<Option<Found>> {
         match self.entries.get(&id) {
-            Some(Entry::Live(row)) => return Ok(Some(row.clone())),
-            Some(Entry::Dead) => return Ok(None),
-            None => {}
-        }
-        match self.view.get(id)? {
-            Some(Found::InMemory(row)) => Ok(Some(row)),
-            Some(found) => {
-                let record = found.load(id, &WHOLE)?;
-                Ok(Some(Arc::new(Row { version: record.version, vectors: record.vectors, payload: record.payload })))
-            }
-            None => Ok(None),
+            Some(Entry::Live(row)) => Ok(Some(Found::InMemory(row.clone()))),
+            Some(Entry::Dead) => Ok(None),
+            None => self.view.get(id),
         }
     }
 }
 
-/// The JSON object with this text; empty text is the empty object.
-fn object(text: &str) -> Option<Map<String, Value>> {
-    if text.is_empty() { Some(Map::new()) } else { serde_json::from_str(text).ok() }
+/// Vectors and payload of a changed point.
+type Changed = (Part<Vec<NamedVector>>, Part<String>);
+
+/// A filter that was checked before it was logged.
+fn filter(text: &str) -> Result<Filter> {
+    Filter::parse(text).map_err(|reason| Error::Filter { reason })
 }
 
-/// The values of a vector as segments store them.
-pub(super) fn dense(vector: &Vector) -> &[f32] {
-    let Vector::Dense(values) = vector;
-    values
+/// A path that was checked before it was logged.
+fn path(text: &str) -> Result<JsonPath> {
+    text.parse().map_err(|error| Error::PayloadPath { path: text.to_owned(), reason: format!("{error}") })
+}
+
+fn matches(filter: Option<&Filter>, id: PointId, found: &Found) -> Result<bool> {
+    match filter {
+        None => Ok(true),
+        Some(filter) => filter.matches(&FoundPoint::new(id, found)),
+    }
 }

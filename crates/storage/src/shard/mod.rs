@@ -5,9 +5,11 @@
 //! `view` (a pointer; held for an instant). Writers take only the last two, readers only the last.
 
 mod apply;
+pub(crate) mod candidate;
 mod commit;
 pub(crate) mod compaction;
 mod flush;
+mod found;
 mod layout;
 mod recovery;
 mod scan;
@@ -18,8 +20,8 @@ pub(crate) use commit::{Cut, PreparedWrite};
 pub(crate) use layout::create as create_dir;
 pub(crate) use layout::{SEGMENTS, TOMBSTONES, WAL, segment_name, tombstones_name};
 pub(crate) use recovery::ShardSetup;
-pub(crate) use scan::Found;
-pub(crate) use view::View;
+pub(crate) use found::Found;
+pub(crate) use view::{LiveSegment, View};
 
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};

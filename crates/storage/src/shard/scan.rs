@@ -5,84 +5,75 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::found::Found;
 use super::view::{LiveSegment, View};
 use crate::error::Result;
 use crate::ids::PointId;
-use crate::memtable::{Entry, Memtable, Row};
-use crate::op::{NamedVector, Vector};
-use crate::read::{Record, Select};
+use crate::memtable::{Entry, Memtable};
 
 /// Entries that a memtable is asked for at a time, so that its lock is held shortly.
 const CHUNK_LEN: usize = 256;
 
-/// Where a live point is.
-#[derive(Debug, Clone)]
-pub(crate) enum Found {
-    InMemory(Arc<Row>),
-    InSegment(Arc<LiveSegment>, u32),
-}
-
-impl Found {
-    /// Reads the parts of the point that are asked for.
-    pub(crate) fn load(&self, id: PointId, select: &Select) -> Result<Record> {
-        match self {
-            Self::InMemory(row) => Ok(Record {
-                id,
-                version: row.version,
-                vectors: row.vectors.iter().filter(|named| select.vectors.includes(&named.name)).cloned().collect(),
-                payload: if select.payload { row.payload.clone() } else { String::new() },
-            }),
-            Self::InSegment(live, row) => {
-                let segment = &live.segment;
-                let mut vectors = Vec::new();
-                for (name, _) in segment.vectors() {
-                    if select.vectors.includes(name)
-                        && let Some(values) = segment.vector(*row, name)?
-                    {
-                        vectors.push(NamedVector { name: name.to_owned(), vector: Vector::Dense(values.to_vec()) });
-                    }
-                }
-                let payload = if select.payload { segment.payload(*row)?.to_owned() } else { String::new() };
-                Ok(Record { id, version: segment.version(*row)?, vectors, payload })
-            }
-        }
-    }
+/// The live points of a view, by ascending id. After an error nothing more comes.
+pub(crate) struct Scan<'a> {
+    /// Newest first.
+    memtables: Vec<MemtableCursor<'a>>,
+    segments: Vec<SegmentCursor<'a>>,
+    failed: bool,
 }
 
 impl View {
-    /// Up to `limit` live points with ids of `from` or more.
-    pub(crate) fn scan(&self, from: Option<PointId>, limit: usize) -> Result<Vec<(PointId, Found)>> {
+    /// Live points with ids of `from` or more.
+    pub(crate) fn scan(&self, from: Option<PointId>) -> Result<Scan<'_>> {
         let from = from.map_or(Bound::Unbounded, Bound::Included);
-        let mut memtables: Vec<MemtableCursor<'_>> =
-            self.memtables().map(|memtable| MemtableCursor::new(memtable, from)).collect();
-        let mut segments = Vec::new();
-        for live in &self.version.segments {
-            segments.push(SegmentCursor::new(live, from)?);
+        let memtables = self.memtables().map(|memtable| MemtableCursor::new(memtable, from)).collect();
+        let segments = self.version.segments.iter().map(|live| SegmentCursor::new(live, from)).collect::<Result<_>>()?;
+        Ok(Scan { memtables, segments, failed: false })
+    }
+}
+
+impl Scan<'_> {
+    /// The next id that any source knows, and the point if it is live.
+    fn step(&mut self) -> Result<Option<(PointId, Option<Found>)>> {
+        let memtables = self.memtables.iter().filter_map(MemtableCursor::id);
+        let Some(id) = memtables.chain(self.segments.iter().filter_map(|cursor| cursor.id)).min() else { return Ok(None) };
+        // All sources step over the id; the first that had it decides.
+        let mut decision = None;
+        for cursor in &mut self.memtables {
+            if cursor.id() == Some(id) {
+                let entry = cursor.advance();
+                decision = decision.or(Some(match entry {
+                    Entry::Live(row) => Some(Found::InMemory(row)),
+                    Entry::Dead => None,
+                }));
+            }
         }
-        let mut found = Vec::new();
-        while found.len() < limit {
-            let heads = memtables.iter().filter_map(MemtableCursor::id).chain(segments.iter().filter_map(|cursor| cursor.id));
-            let Some(id) = heads.min() else { break };
-            // All sources step over the id; the first that had it decides.
-            let mut decision = None;
-            for cursor in &mut memtables {
-                if cursor.id() == Some(id) {
-                    let entry = cursor.advance();
-                    decision = decision.or(Some(match entry {
-                        Entry::Live(row) => Some(Found::InMemory(row)),
-                        Entry::Dead => None,
-                    }));
+        for cursor in &mut self.segments {
+            if cursor.id == Some(id) {
+                let row = cursor.advance()?;
+                decision = decision.or_else(|| Some(Some(Found::InSegment(cursor.live.clone(), row))));
+            }
+        }
+        Ok(Some((id, decision.flatten())))
+    }
+}
+
+impl Iterator for Scan<'_> {
+    type Item = Result<(PointId, Found)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.failed {
+            match self.step() {
+                Ok(None) => return None,
+                Ok(Some((id, Some(found)))) => return Some(Ok((id, found))),
+                Ok(Some((_, None))) => {}
+                Err(error) => {
+                    self.failed = true;
+                    return Some(Err(error));
                 }
             }
-            for cursor in &mut segments {
-                if cursor.id == Some(id) {
-                    let row = cursor.advance()?;
-                    decision = decision.or_else(|| Some(Some(Found::InSegment(cursor.live.clone(), row))));
-                }
-            }
-            found.extend(decision.flatten().map(|place| (id, place)));
         }
-        Ok(found)
+        None
     }
 }
 
@@ -106,9 +97,7 @@ impl<'a> MemtableCursor<'a> {
 
     /// The entry at hand; call only if there is one.
     fn advance(&mut self) -> Entry {
-        let Some((id, entry)) = self.head.take() else {
-            return Entry::Dead;
-        };
+        let Some((id, entry)) = self.head.take() else { return Entry::Dead };
         self.head = self.chunk.next().or_else(|| {
             self.chunk = self.memtable.range(Bound::Excluded(id), CHUNK_LEN).into_iter();
             self.chunk.next()

@@ -1,0 +1,212 @@
+//! What may be written to a collection, and to which shard each part of it goes.
+//!
+//! Everything is checked before anything is logged: an operation in the log can be applied. Vectors leave here as they are stored:
+//! normalised where the distance asks for it, rounded to their datatype, sparse ones sorted.
+
+use serde::de::IgnoredAny;
+
+use crate::collection::Collection;
+use crate::config::{DenseParams, Distance};
+use crate::error::{Error, Result};
+use crate::filter::Filter;
+use crate::ids::PointId;
+use crate::normalize::normalize;
+use crate::op::{NamedVector, Operation, Target, Vector};
+use crate::payload::path::JsonPath;
+use crate::vector::Datatype;
+
+impl Collection {
+    /// Checks an operation against the configuration and splits it by shard. Shards without a part do not occur; an operation by
+    /// filter goes to all.
+    pub(crate) fn prepare(&self, operation: Operation) -> Result<Vec<(usize, Operation)>> {
+        match operation {
+            Operation::Upsert { mut points, mode, condition } => {
+                condition.as_deref().map_or(Ok(()), check_filter)?;
+                for point in &mut points {
+                    check_payload(point.id, &point.payload)?;
+                    self.check_vectors(point.id, &mut point.vectors)?;
+                }
+                let part = |points| Operation::Upsert { points, mode, condition: condition.clone() };
+                Ok(self.split(points, |point| point.id, part))
+            }
+            Operation::UpdateVectors { mut points, condition } => {
+                condition.as_deref().map_or(Ok(()), check_filter)?;
+                for point in &mut points {
+                    self.check_vectors(point.id, &mut point.vectors)?;
+                }
+                let part = |points| Operation::UpdateVectors { points, condition: condition.clone() };
+                Ok(self.split(points, |point| point.id, part))
+            }
+            Operation::Delete { target } => self.split_target(target, |target| Operation::Delete { target }),
+            Operation::SetPayload { target, payload, key } => {
+                check_payload(first(&target), &payload)?;
+                key.as_deref().map_or(Ok(()), check_path)?;
+                self.split_target(target, |target| Operation::SetPayload { target, payload: payload.clone(), key: key.clone() })
+            }
+            Operation::OverwritePayload { target, payload } => {
+                check_payload(first(&target), &payload)?;
+                self.split_target(target, |target| Operation::OverwritePayload { target, payload: payload.clone() })
+            }
+            Operation::DeletePayload { target, keys } => {
+                keys.iter().try_for_each(|key| check_path(key))?;
+                self.split_target(target, |target| Operation::DeletePayload { target, keys: keys.clone() })
+            }
+            Operation::ClearPayload { target } => self.split_target(target, |target| Operation::ClearPayload { target }),
+            Operation::DeleteVectors { target, names } => {
+                for name in &names {
+                    if !self.config.has_vector(name) {
+                        return Err(Error::VectorName { name: name.clone() });
+                    }
+                }
+                self.split_target(target, |target| Operation::DeleteVectors { target, names: names.clone() })
+            }
+        }
+    }
+
+    fn split_target(&self, target: Target, part: impl Fn(Target) -> Operation) -> Result<Vec<(usize, Operation)>> {
+        match target {
+            Target::Ids(ids) => Ok(self.split(ids, |id| *id, |ids| part(Target::Ids(ids)))),
+            Target::Filter(text) => {
+                check_filter(&text)?;
+                Ok((0..self.shards.len()).map(|shard| (shard, part(Target::Filter(text.clone())))).collect())
+            }
+        }
+    }
+
+    fn split<T>(
+        &self,
+        items: Vec<T>,
+        id: impl Fn(&T) -> PointId,
+        part: impl Fn(Vec<T>) -> Operation,
+    ) -> Vec<(usize, Operation)> {
+        let mut parts: Vec<Vec<T>> = self.shards.iter().map(|_| Vec::new()).collect();
+        for item in items {
+            parts[id(&item).shard(self.config.shard_number) as usize].push(item);
+        }
+        let parts = parts.into_iter().enumerate().filter(|(_, items)| !items.is_empty());
+        parts.map(|(shard, items)| (shard, part(items))).collect()
+    }
+
+    /// Checks the vectors of a point and makes them what is stored.
+    fn check_vectors(&self, id: PointId, vectors: &mut [NamedVector]) -> Result<()> {
+        for (number, named) in vectors.iter().enumerate() {
+            if vectors.iter().take(number).any(|earlier| earlier.name == named.name) {
+                return Err(Error::VectorTwice { name: named.name.clone(), id });
+            }
+        }
+        for NamedVector { name, vector } in vectors {
+            if let Some(params) = self.config.vectors.get(name) {
+                match (params.multi, vector) {
+                    (false, Vector::Dense(values)) => {
+                        if values.len() != params.size {
+                            return Err(dimension(name, params.size, values.len()));
+                        }
+                        check_dense(name, id, *params, values)?;
+                    }
+                    // A single vector is a multi-vector of one.
+                    (true, vector @ Vector::Dense(_)) => {
+                        let Vector::Dense(values) = std::mem::replace(vector, Vector::Multi(Vec::new())) else { continue };
+                        let Vector::Multi(multi) = vector else { continue };
+                        *multi = values;
+                        check_multi(name, id, *params, multi)?;
+                    }
+                    (true, Vector::Multi(values)) => check_multi(name, id, *params, values)?,
+                    (multi, vector) => {
+                        let expected = if multi { "a multi-vector" } else { "dense" };
+                        return Err(Error::VectorKind { name: name.clone(), id, expected, actual: kind(vector) });
+                    }
+                }
+            } else if self.config.sparse_vectors.contains_key(name) {
+                let Vector::Sparse { indices, values } = vector else {
+                    return Err(Error::VectorKind { name: name.clone(), id, expected: "sparse", actual: kind(vector) });
+                };
+                check_sparse(name, id, indices, values)?;
+            } else {
+                return Err(Error::VectorName { name: name.clone() });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn dimension(name: &str, expected: usize, actual: usize) -> Error {
+    Error::VectorDimension { name: name.to_owned(), expected, actual }
+}
+
+fn kind(vector: &Vector) -> &'static str {
+    match vector {
+        Vector::Dense(_) => "a dense vector",
+        Vector::Sparse { .. } => "a sparse vector",
+        Vector::Multi(_) => "a multi-vector",
+    }
+}
+
+/// Checks and converts the components of one vector.
+fn check_dense(name: &str, id: PointId, params: DenseParams, values: &mut [f32]) -> Result<()> {
+    if !values.iter().all(|value| value.is_finite()) {
+        return Err(Error::VectorNotFinite { name: name.to_owned(), id });
+    }
+    // Bytes have no length 1 to be normalised to (source: Qdrant's metrics of byte vectors).
+    if params.distance == Distance::Cosine && params.datatype != Datatype::Uint8 {
+        normalize(values);
+    }
+    if let Some(&value) = values.iter().find(|value| !params.datatype.holds(**value)) {
+        let datatype = params.datatype.name();
+        return Err(Error::VectorDatatype { name: name.to_owned(), id, value, datatype });
+    }
+    params.datatype.round(values);
+    Ok(())
+}
+
+fn check_multi(name: &str, id: PointId, params: DenseParams, values: &mut [f32]) -> Result<()> {
+    if values.is_empty() {
+        return Err(Error::EmptyMultiVector { name: name.to_owned(), id });
+    }
+    if !values.len().is_multiple_of(params.size) {
+        return Err(dimension(name, params.size, values.len()));
+    }
+    values.chunks_exact_mut(params.size).try_for_each(|vector| check_dense(name, id, params, vector))
+}
+
+/// Checks a sparse vector and sorts it by index.
+fn check_sparse(name: &str, id: PointId, indices: &mut Vec<u32>, values: &mut Vec<f32>) -> Result<()> {
+    let wrong = |reason: String| Err(Error::SparseVector { name: name.to_owned(), id, reason });
+    if indices.len() != values.len() {
+        return wrong(format!("must be the same length as values: {} indices, {} values", indices.len(), values.len()));
+    }
+    if !values.iter().all(|value| value.is_finite()) {
+        return Err(Error::VectorNotFinite { name: name.to_owned(), id });
+    }
+    if !indices.is_sorted() {
+        let mut pairs: Vec<(u32, f32)> = indices.iter().copied().zip(values.iter().copied()).collect();
+        pairs.sort_by_key(|(index, _)| *index);
+        (*indices, *values) = pairs.into_iter().unzip();
+    }
+    match indices.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => wrong(format!("indices must be unique, {} occurs twice", pair[0])),
+        None => Ok(()),
+    }
+}
+
+/// A payload is empty or the text of a JSON object.
+fn check_payload(id: PointId, payload: &str) -> Result<()> {
+    let object = payload.is_empty() || payload.starts_with('{') && serde_json::from_str::<IgnoredAny>(payload).is_ok();
+    if object { Ok(()) } else { Err(Error::PayloadNotObject { id }) }
+}
+
+fn check_filter(text: &str) -> Result<()> {
+    Filter::parse(text).map(drop).map_err(|reason| Error::Filter { reason })
+}
+
+fn check_path(text: &str) -> Result<()> {
+    let parsed = text.parse::<JsonPath>().map(drop);
+    parsed.map_err(|error| Error::PayloadPath { path: text.to_owned(), reason: error.to_string() })
+}
+
+/// A point to name in an error about all of them.
+fn first(target: &Target) -> PointId {
+    match target {
+        Target::Ids(ids) => ids.first().copied().unwrap_or(PointId::Num(0)),
+        Target::Filter(_) => PointId::Num(0),
+    }
+}
