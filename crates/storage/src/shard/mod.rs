@@ -17,7 +17,7 @@ mod view;
 pub(crate) use commit::{Cut, PreparedWrite};
 pub(crate) use layout::create as create_dir;
 pub(crate) use layout::{SEGMENTS, TOMBSTONES, WAL, segment_name, tombstones_name};
-pub(crate) use recovery::ShardSetup;
+pub(crate) use recovery::{Origin, ShardSetup};
 pub(crate) use scan::Found;
 pub(crate) use view::View;
 
