@@ -90,22 +90,30 @@ impl Inner {
         self.state().collections.values().flat_map(|collection| collection.shards.iter().cloned()).collect()
     }
 
-    /// Where no thread flushes, the writer does, before its `bytes` would have to wait.
+    /// Has memtables flushed before `bytes` would have to wait: by the thread for it, or, where there is none, here and now.
     pub(super) fn make_room(&self, bytes: u64) -> Result<()> {
-        if self.options.background || self.budget().has_room(bytes) { Ok(()) } else { self.flush_over_budget() }
+        if self.budget().has_room(bytes) {
+            Ok(())
+        } else if self.options.background {
+            self.wake.flush();
+            Ok(())
+        } else {
+            self.flush_while(|| !self.budget().has_room(bytes))
+        }
     }
 
-    /// Makes segments of whatever is frozen or too large.
-    fn flush_over_budget(&self) -> Result<()> {
+    /// Makes segments of the largest memtables for as long as there are `too_many`, and of whatever is frozen.
+    fn flush_while(&self, too_many: impl Fn() -> bool) -> Result<()> {
         let usable = |shard: &Arc<Shard>| shard.poisoned().is_none();
-        while self.budget().is_exceeded() && !self.is_closed() {
-            let Some(largest) = self.shards().into_iter().filter(usable).max_by_key(|shard| shard.memtable_bytes()) else {
+        while too_many() && !self.is_closed() {
+            let largest = self.shards().into_iter().filter(usable).max_by_key(|shard| shard.memtable_bytes());
+            let Some(largest) = largest.filter(|shard| shard.memtable_bytes() > 0) else {
                 break;
             };
-            if largest.memtable_bytes() == 0 {
-                break;
+            // What an earlier flush failed with comes first, or each trial would leave one more small memtable.
+            if largest.view().frozen.is_empty() {
+                largest.freeze()?;
             }
-            largest.freeze()?;
             largest.flush_oldest()?;
         }
         // Left over from a start, or from a flush that failed.
@@ -113,6 +121,15 @@ impl Inner {
             while !self.is_closed() && shard.flush_oldest()? {}
         }
         Ok(())
+    }
+
+    /// Why memtables that are too large cannot be flushed although no flush failed.
+    fn unflushable(&self) -> Option<String> {
+        let shards = self.shards();
+        let closed = shards.iter().filter(|shard| shard.memtable_bytes() > 0).find_map(|shard| shard.poisoned());
+        closed
+            .filter(|_| self.budget().is_exceeded())
+            .map(|reason| format!("those of a shard that takes no more writes ({reason})"))
     }
 }
 
@@ -124,8 +141,8 @@ fn flush_loop(inner: &Inner) {
             // A failure poisons the shard, which tells everybody who writes to it.
             let _ = shard.sync_older_than(inner.options.flush_interval);
         }
-        match inner.flush_over_budget() {
-            Ok(()) => inner.budget().set_stuck(None),
+        match inner.flush_while(|| inner.budget().is_exceeded()) {
+            Ok(()) => inner.budget().set_stuck(inner.unflushable()),
             Err(error) => {
                 inner.budget().set_stuck(Some(error.to_string()));
                 inner.wake.wait(RETRY_AFTER, |_| inner.is_closed());
@@ -162,5 +179,58 @@ impl Storage {
     /// Makes everything durable that was written so far.
     pub fn sync(&self) -> Result<()> {
         self.inner().shards().iter().try_for_each(|shard| shard.sync())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use icecore_io::{Fault, FaultFs, ManualClock, MemFs, Operation as Call};
+
+    use super::*;
+    use crate::config::CollectionConfig;
+    use crate::engine::{Durability, Options};
+    use crate::error::ErrorKind;
+    use crate::ids::PointId;
+    use crate::op::{Operation, Point};
+
+    /// A storage with threads, and room for `memtable_bytes_max` bytes in memory.
+    fn open(fs: FaultFs, memtable_bytes_max: u64) -> Storage {
+        let options = Options { memtable_bytes_max, ..Options::default() };
+        let storage = Storage::open(Arc::new(fs), Arc::new(ManualClock::new(Duration::ZERO)), Path::new("/db"), options).unwrap();
+        for name in ["a", "b"] {
+            let config = CollectionConfig { shard_number: 1, vectors: BTreeMap::new(), settings: serde_json::Value::Null };
+            storage.create_collection(name, config).unwrap();
+        }
+        storage
+    }
+
+    fn write(storage: &Storage, collection: &str, id: u64, len: usize) -> Result<u64> {
+        let payload = format!(r#"{{"k":"{}"}}"#, "x".repeat(len));
+        let points = vec![Point { id: PointId::Num(id), vectors: Vec::new(), payload }];
+        storage.write(collection, Operation::Upsert { points }, Durability::Synced)
+    }
+
+    #[test]
+    fn a_large_request_has_memtables_flushed_that_are_within_their_budget() {
+        let storage = open(FaultFs::new(Arc::new(MemFs::new())), 4000);
+        write(&storage, "a", 1, 1000).unwrap();
+        assert!(!storage.inner().budget().is_exceeded());
+        write(&storage, "b", 2, 3900).unwrap();
+        assert_eq!(storage.info("a").unwrap().shards[0].segments, 1, "flushed to make room");
+    }
+
+    #[test]
+    fn a_closed_shard_that_holds_all_memory_is_an_error_for_other_shards_and_no_endless_wait() {
+        let fs = FaultFs::new(Arc::new(MemFs::new()));
+        let faults = fs.faults();
+        let storage = open(fs, 100);
+        faults.inject(Fault::on(Call::SyncData).path_contains(".wal"));
+        write(&storage, "a", 1, 1000).unwrap_err();
+        let error = write(&storage, "b", 2, 1).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Poisoned, "{error}");
+        assert!(error.to_string().contains("memtables cannot be flushed"), "{error}");
     }
 }
