@@ -1,8 +1,9 @@
-//! The threads that flush, sync and compact.
+//! The threads that sync, flush and compact.
 //!
-//! One flushes: it syncs buffered writes that have waited for the flush interval, and while the memtables are over their budget
-//! it freezes the largest and makes segments of what is frozen. The other compacts. Neither holds a lock that a writer or
-//! a snapshot waits for while it does its I/O.
+//! One syncs buffered writes before they are as old as the flush interval, whatever the others are busy with. One flushes: while
+//! the memtables are over their budget it freezes the largest and makes segments of what is frozen. One compacts. No segment
+//! is written under a lock that a writer or a snapshot waits for; they do wait for the sync of a log, and while a log file is ended
+//! and the next begun.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -15,8 +16,10 @@ use crate::shard::Shard;
 
 /// The longest time between two looks at what there is to do.
 const TICK_MAX: Duration = Duration::from_millis(500);
-/// How long a failed flush or compaction rests before it is tried again.
+/// How long a failed flush rests before it is tried again, and a failed compaction the first time.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// The longest rest of compactions that fail again and again, each having read, and perhaps written, a lot.
+const COMPACTION_RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
 /// The running threads.
 #[derive(Debug)]
@@ -66,8 +69,12 @@ impl Background {
             let inner = inner.clone();
             std::thread::Builder::new().name(name.into()).spawn(move || run(&inner))
         };
-        let threads = [spawn("icecore-flush", flush_loop), spawn("icecore-compact", compaction_loop)];
-        // A thread that cannot be started is a machine out of resources; writes then fail for want of memtable space.
+        let threads =
+            [spawn("icecore-sync", sync_loop), spawn("icecore-flush", flush_loop), spawn("icecore-compact", compaction_loop)];
+        // A thread that cannot be started is a machine out of resources: writes go on until the memtables are full.
+        if let Some(error) = threads.iter().find_map(|thread| thread.as_ref().err()) {
+            inner.budget().set_stuck(Some(format!("a thread could not be started: {error}")));
+        }
         Self { threads: threads.into_iter().filter_map(Result::ok).collect() }
     }
 
@@ -133,14 +140,22 @@ impl Inner {
     }
 }
 
-fn flush_loop(inner: &Inner) {
-    let tick = inner.options.flush_interval.clamp(Duration::from_millis(1), TICK_MAX);
+fn sync_loop(inner: &Inner) {
+    // What is too young at one look is not yet as old as the interval at the next.
+    let age = inner.options.flush_interval / 2;
     while !inner.is_closed() {
-        inner.wake.wait(tick, |wanted| std::mem::take(&mut wanted.flush));
+        inner.wake.wait(age.clamp(Duration::from_millis(1), TICK_MAX), |_| inner.is_closed());
         for shard in inner.shards() {
             // A failure poisons the shard, which tells everybody who writes to it.
-            let _ = shard.sync_older_than(inner.options.flush_interval);
+            let _ = shard.sync_older_than(age);
         }
+    }
+}
+
+fn flush_loop(inner: &Inner) {
+    let _told = TellWhenPanicking(inner);
+    while !inner.is_closed() {
+        inner.wake.wait(TICK_MAX, |wanted| std::mem::take(&mut wanted.flush));
         match inner.flush_while(|| inner.budget().is_exceeded()) {
             Ok(()) => inner.budget().set_stuck(inner.unflushable()),
             Err(error) => {
@@ -152,12 +167,40 @@ fn flush_loop(inner: &Inner) {
     }
 }
 
+/// Without the thread that flushes nobody must wait for it.
+struct TellWhenPanicking<'a>(&'a Inner);
+
+impl Drop for TellWhenPanicking<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.budget().set_stuck(Some("the thread that flushes has panicked".into()));
+        }
+    }
+}
+
 fn compaction_loop(inner: &Inner) {
+    let mut retry_after = RETRY_AFTER;
     while !inner.is_closed() {
         inner.wake.wait(TICK_MAX, |wanted| std::mem::take(&mut wanted.compaction));
+        let mut failed = false;
         for shard in inner.shards() {
-            // A failed compaction leaves everything as it was; the next look tries again.
-            while !inner.is_closed() && shard.poisoned().is_none() && matches!(shard.compact(), Ok(true)) {}
+            while !inner.is_closed() && shard.poisoned().is_none() {
+                match shard.compact() {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    // Everything is as it was.
+                    Err(_) => {
+                        failed = true;
+                        break;
+                    }
+                }
+            }
+        }
+        if failed {
+            inner.wake.wait(retry_after, |_| inner.is_closed());
+            retry_after = COMPACTION_RETRY_AFTER_MAX.min(2 * retry_after);
+        } else {
+            retry_after = RETRY_AFTER;
         }
     }
 }
