@@ -138,7 +138,11 @@ impl Shard {
     /// Replaces the view by what `change` makes of the current one.
     fn update_view(&self, change: impl FnOnce(&View) -> View) {
         let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
-        *view = Arc::new(change(&view));
+        let next = Arc::new(change(&view));
+        let last = std::mem::replace(&mut *view, next);
+        drop(view);
+        // Only now, because it may have been the last to keep a large file.
+        drop(last);
     }
 
     fn path(&self) -> &Path {
