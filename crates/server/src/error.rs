@@ -63,6 +63,7 @@ impl AppError {
     /// What the caller can do about it.
     pub(crate) fn kind(&self) -> Kind {
         match self {
+            Self::Storage(icecore_storage::Error::Io { source, .. }) => of_io(source),
             Self::Storage(error) => of_storage(error.kind()),
             Self::Archive(error) => of_archive(error.kind()),
             Self::Store(error) => of_store(error),

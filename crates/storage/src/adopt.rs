@@ -140,6 +140,8 @@ impl Storage {
             }
         }
         drop(barriers);
+        // The replaced directories go with the last reference, which may be the one here: no other commit or cut waits for that.
+        drop(held);
         Ok(())
     }
 }

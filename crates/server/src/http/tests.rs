@@ -1,5 +1,6 @@
 //! The routes as clients see them: requests through the whole router to a storage in memory.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -193,6 +194,21 @@ async fn a_download_that_cannot_be_read_to_its_end_breaks_off() {
     faults.inject(Fault::on(Operation::ReadAt).path_contains(name));
     assert!(server.download(&path).await.is_err());
     assert_eq!(faults.fired(), 1);
+}
+
+/// Writes to a full disk were answered "not possible at the moment; the server's log says why".
+#[tokio::test]
+async fn a_full_disk_is_called_that() {
+    let fs = FaultFs::new(Arc::new(MemFs::new()));
+    let faults = fs.faults();
+    let server = Server::on(Arc::new(fs)).and_collection().await;
+    faults.inject(Fault::on(Operation::WriteAt).kind(io::ErrorKind::StorageFull).from_then_on());
+    let full = (500, "Service internal error: No space left on device".to_owned());
+    let point = json!({"points": [{"id": 1, "vector": [1, 2]}]});
+    assert_eq!(server.put("/collections/c/points?wait=true", point).await.error(), full);
+    assert_eq!(server.put("/collections/d", json!({})).await.error(), full);
+    assert_eq!(server.post("/collections/c/snapshots", Value::Null).await.error(), full);
+    assert_eq!(server.get("/collections/c/snapshots").await.result(), json!([]));
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
-//! The threads that flush, sync and compact.
+//! The threads that sync, flush and compact.
 //!
-//! One flushes: it syncs buffered writes that have waited for the flush interval, and while the memtables are over their budget
-//! it freezes the largest and makes segments of what is frozen. The other compacts. Neither holds a lock that a writer or
-//! a snapshot waits for while it does its I/O.
+//! One syncs buffered writes before they are as old as the flush interval, whatever the others are busy with. One flushes: while
+//! the memtables are over their budget it freezes the largest and makes segments of what is frozen. One compacts. No segment
+//! is written under a lock that a writer or a snapshot waits for; they do wait for the sync of a log, and while a log file is ended
+//! and the next begun.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -15,8 +16,10 @@ use crate::shard::Shard;
 
 /// The longest time between two looks at what there is to do.
 const TICK_MAX: Duration = Duration::from_millis(500);
-/// How long a failed flush or compaction rests before it is tried again.
+/// How long a failed flush rests before it is tried again, and a failed compaction the first time.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// The longest rest of compactions that fail again and again, each having read, and perhaps written, a lot.
+const COMPACTION_RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
 /// The running threads.
 #[derive(Debug)]
@@ -66,8 +69,12 @@ impl Background {
             let inner = inner.clone();
             std::thread::Builder::new().name(name.into()).spawn(move || run(&inner))
         };
-        let threads = [spawn("icecore-flush", flush_loop), spawn("icecore-compact", compaction_loop)];
-        // A thread that cannot be started is a machine out of resources; writes then fail for want of memtable space.
+        let threads =
+            [spawn("icecore-sync", sync_loop), spawn("icecore-flush", flush_loop), spawn("icecore-compact", compaction_loop)];
+        // A thread that cannot be started is a machine out of resources: writes go on until the memtables are full.
+        if let Some(error) = threads.iter().find_map(|thread| thread.as_ref().err()) {
+            inner.budget().set_stuck(Some(format!("a thread could not be started: {error}")));
+        }
         Self { threads: threads.into_iter().filter_map(Result::ok).collect() }
     }
 
@@ -90,22 +97,30 @@ impl Inner {
         self.state().collections.values().flat_map(|collection| collection.shards.iter().cloned()).collect()
     }
 
-    /// Where no thread flushes, the writer does, before its `bytes` would have to wait.
+    /// Has memtables flushed before `bytes` would have to wait: by the thread for it, or, where there is none, here and now.
     pub(super) fn make_room(&self, bytes: u64) -> Result<()> {
-        if self.options.background || self.budget().has_room(bytes) { Ok(()) } else { self.flush_over_budget() }
+        if self.budget().has_room(bytes) {
+            Ok(())
+        } else if self.options.background {
+            self.wake.flush();
+            Ok(())
+        } else {
+            self.flush_while(|| !self.budget().has_room(bytes))
+        }
     }
 
-    /// Makes segments of whatever is frozen or too large.
-    fn flush_over_budget(&self) -> Result<()> {
+    /// Makes segments of the largest memtables for as long as there are `too_many`, and of whatever is frozen.
+    fn flush_while(&self, too_many: impl Fn() -> bool) -> Result<()> {
         let usable = |shard: &Arc<Shard>| shard.poisoned().is_none();
-        while self.budget().is_exceeded() && !self.is_closed() {
-            let Some(largest) = self.shards().into_iter().filter(usable).max_by_key(|shard| shard.memtable_bytes()) else {
+        while too_many() && !self.is_closed() {
+            let largest = self.shards().into_iter().filter(usable).max_by_key(|shard| shard.memtable_bytes());
+            let Some(largest) = largest.filter(|shard| shard.memtable_bytes() > 0) else {
                 break;
             };
-            if largest.memtable_bytes() == 0 {
-                break;
+            // What an earlier flush failed with comes first, or each trial would leave one more small memtable.
+            if largest.view().frozen.is_empty() {
+                largest.freeze()?;
             }
-            largest.freeze()?;
             largest.flush_oldest()?;
         }
         // Left over from a start, or from a flush that failed.
@@ -114,18 +129,35 @@ impl Inner {
         }
         Ok(())
     }
+
+    /// Why memtables that are too large cannot be flushed although no flush failed.
+    fn unflushable(&self) -> Option<String> {
+        let shards = self.shards();
+        let closed = shards.iter().filter(|shard| shard.memtable_bytes() > 0).find_map(|shard| shard.poisoned());
+        closed
+            .filter(|_| self.budget().is_exceeded())
+            .map(|reason| format!("those of a shard that takes no more writes ({reason})"))
+    }
+}
+
+fn sync_loop(inner: &Inner) {
+    // What is too young at one look is not yet as old as the interval at the next.
+    let age = inner.options.flush_interval / 2;
+    while !inner.is_closed() {
+        inner.wake.wait(age.clamp(Duration::from_millis(1), TICK_MAX), |_| inner.is_closed());
+        for shard in inner.shards() {
+            // A failure poisons the shard, which tells everybody who writes to it.
+            let _ = shard.sync_older_than(age);
+        }
+    }
 }
 
 fn flush_loop(inner: &Inner) {
-    let tick = inner.options.flush_interval.clamp(Duration::from_millis(1), TICK_MAX);
+    let _told = TellWhenPanicking(inner);
     while !inner.is_closed() {
-        inner.wake.wait(tick, |wanted| std::mem::take(&mut wanted.flush));
-        for shard in inner.shards() {
-            // A failure poisons the shard, which tells everybody who writes to it.
-            let _ = shard.sync_older_than(inner.options.flush_interval);
-        }
-        match inner.flush_over_budget() {
-            Ok(()) => inner.budget().set_stuck(None),
+        inner.wake.wait(TICK_MAX, |wanted| std::mem::take(&mut wanted.flush));
+        match inner.flush_while(|| inner.budget().is_exceeded()) {
+            Ok(()) => inner.budget().set_stuck(inner.unflushable()),
             Err(error) => {
                 inner.budget().set_stuck(Some(error.to_string()));
                 inner.wake.wait(RETRY_AFTER, |_| inner.is_closed());
@@ -135,12 +167,40 @@ fn flush_loop(inner: &Inner) {
     }
 }
 
+/// Without the thread that flushes nobody must wait for it.
+struct TellWhenPanicking<'a>(&'a Inner);
+
+impl Drop for TellWhenPanicking<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.budget().set_stuck(Some("the thread that flushes has panicked".into()));
+        }
+    }
+}
+
 fn compaction_loop(inner: &Inner) {
+    let mut retry_after = RETRY_AFTER;
     while !inner.is_closed() {
         inner.wake.wait(TICK_MAX, |wanted| std::mem::take(&mut wanted.compaction));
+        let mut failed = false;
         for shard in inner.shards() {
-            // A failed compaction leaves everything as it was; the next look tries again.
-            while !inner.is_closed() && shard.poisoned().is_none() && matches!(shard.compact(), Ok(true)) {}
+            while !inner.is_closed() && shard.poisoned().is_none() {
+                match shard.compact() {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    // Everything is as it was.
+                    Err(_) => {
+                        failed = true;
+                        break;
+                    }
+                }
+            }
+        }
+        if failed {
+            inner.wake.wait(retry_after, |_| inner.is_closed());
+            retry_after = COMPACTION_RETRY_AFTER_MAX.min(2 * retry_after);
+        } else {
+            retry_after = RETRY_AFTER;
         }
     }
 }
@@ -162,5 +222,58 @@ impl Storage {
     /// Makes everything durable that was written so far.
     pub fn sync(&self) -> Result<()> {
         self.inner().shards().iter().try_for_each(|shard| shard.sync())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use icecore_io::{Fault, FaultFs, ManualClock, MemFs, Operation as Call};
+
+    use super::*;
+    use crate::config::CollectionConfig;
+    use crate::engine::{Durability, Options};
+    use crate::error::ErrorKind;
+    use crate::ids::PointId;
+    use crate::op::{Operation, Point};
+
+    /// A storage with threads, and room for `memtable_bytes_max` bytes in memory.
+    fn open(fs: FaultFs, memtable_bytes_max: u64) -> Storage {
+        let options = Options { memtable_bytes_max, ..Options::default() };
+        let storage = Storage::open(Arc::new(fs), Arc::new(ManualClock::new(Duration::ZERO)), Path::new("/db"), options).unwrap();
+        for name in ["a", "b"] {
+            let config = CollectionConfig { shard_number: 1, vectors: BTreeMap::new(), settings: serde_json::Value::Null };
+            storage.create_collection(name, config).unwrap();
+        }
+        storage
+    }
+
+    fn write(storage: &Storage, collection: &str, id: u64, len: usize) -> Result<u64> {
+        let payload = format!(r#"{{"k":"{}"}}"#, "x".repeat(len));
+        let points = vec![Point { id: PointId::Num(id), vectors: Vec::new(), payload }];
+        storage.write(collection, Operation::Upsert { points }, Durability::Synced)
+    }
+
+    #[test]
+    fn a_large_request_has_memtables_flushed_that_are_within_their_budget() {
+        let storage = open(FaultFs::new(Arc::new(MemFs::new())), 4000);
+        write(&storage, "a", 1, 1000).unwrap();
+        assert!(!storage.inner().budget().is_exceeded());
+        write(&storage, "b", 2, 3900).unwrap();
+        assert_eq!(storage.info("a").unwrap().shards[0].segments, 1, "flushed to make room");
+    }
+
+    #[test]
+    fn a_closed_shard_that_holds_all_memory_is_an_error_for_other_shards_and_no_endless_wait() {
+        let fs = FaultFs::new(Arc::new(MemFs::new()));
+        let faults = fs.faults();
+        let storage = open(fs, 100);
+        faults.inject(Fault::on(Call::SyncData).path_contains(".wal"));
+        write(&storage, "a", 1, 1000).unwrap_err();
+        let error = write(&storage, "b", 2, 1).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Poisoned, "{error}");
+        assert!(error.to_string().contains("memtables cannot be flushed"), "{error}");
     }
 }

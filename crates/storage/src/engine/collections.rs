@@ -104,6 +104,8 @@ impl Storage {
         inner.commit(change, collections, &held)?;
         collection.retire_except(&[]);
         drop(barrier);
+        // The directories go with the last reference, which may be the one here: no other commit or cut waits for that.
+        drop(held);
         Ok(true)
     }
 

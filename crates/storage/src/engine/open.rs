@@ -22,7 +22,7 @@ use crate::error::{Error, Result, on};
 use crate::ids::ShardDirId;
 use crate::poison::Poison;
 use crate::refs::{DirRef, PinnedBytes};
-use crate::shard::{Shard, ShardSetup, vector_specs};
+use crate::shard::{Origin, Shard, ShardSetup, vector_specs};
 use crate::wal::recovery::TornTail;
 
 /// The directory of the shards.
@@ -110,6 +110,7 @@ impl Storage {
         if let Some(background) = background {
             background.stop(&self.inner);
         }
+        self.inner.budget().close();
     }
 }
 
@@ -134,7 +135,7 @@ impl Inner {
     /// Opens the shard in directory `id`.
     pub(crate) fn open_shard(&self, id: ShardDirId, config: &CollectionConfig) -> Result<Arc<Shard>> {
         let dir = DirRef::new(self.setup.fs.clone(), self.shard_path(id), self.pinned.clone());
-        Shard::open(&self.setup, id, dir, vector_specs(config))
+        Shard::open(&self.setup, id, dir, vector_specs(config), Origin::New)
     }
 }
 
@@ -194,7 +195,7 @@ fn open_collection(
     let mut shards = Vec::with_capacity(entry.shards.len());
     for id in &entry.shards {
         let dir = DirRef::new(setup.fs.clone(), path.join(SHARDS).join(id.to_string()), pinned.clone());
-        shards.push(Shard::open(setup, *id, dir, vector_specs(&entry.config))?);
+        shards.push(Shard::open(setup, *id, dir, vector_specs(&entry.config), Origin::Catalog)?);
     }
     Ok(Collection::new(name.to_owned(), entry.config.clone(), shards))
 }

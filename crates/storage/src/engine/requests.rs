@@ -1,6 +1,9 @@
 //! Reads and writes of points.
 
+use std::sync::Arc;
+
 use super::{Durability, Storage};
+use crate::collection::Collection;
 use crate::error::{Error, Result};
 use crate::ids::PointId;
 use crate::op::Operation;
@@ -20,8 +23,13 @@ impl Storage {
         let inner = self.inner();
         inner.check_open()?;
         let mut operation = operation;
+        let mut checked_for: Option<Arc<Collection>> = None;
         for _ in 0..LOOKUPS_MAX {
             let open = inner.state().resolve(collection)?.clone();
+            if checked_for.replace(open.clone()).is_some_and(|before| before.config.vectors != open.config.vectors) {
+                // The values may have been normalised, and are no longer what was sent.
+                break;
+            }
             let parts = open.prepare(operation)?;
             let mut prepared = Vec::with_capacity(parts.len());
             for (shard, part) in parts {
@@ -31,7 +39,7 @@ impl Storage {
             inner.make_room(bytes)?;
             let permit = inner.budget().acquire(bytes)?;
             let Some(barrier) = open.enter() else {
-                // The collection was replaced meanwhile, perhaps by one with other vectors or shards.
+                // The collection was replaced meanwhile, perhaps by one with other shards.
                 let parts = prepared.into_iter().map(|(_, write)| write.into_operation());
                 let Some(whole) = Operation::join(parts) else { return Ok(0) };
                 operation = whole;

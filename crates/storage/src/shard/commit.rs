@@ -18,6 +18,7 @@ use crate::engine::Durability;
 use crate::error::{Error, Result, on};
 use crate::ids::Lsn;
 use crate::op::Operation;
+use crate::poison::Poison;
 use crate::wal::record::body_crc;
 use crate::wal::writer::{Record, WalMark, WalWriter, WriteFailure};
 
@@ -143,6 +144,17 @@ impl Drop for Leading<'_> {
     }
 }
 
+/// Closes the shard if a commit panics: what is in the log may not be in memory.
+struct CloseWhenPanicking<'a>(&'a Poison);
+
+impl Drop for CloseWhenPanicking<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.set("a commit did not come to its end");
+        }
+    }
+}
+
 impl Committer {
     pub(super) fn new(writer: WalWriter) -> Self {
         Self { durable: writer.mark(), writer, unsynced_since: None }
@@ -183,8 +195,7 @@ impl Shard {
                 continue;
             }
             if state.entries.is_empty() {
-                // Nobody leads and the entry is gone: a leader panicked with it.
-                self.poison.set("a commit did not come to its end");
+                // Nobody leads and the entry is gone: a leader panicked with it, which closed the shard.
                 return Err(self.poison_check().err().unwrap_or(Error::Closed));
             }
             state.leading = true;
@@ -199,6 +210,8 @@ impl Shard {
 
     fn commit(&self, entries: VecDeque<Entry>) {
         let mut committer = self.lock_committer();
+        // Ends before the lock does, so that nobody appends in between.
+        let _closes = CloseWhenPanicking(&self.poison);
         let mut owed = Owed::default();
         let mut run = Vec::new();
         for entry in entries {
@@ -317,5 +330,40 @@ impl Shard {
             Err(error) => error,
             Ok(()) => on("append to", writer.path())(std::io::Error::other(reason.to_owned())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::path::PathBuf;
+
+    use icecore_io::{ManualClock, MemFs};
+
+    use super::*;
+    use crate::budget::Budget;
+    use crate::error::ErrorKind;
+    use crate::ids::ShardDirId;
+    use crate::manifest::ShardManifest;
+    use crate::refs::DirRef;
+    use crate::shard::{Origin, ShardSetup, create_dir};
+
+    #[test]
+    fn a_commit_that_panics_closes_the_shard_before_anybody_else_commits() {
+        let fs = Arc::new(MemFs::new());
+        let path = PathBuf::from("shard");
+        create_dir(fs.as_ref(), &path, &ShardManifest::empty()).unwrap();
+        let clock = Arc::new(ManualClock::new(Duration::ZERO));
+        let setup = ShardSetup { fs: fs.clone(), clock, budget: Arc::new(Budget::new(1000)) };
+        let dir = DirRef::new(fs, path, Arc::default());
+        let shard = Shard::open(&setup, ShardDirId(1), dir, Vec::new(), Origin::New).unwrap();
+
+        let write = || PreparedWrite::new(Operation::Delete { ids: Vec::new() }, Durability::Buffered).unwrap();
+        let impossible = PreparedWrite { body: vec![0; codec::BODY_LEN_MAX + 1], ..write() };
+        let ticket = shard.enqueue_write(impossible);
+        assert!(catch_unwind(AssertUnwindSafe(|| shard.wait(&ticket))).is_err());
+        let error = shard.wait(&shard.enqueue_write(write())).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Poisoned, "{error}");
+        assert_eq!(shard.wait(&ticket).unwrap_err().kind(), ErrorKind::Poisoned, "the lost write has an answer too");
     }
 }

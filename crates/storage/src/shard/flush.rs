@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::apply::dense;
 use super::structure::{Change, NewSegment};
 use super::view::{Version, View};
 use super::{Shard, layout};
@@ -16,6 +15,7 @@ use crate::ids::{Lsn, PointId, SegmentId};
 use crate::memtable::{Entry, LogFile, Memtable, Row};
 use crate::refs::FileRef;
 use crate::segment::{Rows, Segment, write_segment};
+use crate::vector::VectorRef;
 use crate::wal::writer::WalWriter;
 
 impl Shard {
@@ -166,12 +166,15 @@ impl Rows for MemtableRows<'_> {
         Ok(self.0[row].1.version)
     }
 
-    fn vector<'a>(&'a self, row: usize, name: &str) -> Result<Option<Cow<'a, [f32]>>> {
-        let named = self.0[row].1.vectors.iter().find(|named| named.name == name);
-        Ok(named.map(|named| dense(&named.vector).into()))
+    fn vector<'a>(&'a self, row: usize, name: &str) -> Result<Option<VectorRef<'a>>> {
+        self.0[row].1.vector(name)
+    }
+
+    fn has_vector(&self, row: usize, name: &str) -> Result<bool> {
+        self.0[row].1.has_vector(name)
     }
 
     fn payload<'a>(&'a self, row: usize) -> Result<Cow<'a, str>> {
-        Ok(self.0[row].1.payload.as_str().into())
+        Ok(self.0[row].1.payload()?.into())
     }
 }

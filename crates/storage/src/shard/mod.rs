@@ -19,8 +19,8 @@ mod view;
 pub(crate) use commit::{Cut, PreparedWrite};
 pub(crate) use layout::create as create_dir;
 pub(crate) use layout::{SEGMENTS, TOMBSTONES, WAL, segment_name, tombstones_name};
-pub(crate) use recovery::ShardSetup;
 pub(crate) use found::Found;
+pub(crate) use recovery::{Origin, ShardSetup};
 pub(crate) use view::{LiveSegment, View};
 
 use std::path::Path;
@@ -140,7 +140,11 @@ impl Shard {
     /// Replaces the view by what `change` makes of the current one.
     fn update_view(&self, change: impl FnOnce(&View) -> View) {
         let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
-        *view = Arc::new(change(&view));
+        let next = Arc::new(change(&view));
+        let last = std::mem::replace(&mut *view, next);
+        drop(view);
+        // Only now, because it may have been the last to keep a large file.
+        drop(last);
     }
 
     fn path(&self) -> &Path {

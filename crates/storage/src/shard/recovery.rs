@@ -24,6 +24,7 @@ use crate::poison::Poison;
 use crate::refs::{DirRef, FileRef};
 use crate::segment::{Segment, VectorSpec};
 use crate::tombstones::{Tombstones, TombstonesId};
+use crate::wal::file::file_name;
 use crate::wal::recovery::{Recovered, Replayed, recover};
 
 /// What every shard of a storage is opened with.
@@ -32,6 +33,15 @@ pub(crate) struct ShardSetup {
     pub(crate) fs: Arc<dyn Fs>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) budget: Arc<Budget>,
+}
+
+/// How much of a shard must be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// All of it: a catalog names it.
+    Catalog,
+    /// It was just made, and its log may not have begun.
+    New,
 }
 
 /// The memtables that a replay fills.
@@ -46,9 +56,12 @@ struct Replay<'a> {
 
 impl Shard {
     /// Opens the shard in `dir`.
-    pub(crate) fn open(setup: &ShardSetup, id: ShardDirId, dir: Arc<DirRef>, vectors: Vec<VectorSpec>) -> Result<Arc<Self>> {
+    pub(crate) fn open(setup: &ShardSetup, id: ShardDirId, dir: Arc<DirRef>, vectors: Vec<VectorSpec>, origin: Origin) -> Result<Arc<Self>> {
         let fs = setup.fs.as_ref();
         let manifest = manifest::recover(fs, &dir.path().join(manifest::DIR))?;
+        if origin == Origin::Catalog {
+            check_log_present(fs, dir.path(), manifest.flushed_lsn)?;
+        }
         remove_orphans(fs, dir.path(), &manifest)?;
         let next_segment_id = manifest.next_segment_id;
         let flushed = manifest.flushed_lsn;
@@ -127,6 +140,17 @@ impl Replay<'_> {
         }
         (view, Committer::new(recovered.writer))
     }
+}
+
+/// Checks that the log goes on behind the flushed records. A file is created before the one in front of it is flushed, so none
+/// is damage, and not a log without records.
+fn check_log_present(fs: &dyn Fs, dir: &Path, flushed: Lsn) -> Result<()> {
+    let path = dir.join(layout::WAL).join(file_name(flushed.next()));
+    if fs.exists(&path).map_err(on("look for", &path))? {
+        return Ok(());
+    }
+    let reason = format!("this log file is missing, and with it all records after {flushed}");
+    Err(Error::Malformed { path, offset: 0, reason })
 }
 
 /// Removes segments and tombstones that the manifest does not name.

@@ -2,6 +2,7 @@
 
 mod basics;
 mod crash;
+mod damage;
 mod disk;
 mod faults;
 mod recorded;

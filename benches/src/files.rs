@@ -1,0 +1,61 @@
+//! Files of bytes that no compression or sharing of blocks makes less of.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use icecore_archive::{Crc32c, Member, MemberPath, Plan, Sha256Digest};
+use icecore_io::{File, Fs, Rng};
+use tempfile::TempDir;
+
+/// The files of a plan, in its order.
+#[derive(Debug)]
+pub struct Files {
+    /// What an archive of them contains.
+    pub plan: Plan,
+    /// Where they are.
+    pub paths: Vec<PathBuf>,
+    /// The sum of their lengths.
+    pub len: u64,
+}
+
+impl Files {
+    /// Writes `count` files of `len` bytes each into `dir`, durably: the disk has nothing else to do when measuring begins.
+    pub fn create(fs: &dyn Fs, dir: &Path, count: usize, len: usize) -> Result<Self, Box<dyn std::error::Error>> {
+        let mut rng = Rng::new(1);
+        let mut members = Vec::with_capacity(count);
+        let mut paths = Vec::with_capacity(count);
+        for index in 0..count {
+            let data: Vec<u8> = (0..len / 8).flat_map(|_| rng.next_u64().to_le_bytes()).collect();
+            let name = format!("{index:04}.bin");
+            let path = dir.join(&name);
+            let file = fs.create_new(&path)?;
+            file.write_all_at(&data, 0)?;
+            file.sync_data()?;
+            members.push(Member {
+                path: MemberPath::new(name)?,
+                len: data.len() as u64,
+                sha256: Sha256Digest::of(&data),
+                crc32c: Crc32c::of(&data),
+            });
+            paths.push(path);
+        }
+        fs.sync_dir(dir)?;
+        let plan = Plan::new(serde_json::Value::Null, members)?;
+        let len = plan.data_len();
+        Ok(Self { plan, paths, len })
+    }
+
+    /// Opens the files by their number, as a source of an archive.
+    pub fn source(&self, fs: &dyn Fs) -> impl Fn(usize) -> io::Result<Arc<dyn File>> + Sync {
+        |index| fs.open_read(self.paths.get(index).ok_or(io::ErrorKind::NotFound)?)
+    }
+}
+
+/// A new directory below `root`, which goes away with the value.
+///
+/// # Panics
+/// If it cannot be made.
+pub fn scratch(root: &str) -> TempDir {
+    super::must(std::fs::create_dir_all(root).and_then(|()| TempDir::new_in(root)))
+}

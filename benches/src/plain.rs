@@ -1,0 +1,135 @@
+//! The plain programs that bound what icecore can do: a digest of the same bytes, and a copy of them that is made durable.
+//!
+//! They read through the page cache in buffers of the archive writer's size, start write-back as early as it does, and check nothing.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use icecore_io::{File, Fs};
+use sha2::{Digest, Sha256};
+
+const BUFFER_LEN: usize = 1 << 20;
+const WRITEBACK_LEN: u64 = 8 << 20;
+
+/// Cores.
+pub fn threads() -> NonZeroUsize {
+    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// Reads a file from its beginning to its end.
+fn read(fs: &dyn Fs, path: &Path, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    let file = fs.open_read(path)?;
+    let mut buffer = vec![0; BUFFER_LEN];
+    let mut offset = 0;
+    loop {
+        let len = file.read_at(&mut buffer, offset)?;
+        if len == 0 {
+            return Ok(());
+        }
+        each(&buffer[..len])?;
+        offset += len as u64;
+    }
+}
+
+/// One SHA-256 of all files, one after another.
+pub fn sha256(fs: &dyn Fs, paths: &[PathBuf]) -> io::Result<[u8; 32]> {
+    let mut hasher = Sha256::new();
+    for path in paths {
+        read(fs, path, |bytes| {
+            hasher.update(bytes);
+            Ok(())
+        })?;
+    }
+    Ok(hasher.finalize().into())
+}
+
+/// A SHA-256 of each file, on all cores.
+pub fn sha256_on_all_cores(fs: &dyn Fs, paths: &[PathBuf]) -> io::Result<()> {
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        while let Some(path) = paths.get(next.fetch_add(1, Ordering::Relaxed)) {
+            std::hint::black_box(sha256(fs, std::slice::from_ref(path))?);
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..threads().get()).map(|_| scope.spawn(worker)).collect();
+        let mine: io::Result<()> = worker();
+        // A panic of another thread is passed on by the scope.
+        others.into_iter().filter_map(|other| other.join().ok()).fold(mine, io::Result::and)
+    })
+}
+
+/// All files, one after another, into one new file, which is durable afterwards.
+pub fn copy(fs: &dyn Fs, paths: &[PathBuf], target: &Path) -> io::Result<()> {
+    let file = fs.create_new(target)?;
+    let (mut offset, mut writeback_offset) = (0, 0);
+    for path in paths {
+        read(fs, path, |bytes| {
+            file.write_all_at(bytes, offset)?;
+            offset += bytes.len() as u64;
+            if offset - writeback_offset >= WRITEBACK_LEN {
+                start_writeback(file.as_ref(), writeback_offset, offset - writeback_offset)?;
+                writeback_offset = offset;
+            }
+            Ok(())
+        })?;
+    }
+    file.sync_data()?;
+    sync_parent(fs, target)
+}
+
+/// Each file to one of the same name in `dir`, all durable afterwards.
+pub fn copy_each(fs: &dyn Fs, paths: &[PathBuf], dir: &Path) -> io::Result<()> {
+    for path in paths {
+        copy(fs, std::slice::from_ref(path), &dir.join(path.file_name().unwrap_or_default()))?;
+    }
+    Ok(())
+}
+
+/// Runs two programs at once, until both have ended.
+pub fn together(one: impl FnOnce() -> io::Result<()> + Send, other: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    thread::scope(|scope| {
+        let one = scope.spawn(one);
+        let other = other();
+        // A panic of the thread is passed on by the scope.
+        one.join().unwrap_or(Ok(())).and(other)
+    })
+}
+
+/// A file to which bytes are appended.
+#[derive(Debug)]
+pub struct Appender {
+    file: Arc<dyn File>,
+    offset: u64,
+}
+
+impl Appender {
+    /// A new file.
+    pub fn create(fs: &dyn Fs, path: &Path) -> io::Result<Self> {
+        Ok(Self { file: fs.create_new(path)?, offset: 0 })
+    }
+
+    /// Appends `bytes`, and makes them durable if `sync`.
+    pub fn append(&mut self, bytes: &[u8], sync: bool) -> io::Result<()> {
+        self.file.write_all_at(bytes, self.offset)?;
+        self.offset += bytes.len() as u64;
+        if sync { self.file.sync_data() } else { Ok(()) }
+    }
+}
+
+/// Starts write-back where the file system can.
+fn start_writeback(file: &dyn File, offset: u64, len: u64) -> io::Result<()> {
+    match file.start_writeback(offset, len) {
+        Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn sync_parent(fs: &dyn Fs, path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |dir| fs.sync_dir(dir))
+}
