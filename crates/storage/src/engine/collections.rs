@@ -131,6 +131,37 @@ impl Storage {
         Ok(existed)
     }
 
+    /// Changes the caller's own part of a collection's configuration. `change` gets the settings as they are; if it fails, nothing
+    /// changes.
+    pub fn update_settings<E: From<Error>>(
+        &self,
+        collection: &str,
+        change: impl FnOnce(&mut serde_json::Value) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let inner = self.inner();
+        let held = inner.lock_commits();
+        let state = inner.state();
+        let missing = || Error::CollectionNotFound { name: collection.to_owned() };
+        let name = state.catalog.resolve(collection).ok_or_else(missing)?;
+        let before = state.collections.get(name).ok_or_else(missing)?;
+        let mut config = before.config.clone();
+        change(&mut config.settings)?;
+        // The same shards behind another configuration; who is about to write finds it at the barrier.
+        let mut collections = state.collections.clone();
+        collections.insert(name.to_owned(), Collection::new(name.to_owned(), config.clone(), before.shards.clone()));
+        let barrier = before.close_barrier();
+        let put = |catalog: &mut crate::catalog::Catalog| {
+            if let Some(entry) = catalog.collections.get_mut(name) {
+                entry.config = config;
+            }
+        };
+        inner.commit(put, collections, &held)?;
+        let kept: Vec<ShardDirId> = before.shards.iter().map(|shard| shard.id()).collect();
+        before.retire_except(&kept);
+        drop(barrier);
+        Ok(())
+    }
+
     fn change_payload_schema(
         &self,
         collection: &str,
