@@ -281,7 +281,7 @@ async fn what_was_accepted_is_read_at_the_next_start() {
     for levels in [32, 125] {
         let (status, text) =
             server.send(Method::PUT, "/collections/d", format!("{{\"metadata\":{}}}", nested(levels))).await.error();
-        assert!(status >= 400 && status < 500, "{status} {text}");
+        assert!((400..500).contains(&status), "{status} {text}");
         let index = format!("{{\"field_name\":\"f\",\"field_schema\":{{\"type\":\"keyword\",\"x\":{}}}}}", nested(levels));
         assert_eq!(server.send(Method::PUT, "/collections/c/index", index).await.status, StatusCode::UNPROCESSABLE_ENTITY);
     }
