@@ -12,7 +12,7 @@ use crate::filter::Filter;
 use crate::ids::PointId;
 use crate::normalize::normalize;
 use crate::op::{NamedVector, Operation, Target, Vector};
-use crate::payload::path::JsonPath;
+use crate::payload::JsonPath;
 use crate::vector::Datatype;
 
 impl Collection {
@@ -23,7 +23,7 @@ impl Collection {
             Operation::Upsert { mut points, mode, condition } => {
                 condition.as_deref().map_or(Ok(()), check_filter)?;
                 for point in &mut points {
-                    check_payload(point.id, &point.payload)?;
+                    check_payload(point.id, &mut point.payload)?;
                     self.check_vectors(point.id, &mut point.vectors)?;
                 }
                 let part = |points| Operation::Upsert { points, mode, condition: condition.clone() };
@@ -38,13 +38,13 @@ impl Collection {
                 Ok(self.split(points, |point| point.id, part))
             }
             Operation::Delete { target } => self.split_target(target, |target| Operation::Delete { target }),
-            Operation::SetPayload { target, payload, key } => {
-                check_payload(first(&target), &payload)?;
+            Operation::SetPayload { target, mut payload, key } => {
+                check_payload(first(&target), &mut payload)?;
                 key.as_deref().map_or(Ok(()), check_path)?;
                 self.split_target(target, |target| Operation::SetPayload { target, payload: payload.clone(), key: key.clone() })
             }
-            Operation::OverwritePayload { target, payload } => {
-                check_payload(first(&target), &payload)?;
+            Operation::OverwritePayload { target, mut payload } => {
+                check_payload(first(&target), &mut payload)?;
                 self.split_target(target, |target| Operation::OverwritePayload { target, payload: payload.clone() })
             }
             Operation::DeletePayload { target, keys } => {
@@ -188,8 +188,11 @@ fn check_sparse(name: &str, id: PointId, indices: &mut Vec<u32>, values: &mut Ve
     }
 }
 
-/// A payload is empty or the text of a JSON object.
-fn check_payload(id: PointId, payload: &str) -> Result<()> {
+/// A payload is empty or the text of a JSON object; one without keys is stored as no payload.
+fn check_payload(id: PointId, payload: &mut String) -> Result<()> {
+    if payload == "{}" {
+        payload.clear();
+    }
     let object = payload.is_empty() || payload.starts_with('{') && serde_json::from_str::<IgnoredAny>(payload).is_ok();
     if object { Ok(()) } else { Err(Error::PayloadNotObject { id }) }
 }

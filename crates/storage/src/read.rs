@@ -1,7 +1,9 @@
 //! What reads ask for and what they return.
 
+use crate::filter::Filter;
 use crate::ids::{Lsn, PointId};
 use crate::op::NamedVector;
+use crate::payload::{FacetKind, FacetValue, JsonPath, OrderKind, OrderValue};
 
 /// Which vectors a read returns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +36,11 @@ pub struct Select {
     pub vectors: WithVectors,
 }
 
+impl Select {
+    /// Everything of a point.
+    pub const WHOLE: Self = Self { payload: true, vectors: WithVectors::All };
+}
+
 /// A point as it was read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
@@ -47,6 +54,19 @@ pub struct Record {
     pub payload: String,
 }
 
+/// A scroll in the order of ids.
+#[derive(Debug, Clone)]
+pub struct Scroll {
+    /// The first id that may come; the smallest if there is none.
+    pub from: Option<PointId>,
+    /// The most points that come.
+    pub limit: usize,
+    /// Only points that match come.
+    pub filter: Option<Filter>,
+    /// The parts that come.
+    pub select: Select,
+}
+
 /// A page of a scroll.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
@@ -55,3 +75,38 @@ pub struct Page {
     /// The id where the next page begins; `None` at the end.
     pub next: Option<PointId>,
 }
+
+/// A scroll in the order of values in the payloads.
+#[derive(Debug, Clone)]
+pub struct OrderedScroll {
+    /// Where the values are. A point comes once for each of its different values, and not at all without one.
+    pub key: JsonPath,
+    /// Which values count; all that can be ordered if there is no kind.
+    pub kind: Option<OrderKind>,
+    /// Whether the largest values come first. Entries of one value come by ascending id either way.
+    pub descending: bool,
+    /// The first value that may come.
+    pub start_from: Option<OrderValue>,
+    /// The most entries that come.
+    pub limit: usize,
+    /// Only points that match come.
+    pub filter: Option<Filter>,
+    /// The parts that come.
+    pub select: Select,
+}
+
+/// How many points have each value of a key.
+#[derive(Debug, Clone)]
+pub struct Facet {
+    /// Where the values are. A point counts once for each of its different values.
+    pub key: JsonPath,
+    /// Which values count; all that can be counted if there is no kind.
+    pub kind: Option<FacetKind>,
+    /// The most values that come.
+    pub limit: usize,
+    /// Only points that match count.
+    pub filter: Option<Filter>,
+}
+
+/// A value and the number of points that have it.
+pub type FacetHit = (FacetValue, u64);

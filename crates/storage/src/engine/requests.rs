@@ -5,9 +5,11 @@ use std::sync::Arc;
 use super::{Durability, Storage};
 use crate::collection::Collection;
 use crate::error::{Error, Result};
+use crate::filter::Filter;
 use crate::ids::PointId;
 use crate::op::Operation;
-use crate::read::{Page, Record, Select};
+use crate::payload::OrderValue;
+use crate::read::{Facet, FacetHit, OrderedScroll, Page, Record, Scroll, Select};
 use crate::shard::PreparedWrite;
 
 /// How often a write looks up a collection that is replaced again and again before it gives up.
@@ -67,13 +69,23 @@ impl Storage {
         self.inner().state().resolve(collection)?.retrieve(ids, select)
     }
 
-    /// Up to `limit` points with ids of `from` or more, in the order of ids.
-    pub fn scroll(&self, collection: &str, from: Option<PointId>, limit: usize, select: &Select) -> Result<Page> {
-        self.inner().state().resolve(collection)?.scroll(from, limit, select)
+    /// A page of points in the order of ids.
+    pub fn scroll(&self, collection: &str, scroll: &Scroll) -> Result<Page> {
+        self.inner().state().resolve(collection)?.scroll(scroll)
     }
 
-    /// Live points.
-    pub fn count(&self, collection: &str) -> Result<u64> {
-        Ok(self.inner().state().resolve(collection)?.count())
+    /// Points in the order of values in their payloads, each with its value.
+    pub fn scroll_ordered(&self, collection: &str, scroll: &OrderedScroll) -> Result<Vec<(Record, OrderValue)>> {
+        self.inner().state().resolve(collection)?.scroll_ordered(scroll)
+    }
+
+    /// Live points, or those of them that match.
+    pub fn count(&self, collection: &str, filter: Option<&Filter>) -> Result<u64> {
+        self.inner().state().resolve(collection)?.count(filter)
+    }
+
+    /// How many points have each value of a key.
+    pub fn facet(&self, collection: &str, facet: &Facet) -> Result<Vec<FacetHit>> {
+        self.inner().state().resolve(collection)?.facet(facet)
     }
 }

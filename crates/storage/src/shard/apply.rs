@@ -13,8 +13,7 @@ use crate::filter::Filter;
 use crate::ids::{Lsn, PointId};
 use crate::memtable::{Entry, Part, Row};
 use crate::op::{NamedVector, Operation, Point, PointVectors, Target, UpsertMode};
-use crate::payload::edit;
-use crate::payload::path::JsonPath;
+use crate::payload::{self, JsonPath, NotAnObject, edit};
 use crate::shard::candidate::FoundPoint;
 
 /// What one operation changes, before it is put in place in one step.
@@ -42,7 +41,8 @@ impl Changes<'_> {
             Operation::Delete { target } => self.delete(target),
             Operation::SetPayload { target, payload, key } => {
                 let key = key.as_deref().map(path).transpose()?;
-                self.change_payloads(target, |old| edit::set(old, &payload, key.as_ref()))
+                let values = payload::parse(&payload).unwrap_or_default();
+                self.change_payloads(target, |old| edit::set(old, &values, key.as_ref()))
             }
             Operation::OverwritePayload { target, payload } => self.change_payloads(target, |_| Ok(payload.clone())),
             Operation::DeletePayload { target, keys } => {
@@ -93,9 +93,9 @@ impl Changes<'_> {
     }
 
     /// Gives each target the payload that `change` makes of its own.
-    fn change_payloads(&mut self, target: Target, change: impl Fn(&str) -> Result<String, String>) -> Result<()> {
+    fn change_payloads(&mut self, target: Target, change: impl Fn(&str) -> Result<String, NotAnObject>) -> Result<()> {
         self.for_each(target, |id, found| {
-            let payload = change(found.payload()?).map_err(|reason| Error::Payload { id, reason })?;
+            let payload = change(found.payload()?).map_err(|error| Error::Payload { id, reason: error.to_string() })?;
             Ok((found.keep_vectors(), Part::Here(payload)))
         })
     }
