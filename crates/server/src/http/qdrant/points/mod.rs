@@ -1,15 +1,23 @@
-//! Points: written, read, scrolled and counted.
+//! Points: written, read, scrolled, counted.
 //!
-//! `write` and `read` hold the handlers; the other files are the pieces of their bodies, parsed straight into the types of the
-//! storage without a tree of JSON values between, because a batch of points may have megabytes of numbers.
+//! `write` and `read` hold the handlers; the other files are the bodies of requests and their pieces, parsed straight into the types
+//! of the storage without a tree of JSON values between, because a batch of points may have megabytes of numbers.
 
-mod filter;
+mod batch;
+mod facet;
 mod id;
-mod json_path;
+mod order;
 mod payload;
+mod payload_change;
 pub(super) mod read;
 mod record;
 pub(super) mod result;
+mod rows;
 mod select;
+mod shard_key;
+mod target;
+mod upsert;
+mod vector;
+mod vector_change;
 mod vectors;
 pub(super) mod write;
