@@ -38,7 +38,7 @@ impl Storage {
                 prepared.push((shard, PreparedWrite::new(part, durability)?));
             }
             let bytes = prepared.iter().map(|(_, write)| write.bytes()).sum();
-            inner.make_room(bytes)?;
+            inner.make_room(bytes, &open.shards)?;
             // Whoever waits for room keeps no collection: if it is replaced meanwhile, its memtables are the room.
             let weak = Arc::downgrade(&open);
             drop(open);

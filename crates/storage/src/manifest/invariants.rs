@@ -97,7 +97,8 @@ mod tests {
     #[test]
     fn a_sound_manifest_passes_and_each_broken_rule_is_found() {
         assert_eq!(check(&manifest()), Ok(()));
-        let breaks: [(&str, fn(&mut ShardManifest)); 9] = [
+        type Break = fn(&mut ShardManifest);
+        let breaks: [(&str, Break); 9] = [
             ("no generation left", |manifest| manifest.generation = Generation(u64::MAX)),
             ("no segment left", |manifest| manifest.next_segment_id = SegmentId(u64::MAX)),
             ("no record left", |manifest| manifest.flushed_lsn = Lsn(NUMBER_END)),

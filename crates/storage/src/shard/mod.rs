@@ -53,6 +53,7 @@ pub(crate) struct Shard {
     committer: Mutex<Committer>,
     view: RwLock<Arc<View>>,
     next_segment_id: AtomicU64,
+    log_bytes: AtomicU64,
     /// Live points. Signed, because a damaged shard may count a point out that it never counted in.
     points: AtomicI64,
     torn: Option<TornTail>,
@@ -103,6 +104,11 @@ impl Shard {
     /// Takes no more writes from now on.
     pub(crate) fn close_for_writes(&self, reason: &str) {
         self.poison.set(reason);
+    }
+
+    /// Bytes of the log file that takes the writes.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        self.log_bytes.load(Ordering::Relaxed)
     }
 
     /// The last record in the log.

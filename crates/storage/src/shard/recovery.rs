@@ -82,6 +82,7 @@ impl Shard {
         }
         let (points, torn) = (replay.points, recovered.torn.clone());
         let (view, committer) = replay.finish(recovered);
+        let log_bytes = committer.writer.len();
         Ok(Arc::new(Self {
             id,
             fs: setup.fs.clone(),
@@ -94,6 +95,7 @@ impl Shard {
             committer: Mutex::new(committer),
             view: RwLock::new(Arc::new(view)),
             next_segment_id: AtomicU64::new(next_segment_id.0),
+            log_bytes: AtomicU64::new(log_bytes),
             points: AtomicI64::new(points),
             torn,
             dir,
@@ -139,10 +141,7 @@ impl Replay<'_> {
     /// The state behind the last record.
     fn finish(mut self, recovered: Recovered) -> (View, Committer) {
         let Some((last, sealed)) = recovered.files.split_last() else { unreachable!("a recovered log has a file to append to") };
-        for file in sealed {
-            // A file that was frozen has records, so it has its memtable.
-            self.enter(file.first_lsn, &file.path);
-        }
+        // A file that was frozen has records, so replaying them made its memtable; the last may have none yet.
         self.enter(last.first_lsn, &last.path);
         let Some(view) = self.view else { unreachable!("it was entered above") };
         for (memtable, file) in view.frozen.iter().zip(sealed) {
