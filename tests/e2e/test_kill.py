@@ -13,7 +13,7 @@ from qdrant_client import models
 from support import disk
 
 COLLECTION = "c"
-ROUNDS = 5
+ROUNDS = 15
 CLIENTS = 4
 SHARDS = 3
 IDS = 200

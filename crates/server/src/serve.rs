@@ -115,15 +115,21 @@ async fn serve(arguments: ServerArgs, config: Config) -> Result<(), ServeError> 
     close(&app).await
 }
 
-/// Answers requests until the end is asked for and the time for draining is over, or all are answered.
+/// Answers requests until the end is asked for and the time for draining is over, or all are answered and all that they began is
+/// done.
 async fn answer(app: &Arc<App>, listener: TcpListener) -> Result<(), ServeError> {
     let asked = app.shutdown.clone();
     let server = axum::serve(listener, http::router(Arc::clone(app)))
         .with_graceful_shutdown(async move { asked.requested().await })
         .into_future();
+    let answered = async {
+        server.await.map_err(|source| ServeError::Process { what: "serve", source })?;
+        app.shutdown.idle().await;
+        Ok(())
+    };
     let drained = app.shutdown.clone();
     tokio::select! {
-        result = server => result.map_err(|source| ServeError::Process { what: "serve", source }),
+        result = answered => result,
         () = drained.drained() => {
             tracing::warn!("requests that are still running after the time for draining are cut off");
             Ok(())

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
 
 use crate::config::{CollectionConfig, Distance};
 use crate::error::{Error, Result};
@@ -51,7 +51,7 @@ impl Collection {
     /// the exclusive side.
     pub(crate) fn retire_except(&self, kept: &[ShardDirId]) {
         self.retired.store(true, Ordering::Release);
-        self.shards.iter().filter(|shard| !kept.contains(&shard.id())).for_each(|shard| shard.dir().retire());
+        self.shards.iter().filter(|shard| !kept.contains(&shard.id())).for_each(|shard| shard.retire());
     }
 
     /// The shard of this number.

@@ -14,6 +14,7 @@ pub mod config;
 pub mod document;
 pub mod engine;
 pub mod error;
+pub mod filter;
 #[cfg(test)]
 mod format_doc;
 pub mod ids;
@@ -22,6 +23,7 @@ mod memtable;
 pub mod names;
 mod normalize;
 pub mod op;
+pub mod payload;
 mod poison;
 mod prepare;
 mod query;

@@ -3,8 +3,6 @@
 //! Everything is checked before anything is logged: an operation in the log can be applied. Vectors leave here as they are stored:
 //! normalised where the distance asks for it, rounded to their datatype, sparse ones sorted.
 
-use serde::de::IgnoredAny;
-
 use crate::collection::Collection;
 use crate::config::{DenseParams, Distance};
 use crate::error::{Error, Result};
@@ -12,7 +10,7 @@ use crate::filter::Filter;
 use crate::ids::PointId;
 use crate::normalize::normalize;
 use crate::op::{NamedVector, Operation, Target, Vector};
-use crate::payload::JsonPath;
+use crate::payload::{self, JsonPath};
 use crate::vector::Datatype;
 
 impl Collection {
@@ -188,13 +186,13 @@ fn check_sparse(name: &str, id: PointId, indices: &mut Vec<u32>, values: &mut Ve
     }
 }
 
-/// A payload is empty or the text of a JSON object; one without keys is stored as no payload.
-fn check_payload(id: PointId, payload: &mut String) -> Result<()> {
-    if payload == "{}" {
-        payload.clear();
+/// A payload is empty or the text of a JSON object; one without keys is stored as no payload. It is parsed in full, as later
+/// changes of it will: a check that only skips over values lets numbers, escapes and depths pass that no later parse takes.
+fn check_payload(id: PointId, text: &mut String) -> Result<()> {
+    if text == "{}" {
+        text.clear();
     }
-    let object = payload.is_empty() || payload.starts_with('{') && serde_json::from_str::<IgnoredAny>(payload).is_ok();
-    if object { Ok(()) } else { Err(Error::PayloadNotObject { id }) }
+    if payload::parse(text).is_some() { Ok(()) } else { Err(Error::PayloadNotObject { id }) }
 }
 
 fn check_filter(text: &str) -> Result<()> {

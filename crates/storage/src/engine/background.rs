@@ -97,9 +97,10 @@ impl Inner {
         self.state().collections.values().flat_map(|collection| collection.shards.iter().cloned()).collect()
     }
 
-    /// Has memtables flushed before `bytes` would have to wait: by the thread for it, or, where there is none, here and now.
-    pub(super) fn make_room(&self, bytes: u64) -> Result<()> {
-        if self.budget().has_room(bytes) {
+    /// Has memtables flushed before `bytes` would have to wait, or before the log of a shard that will be written grows too long:
+    /// by the thread for it, or, where there is none, here and now.
+    pub(super) fn make_room(&self, bytes: u64, shards: &[Arc<Shard>]) -> Result<()> {
+        if self.budget().has_room(bytes) && !shards.iter().any(|shard| self.has_long_log(shard)) {
             Ok(())
         } else if self.options.background {
             self.wake.flush();
@@ -107,6 +108,12 @@ impl Inner {
         } else {
             self.flush_while(|| !self.budget().has_room(bytes))
         }
+    }
+
+    /// Whether a shard's log is longer than all memtables may be: points that are replaced again and again do not grow a
+    /// memtable, but they do grow the log, and with it archives and the time of a start.
+    fn has_long_log(&self, shard: &Shard) -> bool {
+        shard.log_bytes() > self.options.memtable_bytes_max
     }
 
     /// Makes segments of the largest memtables for as long as there are `too_many`, and of whatever is frozen.
@@ -123,8 +130,11 @@ impl Inner {
             }
             largest.flush_oldest()?;
         }
-        // Left over from a start, or from a flush that failed.
         for shard in self.shards().into_iter().filter(usable) {
+            if self.has_long_log(&shard) {
+                shard.freeze()?;
+            }
+            // Just frozen, left over from a start, or from a flush that failed.
             while !self.is_closed() && shard.flush_oldest()? {}
         }
         Ok(())

@@ -1,9 +1,10 @@
 //! Reads and writes of points.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Durability, Storage};
-use crate::collection::Collection;
+use crate::config::DenseParams;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::ids::PointId;
@@ -25,10 +26,11 @@ impl Storage {
         let inner = self.inner();
         inner.check_open()?;
         let mut operation = operation;
-        let mut checked_for: Option<Arc<Collection>> = None;
+        let mut checked_for: Option<BTreeMap<String, DenseParams>> = None;
         for _ in 0..LOOKUPS_MAX {
             let open = inner.state().resolve(collection)?.clone();
-            if checked_for.replace(open.clone()).is_some_and(|before| before.config.vectors != open.config.vectors) {
+            let vectors = open.config.vectors.clone();
+            if checked_for.replace(vectors).is_some_and(|before| before != open.config.vectors) {
                 // The values may have been normalised, and are no longer what was sent.
                 break;
             }
@@ -38,9 +40,13 @@ impl Storage {
                 prepared.push((shard, PreparedWrite::new(part, durability)?));
             }
             let bytes = prepared.iter().map(|(_, write)| write.bytes()).sum();
-            inner.make_room(bytes)?;
+            inner.make_room(bytes, &open.shards)?;
+            // Whoever waits for room keeps no collection: if it is replaced meanwhile, its memtables are the room.
+            let weak = Arc::downgrade(&open);
+            drop(open);
             let permit = inner.budget().acquire(bytes)?;
-            let Some(barrier) = open.enter() else {
+            let open = weak.upgrade();
+            let Some((open, barrier)) = open.as_ref().and_then(|open| Some((open, open.enter()?))) else {
                 // The collection was replaced meanwhile, perhaps by one with other shards.
                 let parts = prepared.into_iter().map(|(_, write)| write.into_operation());
                 let Some(whole) = Operation::join(parts) else { return Ok(0) };

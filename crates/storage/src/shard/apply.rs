@@ -41,7 +41,7 @@ impl Changes<'_> {
             Operation::Delete { target } => self.delete(target),
             Operation::SetPayload { target, payload, key } => {
                 let key = key.as_deref().map(path).transpose()?;
-                let values = payload::parse(&payload).unwrap_or_default();
+                let values = payload::parse(&payload).ok_or(Error::PayloadNotObject { id: PointId::Num(0) })?;
                 self.change_payloads(target, |old| edit::set(old, &values, key.as_ref()))
             }
             Operation::OverwritePayload { target, payload } => self.change_payloads(target, |_| Ok(payload.clone())),

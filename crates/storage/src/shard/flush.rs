@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::structure::{Change, NewSegment};
 use super::view::{Version, View};
@@ -51,6 +52,7 @@ impl Shard {
             let frozen = view.frozen.iter().chain(std::iter::once(&view.active)).cloned().collect();
             View { version: view.version.clone(), frozen, active: next.clone() }
         });
+        self.log_bytes.store(writer.len(), Ordering::Relaxed);
         committer.durable = writer.mark();
         committer.writer = writer;
         Ok(())

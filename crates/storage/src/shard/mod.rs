@@ -55,6 +55,7 @@ pub(crate) struct Shard {
     committer: Mutex<Committer>,
     view: RwLock<Arc<View>>,
     next_segment_id: AtomicU64,
+    log_bytes: AtomicU64,
     /// Live points. Signed, because a damaged shard may count a point out that it never counted in.
     points: AtomicI64,
     torn: Option<TornTail>,
@@ -63,10 +64,6 @@ pub(crate) struct Shard {
 impl Shard {
     pub(crate) fn id(&self) -> ShardDirId {
         self.id
-    }
-
-    pub(crate) fn dir(&self) -> &Arc<DirRef> {
-        &self.dir
     }
 
     /// The state to read from now on; what it refers to stays as long as the value.
@@ -90,9 +87,30 @@ impl Shard {
         self.poison.reason()
     }
 
+    /// From now on the directory, with all that is in it, only lives as long as something refers to it.
+    pub(crate) fn retire(&self) {
+        let view = self.view();
+        for live in &view.version.segments {
+            live.file.retire();
+            if let Some((_, file)) = &live.tombstones {
+                file.retire();
+            }
+        }
+        for memtable in &view.frozen {
+            memtable.log.file.retire_with_len(memtable.log.sealed().map_or(0, crate::wal::writer::WalMark::len));
+        }
+        view.active.log.file.retire_with_len(self.lock_committer().writer.len());
+        self.dir.retire();
+    }
+
     /// Takes no more writes from now on.
     pub(crate) fn close_for_writes(&self, reason: &str) {
         self.poison.set(reason);
+    }
+
+    /// Bytes of the log file that takes the writes.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        self.log_bytes.load(Ordering::Relaxed)
     }
 
     /// The last record in the log.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use icecore_io::{Clock, Fs};
 
-use super::apply::apply;
+use super::apply::{apply, dense};
 use super::commit::{Committer, Queue};
 use super::view::{LiveSegment, Version, View};
 use super::{Shard, layout};
@@ -20,6 +20,7 @@ use crate::error::{Error, Result, on};
 use crate::ids::{Lsn, ShardDirId};
 use crate::manifest::{self, SegmentEntry, ShardManifest};
 use crate::memtable::{LogFile, Memtable};
+use crate::op::Operation;
 use crate::poison::Poison;
 use crate::refs::{DirRef, FileRef};
 use crate::segment::{Segment, VectorSpec};
@@ -51,12 +52,19 @@ struct Replay<'a> {
     /// Grows by one memtable with each log file; `None` before the first record.
     view: Option<View>,
     version: Arc<Version>,
+    vectors: &'a [VectorSpec],
     points: i64,
 }
 
 impl Shard {
     /// Opens the shard in `dir`.
-    pub(crate) fn open(setup: &ShardSetup, id: ShardDirId, dir: Arc<DirRef>, vectors: Vec<VectorSpec>, origin: Origin) -> Result<Arc<Self>> {
+    pub(crate) fn open(
+        setup: &ShardSetup,
+        id: ShardDirId,
+        dir: Arc<DirRef>,
+        vectors: Vec<VectorSpec>,
+        origin: Origin,
+    ) -> Result<Arc<Self>> {
         let fs = setup.fs.as_ref();
         let manifest = manifest::recover(fs, &dir.path().join(manifest::DIR))?;
         if origin == Origin::Catalog {
@@ -67,13 +75,14 @@ impl Shard {
         let flushed = manifest.flushed_lsn;
         let version = Arc::new(open_version(fs, &dir, manifest, &vectors)?);
         let points = version.segments.iter().map(|live| i64::from(live.live_count())).sum();
-        let mut replay = Replay { budget: &setup.budget, dir: &dir, view: None, version, points };
+        let mut replay = Replay { budget: &setup.budget, dir: &dir, view: None, version, vectors: &vectors, points };
         let recovered = recover(fs, &dir.path().join(layout::WAL), id, flushed, &mut |record| replay.apply(record))?;
         for path in &recovered.obsolete {
             fs.remove_file(path).map_err(on("remove", path))?;
         }
         let (points, torn) = (replay.points, recovered.torn.clone());
         let (view, committer) = replay.finish(recovered);
+        let log_bytes = committer.writer.len();
         Ok(Arc::new(Self {
             id,
             fs: setup.fs.clone(),
@@ -86,6 +95,7 @@ impl Shard {
             committer: Mutex::new(committer),
             view: RwLock::new(Arc::new(view)),
             next_segment_id: AtomicU64::new(next_segment_id.0),
+            log_bytes: AtomicU64::new(log_bytes),
             points: AtomicI64::new(points),
             torn,
             dir,
@@ -95,11 +105,13 @@ impl Shard {
 
 impl Replay<'_> {
     fn apply(&mut self, record: Replayed<'_>) -> Result<()> {
-        let operation = codec::decode(record.body).map_err(|reason| Error::Malformed {
+        let malformed = |reason: String| Error::Malformed {
             path: record.path.to_owned(),
             offset: record.offset,
             reason: format!("record {}: {reason}", record.lsn),
-        })?;
+        };
+        let operation = codec::decode(record.body).map_err(malformed)?;
+        check_vectors(&operation, self.vectors).map_err(malformed)?;
         let view = self.enter(record.file, record.path);
         // An operation that had no effect when it was written (a point that does not exist) has none now.
         let (balance, _no_effect) = apply(view, record.lsn, operation);
@@ -129,10 +141,7 @@ impl Replay<'_> {
     /// The state behind the last record.
     fn finish(mut self, recovered: Recovered) -> (View, Committer) {
         let Some((last, sealed)) = recovered.files.split_last() else { unreachable!("a recovered log has a file to append to") };
-        for file in sealed {
-            // A file that was frozen has records, so it has its memtable.
-            self.enter(file.first_lsn, &file.path);
-        }
+        // A file that was frozen has records, so replaying them made its memtable; the last may have none yet.
         self.enter(last.first_lsn, &last.path);
         let Some(view) = self.view else { unreachable!("it was entered above") };
         for (memtable, file) in view.frozen.iter().zip(sealed) {
@@ -140,6 +149,27 @@ impl Replay<'_> {
         }
         (view, Committer::new(recovered.writer))
     }
+}
+
+/// Checks that the vectors of an operation are those of the collection. Writes were checked before they were logged, but the log
+/// may be a foreign archive's, and a segment of it could not be written.
+fn check_vectors(operation: &Operation, specs: &[VectorSpec]) -> Result<(), String> {
+    let Operation::Upsert { points } = operation else { return Ok(()) };
+    for point in points {
+        for (number, named) in point.vectors.iter().enumerate() {
+            let (name, len) = (&named.name, dense(&named.vector).len());
+            if !specs.iter().any(|spec| spec.name == *name && spec.dim == len) {
+                return Err(format!(
+                    "the vector {name:?} of {len} components of point {} is not one of the collection's",
+                    point.id
+                ));
+            }
+            if point.vectors.iter().take(number).any(|earlier| earlier.name == *name) {
+                return Err(format!("point {} has the vector {name:?} twice", point.id));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Checks that the log goes on behind the flushed records. A file is created before the one in front of it is flushed, so none

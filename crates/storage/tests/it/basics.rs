@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use icecore_io::{Fs, MemFs, OsFs};
-use icecore_storage::{AliasAction, Durability, Error, Operation, PointId, Storage};
+use icecore_io::{CrashKind, Fs, ManualClock, MemFs, OsFs, RecordingFs};
+use icecore_storage::{AliasAction, Durability, Error, Operation, Options, PointId, Storage};
 
 use crate::support::{config, dump, open, point, restore, snapshot, upsert};
 
@@ -147,4 +147,58 @@ fn wrong_input_is_named_and_changes_nothing() {
         assert!(matches!(storage.write("c", missing, Durability::Synced), Err(Error::PointNotFound { .. })));
         assert_eq!(dump(&storage, "c"), before);
     });
+}
+
+/// Once a start that found several log files flushed the last of them, which goes on being written: it was removed, and what was
+/// acknowledged later with it.
+#[test]
+fn a_start_with_several_log_files_goes_on_with_the_last() {
+    let recorder = RecordingFs::new(Arc::new(MemFs::new()));
+    let recorded: Arc<dyn Fs> = Arc::new(recorder.clone());
+    let path = Path::new("/db");
+    let storage = open(&recorded, path).unwrap();
+    storage.create_collection("c", config(1, 2)).unwrap();
+    upsert(&storage, "c", vec![point(1, &[1.0, 1.0], "")]);
+    storage.flush().unwrap();
+    drop(storage);
+    // Every place at which the process can end inside the flush, with a write behind it.
+    let mut replay = recorder.replay();
+    let mut several = 0;
+    loop {
+        let fs: Arc<dyn Fs> = Arc::new(replay.image(CrashKind::Kill));
+        if fs.exists(&path.join("catalog/00000000000000000002")).unwrap() {
+            let logs = fs.list(&path.join("shards/00000000000000000001/wal")).unwrap().len();
+            let storage = open(&fs, path).unwrap();
+            upsert(&storage, "c", vec![point(2, &[2.0, 2.0], "")]);
+            let before = dump(&storage, "c");
+            drop(storage);
+            let storage = open(&fs, path).unwrap();
+            several += usize::from(logs > 1);
+            storage.flush().unwrap();
+            upsert(&storage, "c", vec![point(3, &[3.0, 3.0], "")]);
+            drop(storage);
+            let storage = open(&fs, path).unwrap();
+            assert_eq!(dump(&storage, "c").len(), before.len() + 1, "cut at {}", replay.position());
+        }
+        if !replay.advance() {
+            break;
+        }
+    }
+    assert!(several > 0, "a cut left two log files");
+}
+
+#[test]
+fn points_that_are_replaced_again_and_again_do_not_grow_the_log_without_end() {
+    let fs: Arc<dyn Fs> = Arc::new(MemFs::new());
+    let options = Options { background: false, memtable_bytes_max: 64 * 1024, ..Options::default() };
+    let clock = Arc::new(ManualClock::new(std::time::Duration::ZERO));
+    let storage = Storage::open(fs.clone(), clock, Path::new("/db"), options).unwrap();
+    storage.create_collection("c", config(1, 2)).unwrap();
+    let payload = format!(r#"{{"a":"{}"}}"#, "x".repeat(5000));
+    for _ in 0..100 {
+        upsert(&storage, "c", vec![point(1, &[1.0, 1.0], &payload)]);
+    }
+    let bytes: u64 = snapshot(&storage, "c").files.iter().map(|file| file.digest.len).sum();
+    assert!(bytes < 200_000, "{bytes} bytes for one point");
+    assert_eq!(storage.count("c").unwrap(), 1);
 }

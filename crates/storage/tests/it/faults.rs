@@ -4,9 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use icecore_io::{Fault, FaultFs, Faults, Fs, MemFs, Operation as Call};
-use icecore_storage::{
-    AdoptedShard, Adoption, AliasAction, Durability, Error, ErrorKind, Operation, PointId, Scope, Storage,
-};
+use icecore_storage::{AdoptedShard, Adoption, AliasAction, Durability, Error, ErrorKind, Operation, PointId, Scope, Storage};
 
 use crate::disk::assert_no_orphans;
 use crate::recorded::ROOT;
@@ -163,10 +161,7 @@ fn adopt_shard(bench: &Bench) -> icecore_storage::Result<()> {
 }
 
 /// Unpacking is not the storage's, so it does not meet the faults.
-fn unfaulted_stage(
-    bench: &Bench,
-    cut: &icecore_storage::Snapshot,
-) -> icecore_storage::Result<Arc<icecore_storage::Staging>> {
+fn unfaulted_stage(bench: &Bench, cut: &icecore_storage::Snapshot) -> icecore_storage::Result<Arc<icecore_storage::Staging>> {
     let digests = cut.files.iter().map(|file| (file.member.clone(), file.digest)).collect();
     let staging = Arc::new(bench.storage.stage(digests)?);
     let disk: Arc<dyn Fs> = Arc::new(bench.disk.clone());

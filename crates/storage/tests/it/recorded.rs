@@ -216,10 +216,13 @@ impl Run {
     }
 
     pub(crate) fn flush(&mut self) {
-        self.step(|_, storage| storage.flush().unwrap(), |model| {
-            let all: Vec<usize> = model.names().collections.values().flat_map(|(shards, _)| shards.clone()).collect();
-            model.synced(&all);
-        });
+        self.step(
+            |_, storage| storage.flush().unwrap(),
+            |model| {
+                let all: Vec<usize> = model.names().collections.values().flat_map(|(shards, _)| shards.clone()).collect();
+                model.synced(&all);
+            },
+        );
     }
 
     pub(crate) fn compact(&mut self) {
@@ -266,8 +269,7 @@ impl Run {
         };
         let numbers = self.model.shards_of(&name);
         let numbers = only.map_or(numbers.clone(), |only| vec![numbers[only]]);
-        let snapshot =
-            self.step(|_, storage| storage.snapshot(scope).unwrap(), |model| model.synced(&numbers));
+        let snapshot = self.step(|_, storage| storage.snapshot(scope).unwrap(), |model| model.synced(&numbers));
         Taken {
             snapshot,
             shards: numbers.iter().map(|number| self.model.latest(*number).clone()).collect(),

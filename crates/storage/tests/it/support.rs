@@ -73,17 +73,9 @@ pub(crate) fn stage(fs: &Arc<dyn Fs>, snapshot: &Snapshot, into: &Storage) -> ic
 }
 
 /// The adoption of all collections of a snapshot, and of its aliases.
-pub(crate) fn adoption(
-    snapshot: &Snapshot,
-    staging: &Arc<Staging>,
-    rename: impl Fn(&str) -> String,
-    force: bool,
-) -> Adoption {
-    let adopted = |from: &SubjectCollection| AdoptedCollection {
-        name: rename(&from.name),
-        from: from.clone(),
-        staging: staging.clone(),
-    };
+pub(crate) fn adoption(snapshot: &Snapshot, staging: &Arc<Staging>, rename: impl Fn(&str) -> String, force: bool) -> Adoption {
+    let adopted =
+        |from: &SubjectCollection| AdoptedCollection { name: rename(&from.name), from: from.clone(), staging: staging.clone() };
     Adoption {
         collections: snapshot.subject.collections.iter().map(adopted).collect(),
         shards: Vec::new(),

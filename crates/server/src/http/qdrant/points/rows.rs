@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use icecore_storage::{CollectionConfig, Error, NamedVector, Record, Storage, Vector};
+use icecore_storage::{CollectionConfig, Error, NamedVector, Select, Storage, WithVectors};
 
 use super::vector::{AnyVector, Shape};
 use crate::http::envelope::{ApiError, ApiResult};
@@ -55,31 +55,52 @@ fn row_lens(config: &CollectionConfig) -> RowLens {
     multi.map(|(name, params)| (name.clone(), params.size)).collect()
 }
 
-/// Reads records together with what it takes to show their multi-vectors; `records` are those of what was read.
+/// Reads points together with what it takes to show their multi-vectors.
 ///
-/// A collection may be replaced between the two, so the read is repeated until both are of the same.
+/// A collection may be replaced between the two, so the read is repeated until it is of the collection that was asked.
 pub(super) fn read<T>(
     storage: &Storage,
     collection: &str,
+    select: &Select,
     read: impl Fn() -> icecore_storage::Result<T>,
-    records: impl Fn(&T) -> &[Record],
 ) -> ApiResult<(T, RowLens)> {
-    let mut before = None;
+    if select.vectors == WithVectors::None {
+        return Ok((read()?, RowLens::new()));
+    }
+    let mut before = row_lens(&storage.info(collection)?.config);
     for _ in 0..READS_MAX {
         let found = read()?;
-        if !records(&found).iter().any(has_multi) {
-            return Ok((found, RowLens::new()));
-        }
-        // The first read has nothing before it, so that reads without multi-vectors never ask.
         let after = row_lens(&storage.info(collection)?.config);
-        if before.as_ref() == Some(&after) {
+        if before == after {
             return Ok((found, after));
         }
-        before = Some(after);
+        before = after;
     }
     Err(Error::Busy { collection: collection.to_owned() }.into())
 }
 
-fn has_multi(record: &Record) -> bool {
-    record.vectors.iter().any(|named| matches!(named.vector, Vector::Multi(_)))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(name: &str, json: &str) -> ApiResult<RequestRows> {
+        let mut rows = RequestRows::default();
+        rows.take(name.into(), serde_json::from_str(json).unwrap()).map(|_| rows)
+    }
+
+    #[test]
+    fn only_lists_of_lists_have_lengths() {
+        for json in ["[1, 2]", "[]", r#"{"indices": [1], "values": [2]}"#] {
+            assert_eq!(take("a", json), Ok(RequestRows::default()));
+        }
+        assert_eq!(take("a", "[[1, 2], [3, 4]]"), Ok(RequestRows(BTreeSet::from([("a".into(), 2)]))));
+    }
+
+    #[test]
+    fn lists_of_different_lengths_are_invalid_and_named() {
+        let error = take("a", "[[1, 2], [3]]").unwrap_err();
+        assert_eq!(error.status.as_u16(), 422);
+        assert!(error.message.contains("[vector.a: all vectors must have the same dimension"), "{}", error.message);
+        assert!(take("", "[[]]").unwrap_err().message.contains("[vector: all vectors must be non-empty]"));
+    }
 }

@@ -1,0 +1,105 @@
+//! Operations on the text of a payload: setting keys, overwriting, deleting keys.
+//!
+//! Each takes the stored text and gives the text to store. Clearing needs no function: it is the empty text.
+
+use serde_json::{Map, Value};
+
+use super::path::JsonPath;
+use super::walk::merge_keys;
+use super::{parse, to_text};
+
+/// The stored text of a payload is not a JSON object, so it cannot be edited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the stored payload is not a JSON object")]
+pub struct NotAnObject;
+
+/// Sets the keys of `values`, at the top or in the object that `at` leads to, and leaves all others.
+///
+/// A key of `values` that is null is removed; nulls deeper in it are kept (source: Qdrant's `merge_map`).
+pub fn set(text: &str, values: &Map<String, Value>, at: Option<&JsonPath>) -> Result<String, NotAnObject> {
+    let mut object = parse(text).ok_or(NotAnObject)?;
+    match at {
+        Some(path) => path.merge(&mut object, values),
+        None => merge_keys(&mut object, values),
+    }
+    Ok(to_text(&object))
+}
+
+/// Replaces the whole payload. Nulls are kept: what is stored is what was sent.
+pub fn overwrite(values: &Map<String, Value>) -> String {
+    to_text(values)
+}
+
+/// Removes what each path leads to, one after the other; paths that lead nowhere are no error.
+pub fn delete(text: &str, paths: &[JsonPath]) -> Result<String, NotAnObject> {
+    let mut object = parse(text).ok_or(NotAnObject)?;
+    for path in paths {
+        path.remove(&mut object);
+    }
+    Ok(to_text(&object))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn map(value: &Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn set_merges_top_level_keys_and_null_removes_one() {
+        let cases = [
+            ("", json!({}), ""),
+            ("", json!({"a": 1}), r#"{"a":1}"#),
+            (r#"{"a":1}"#, json!({"b": {"x": null}}), r#"{"a":1,"b":{"x":null}}"#),
+            (r#"{"a":{"x":1}}"#, json!({"a": {"y": 2}}), r#"{"a":{"y":2}}"#),
+            (r#"{"a":1}"#, json!({"a": null, "b": null}), ""),
+            (r#"{"a":null,"b":1}"#, json!({"b": 2}), r#"{"a":null,"b":2}"#),
+        ];
+        for (before, values, after) in cases {
+            assert_eq!(set(before, &map(&values), None).as_deref(), Ok(after), "{values} into {before}");
+        }
+    }
+
+    #[test]
+    fn set_with_a_path_merges_there() {
+        let path = "a.b".parse().unwrap();
+        let values = map(&json!({"x": 1}));
+        assert_eq!(set(r#"{"a":{"b":{"y":2},"c":3}}"#, &values, Some(&path)).unwrap(), r#"{"a":{"b":{"x":1,"y":2},"c":3}}"#);
+        assert_eq!(set("", &values, Some(&path)).unwrap(), r#"{"a":{"b":{"x":1}}}"#);
+    }
+
+    #[test]
+    fn overwrite_keeps_nulls_and_an_empty_object_is_no_payload() {
+        assert_eq!(overwrite(&map(&json!({"a": null}))), r#"{"a":null}"#);
+        assert_eq!(overwrite(&Map::new()), "");
+    }
+
+    #[test]
+    fn delete_removes_paths_in_turn() {
+        let paths = ["a", "b.c", "missing"].map(|text| text.parse().unwrap());
+        assert_eq!(delete(r#"{"a":1,"b":{"c":1,"d":2}}"#, &paths).unwrap(), r#"{"b":{"d":2}}"#);
+        assert_eq!(delete(r#"{"a":1}"#, &paths).unwrap(), "");
+        assert_eq!(delete("", &paths).unwrap(), "");
+    }
+
+    #[test]
+    fn numbers_at_their_limits_survive_an_edit() {
+        let text = r#"{"big":18446744073709551615,"float":1.7976931348623157e+308,"small":5e-324,"odd":9007199254740993}"#;
+        let edited = set(text, &map(&json!({"x": 1})), None).unwrap();
+        let removed = delete(&edited, &["x".parse().unwrap()]).unwrap();
+        assert_eq!(parse(&removed), parse(text));
+        assert!(removed.contains("9007199254740993") && removed.contains("18446744073709551615"), "{removed}");
+    }
+
+    #[test]
+    fn damaged_text_is_an_error_and_never_replaced() {
+        for text in ["[1]", "{", "1", "null"] {
+            assert_eq!(set(text, &map(&json!({"a": 1})), None), Err(NotAnObject), "{text}");
+            assert_eq!(delete(text, &[]), Err(NotAnObject), "{text}");
+        }
+    }
+}
