@@ -139,7 +139,10 @@ impl Collection {
             let Some(params) = self.config.vectors.get(&named.name) else {
                 return Err(Error::VectorName { name: named.name.clone() });
             };
-            let Vector::Dense(values) = &mut named.vector;
+            let Vector::Dense(values) = &mut named.vector else {
+                let reason = "only dense vectors are taken".to_owned();
+                return Err(Error::InvalidConfig { field: format!("vector {:?}", named.name), reason });
+            };
             if values.len() != params.size {
                 return Err(Error::VectorDimension { name: named.name.clone(), expected: params.size, actual: values.len() });
             }
@@ -149,6 +152,7 @@ impl Collection {
             if params.distance == Distance::Cosine {
                 normalize(values);
             }
+            params.datatype.round(values);
         }
         Ok(())
     }

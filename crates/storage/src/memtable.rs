@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::budget::Budget;
 use crate::ids::{Lsn, PointId};
-use crate::op::{NamedVector, Vector};
+use crate::op::NamedVector;
 use crate::refs::FileRef;
 use crate::wal::writer::WalMark;
 
@@ -126,10 +126,7 @@ fn entry_bytes(entry: &Entry) -> usize {
     let contents = match entry {
         Entry::Dead => 0,
         Entry::Live(row) => {
-            let vectors = row.vectors.iter().map(|named| {
-                let Vector::Dense(values) = &named.vector;
-                VECTOR_OVERHEAD + named.name.len() + size_of_val(values.as_slice())
-            });
+            let vectors = row.vectors.iter().map(|named| VECTOR_OVERHEAD + named.name.len() + named.vector.bytes());
             vectors.sum::<usize>() + row.payload.len()
         }
     };

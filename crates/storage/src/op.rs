@@ -7,8 +7,17 @@ use crate::ids::PointId;
 /// The values of one vector. Each kind of vector is a variant; the number of a variant in the log never changes.
 #[derive(Debug, Clone, PartialEq, SchemaWrite, SchemaRead)]
 pub enum Vector {
-    /// A dense vector of 32-bit floats.
+    /// A dense vector. Components of the datatypes float16 and uint8 are numbers that these can hold exactly.
     Dense(Vec<f32>),
+    /// The components that are not zero, by ascending index, none twice.
+    Sparse {
+        /// Their indices.
+        indices: Vec<u32>,
+        /// Their values, as many as indices.
+        values: Vec<f32>,
+    },
+    /// Several dense vectors of one length, one behind the other.
+    Multi(Vec<f32>),
 }
 
 /// A vector and the name of the collection's vector parameters that it belongs to; `""` is the unnamed one.
@@ -51,6 +60,16 @@ pub enum Operation {
         /// The text of a JSON object.
         payload: String,
     },
+}
+
+impl Vector {
+    /// Bytes that the values take in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Dense(values) | Self::Multi(values) => size_of_val(values.as_slice()),
+            Self::Sparse { indices, values } => size_of_val(indices.as_slice()) + size_of_val(values.as_slice()),
+        }
+    }
 }
 
 impl Operation {

@@ -12,7 +12,7 @@ use super::view::View;
 use crate::error::{Error, Result};
 use crate::ids::{Lsn, PointId};
 use crate::memtable::{Entry, Row};
-use crate::op::{Operation, Vector};
+use crate::op::Operation;
 use crate::read::{Select, WithVectors};
 
 /// Everything of a point.
@@ -110,10 +110,4 @@ impl Changes<'_> {
 /// The JSON object with this text; empty text is the empty object.
 fn object(text: &str) -> Option<Map<String, Value>> {
     if text.is_empty() { Some(Map::new()) } else { serde_json::from_str(text).ok() }
-}
-
-/// The values of a vector as segments store them.
-pub(super) fn dense(vector: &Vector) -> &[f32] {
-    let Vector::Dense(values) = vector;
-    values
 }

@@ -14,6 +14,7 @@ use super::view::{LiveSegment, Version};
 use crate::error::Result;
 use crate::ids::{Lsn, PointId, SegmentId};
 use crate::segment::Rows;
+use crate::vector::VectorRef;
 
 /// Segments of about one size that are merged at once.
 const MERGE_COUNT: usize = 4;
@@ -142,9 +143,9 @@ impl Rows for MergedRows<'_> {
         live.segment.version(row)
     }
 
-    fn vector<'a>(&'a self, row: usize, name: &str) -> Result<Option<Cow<'a, [f32]>>> {
+    fn vector<'a>(&'a self, row: usize, name: &str) -> Result<Option<VectorRef<'a>>> {
         let (live, row) = self.at(row);
-        Ok(live.segment.vector(row, name)?.map(Cow::Borrowed))
+        live.segment.vector(row, name)
     }
 
     fn payload<'a>(&'a self, row: usize) -> Result<Cow<'a, str>> {
@@ -155,6 +156,11 @@ impl Rows for MergedRows<'_> {
     fn has_vector(&self, row: usize, name: &str) -> Result<bool> {
         let (live, row) = self.at(row);
         live.segment.has_vector(row, name)
+    }
+
+    fn component_count(&self, row: usize, name: &str) -> Result<Option<u64>> {
+        let (live, row) = self.at(row);
+        live.segment.component_count(row, name)
     }
 
     fn payload_len(&self, row: usize) -> Result<u64> {

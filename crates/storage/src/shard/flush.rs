@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::apply::dense;
 use super::structure::{Change, NewSegment};
 use super::view::{Version, View};
 use super::{Shard, layout};
@@ -16,6 +15,7 @@ use crate::ids::{Lsn, PointId, SegmentId};
 use crate::memtable::{Entry, LogFile, Memtable, Row};
 use crate::refs::FileRef;
 use crate::segment::{Rows, Segment, write_segment};
+use crate::vector::VectorRef;
 use crate::wal::writer::WalWriter;
 
 impl Shard {
@@ -166,9 +166,9 @@ impl Rows for MemtableRows<'_> {
         Ok(self.0[row].1.version)
     }
 
-    fn vector<'a>(&'a self, row: usize, name: &str) -> Result<Option<Cow<'a, [f32]>>> {
+    fn vector<'a>(&'a self, row: usize, name: &str) -> Result<Option<VectorRef<'a>>> {
         let named = self.0[row].1.vectors.iter().find(|named| named.name == name);
-        Ok(named.map(|named| dense(&named.vector).into()))
+        Ok(named.map(|named| named.vector.as_ref()))
     }
 
     fn payload<'a>(&'a self, row: usize) -> Result<Cow<'a, str>> {

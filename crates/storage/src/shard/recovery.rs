@@ -195,9 +195,9 @@ fn open_segment(fs: &dyn Fs, dir: &Arc<DirRef>, entry: &SegmentEntry, vectors: &
     if segment.rows() != entry.rows {
         return Err(malformed(format!("it has {} rows, its manifest says {}", segment.rows(), entry.rows)));
     }
-    for (name, dim) in segment.vectors() {
-        if !vectors.iter().any(|spec| spec.name == name && spec.dim == dim as usize) {
-            return Err(malformed(format!("its vector {name:?} of {dim} components is not one of the collection's")));
+    for (name, kind) in segment.vectors() {
+        if !vectors.iter().any(|spec| spec.name == name && spec.kind == kind) {
+            return Err(malformed(format!("its vector {name:?}, {kind:?}, is not one of the collection's")));
         }
     }
     let tombstones = match &entry.tombstones {

@@ -9,7 +9,7 @@ use super::view::{LiveSegment, View};
 use crate::error::Result;
 use crate::ids::PointId;
 use crate::memtable::{Entry, Memtable, Row};
-use crate::op::{NamedVector, Vector};
+use crate::op::NamedVector;
 use crate::read::{Record, Select};
 
 /// Entries that a memtable is asked for at a time, so that its lock is held shortly.
@@ -37,9 +37,9 @@ impl Found {
                 let mut vectors = Vec::new();
                 for (name, _) in segment.vectors() {
                     if select.vectors.includes(name)
-                        && let Some(values) = segment.vector(*row, name)?
+                        && let Some(vector) = segment.vector(*row, name)?
                     {
-                        vectors.push(NamedVector { name: name.to_owned(), vector: Vector::Dense(values.to_vec()) });
+                        vectors.push(NamedVector { name: name.to_owned(), vector: vector.into_owned() });
                     }
                 }
                 let payload = if select.payload { segment.payload(*row)?.to_owned() } else { String::new() };

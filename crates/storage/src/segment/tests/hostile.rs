@@ -193,7 +193,7 @@ fn payloads_that_are_not_utf_8_are_refused_at_their_use() {
 fn vectors_that_do_not_exist_are_refused_at_their_use() {
     let (vectors, rows) = mixed();
     let forge = Forge::new(&vectors, &rows);
-    let file = forge.with_bytes(Kind::DenseRows, 0, &3u32.to_le_bytes());
+    let file = forge.with_bytes(Kind::VectorRows, 0, &3u32.to_le_bytes());
     let reason = opens_but(&file, |segment| segment.vector(0, "").map(drop));
     assert_eq!(reason, "row 0 has vector 3 of 3");
 }

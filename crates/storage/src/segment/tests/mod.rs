@@ -14,10 +14,12 @@ use std::sync::Arc;
 
 use icecore_io::{Fs, MemFs};
 
-use super::{Rows, Segment, VectorSpec, write_segment};
+use super::{Rows, Segment, VectorKind, VectorSpec, write_segment};
 use crate::checksum::FileDigest;
 use crate::error::Result;
 use crate::ids::{Lsn, PointId, SegmentId};
+use crate::op::Vector;
+use crate::vector::{Datatype, VectorRef};
 
 const ID: SegmentId = SegmentId(7);
 
@@ -26,13 +28,13 @@ const ID: SegmentId = SegmentId(7);
 struct Row {
     id: PointId,
     version: Lsn,
-    vectors: BTreeMap<String, Vec<f32>>,
+    vectors: BTreeMap<String, Vector>,
     payload: String,
 }
 
-/// A row with the vectors that are given.
+/// A row with the dense vectors that are given.
 fn row(id: PointId, version: u64, vectors: &[(&str, &[f32])], payload: &str) -> Row {
-    let vectors = vectors.iter().map(|(name, vector)| ((*name).to_owned(), vector.to_vec())).collect();
+    let vectors = vectors.iter().map(|(name, vector)| ((*name).to_owned(), Vector::Dense(vector.to_vec()))).collect();
     Row { id, version: Lsn(version), vectors, payload: payload.to_owned() }
 }
 
@@ -57,8 +59,8 @@ impl Rows for Vec<Row> {
         Ok(self[row].version)
     }
 
-    fn vector<'a>(&'a self, row: usize, name: &str) -> Result<Option<Cow<'a, [f32]>>> {
-        Ok(self[row].vectors.get(name).map(|vector| vector.as_slice().into()))
+    fn vector<'a>(&'a self, row: usize, name: &str) -> Result<Option<VectorRef<'a>>> {
+        Ok(self[row].vectors.get(name).map(Vector::as_ref))
     }
 
     fn payload<'a>(&'a self, row: usize) -> Result<Cow<'a, str>> {
@@ -66,8 +68,14 @@ impl Rows for Vec<Row> {
     }
 }
 
+/// Names of dense vectors of 32-bit floats.
 fn specs(specs: &[(&str, usize)]) -> Vec<VectorSpec> {
-    specs.iter().map(|&(name, dim)| VectorSpec { name: name.to_owned(), dim }).collect()
+    let dense = |dim| VectorKind::Dense { dim, datatype: Datatype::Float32 };
+    specs.iter().map(|&(name, dim)| spec(name, dense(dim))).collect()
+}
+
+fn spec(name: &str, kind: VectorKind) -> VectorSpec {
+    VectorSpec { name: name.to_owned(), kind }
 }
 
 /// A file system with one segment file.
@@ -107,7 +115,7 @@ fn read_row(segment: &Segment, row: u32) -> Result<Row> {
     let mut vectors = BTreeMap::new();
     for (name, _) in segment.vectors() {
         if let Some(vector) = segment.vector(row, name)? {
-            vectors.insert(name.to_owned(), vector.to_vec());
+            vectors.insert(name.to_owned(), vector.into_owned());
         }
     }
     Ok(Row { id: segment.id(row)?, version: segment.version(row)?, vectors, payload: segment.payload(row)?.to_owned() })
@@ -128,4 +136,67 @@ fn mixed() -> (Vec<VectorSpec>, Vec<Row>) {
         row(uuid(u128::MAX), 4, &[("", &[5.0, 6.0]), ("image", &[8.0]), ("text", &[1.0, 2.0, 3.0])], ""),
     ];
     (specs(&[("", 2), ("audio", 4), ("image", 1), ("text", 3)]), rows)
+}
+
+fn sparse(indices: &[u32], values: &[f32]) -> Vector {
+    Vector::Sparse { indices: indices.to_vec(), values: values.to_vec() }
+}
+
+/// Every kind of vector, with rows that have all of them, some and none; the last three are those that no row has.
+fn kinds() -> (Vec<VectorSpec>, Vec<Row>) {
+    let (half, byte) = (Datatype::Float16, Datatype::Uint8);
+    let vectors = vec![
+        spec("", VectorKind::Dense { dim: 3, datatype: half }),
+        spec("byte", VectorKind::Dense { dim: 3, datatype: byte }),
+        spec("multi", VectorKind::Multi { dim: 2, datatype: Datatype::Float32 }),
+        spec("multi byte", VectorKind::Multi { dim: 1, datatype: byte }),
+        spec("multi half", VectorKind::Multi { dim: 2, datatype: half }),
+        spec("sparse", VectorKind::Sparse),
+        spec("z dense", VectorKind::Dense { dim: 5, datatype: byte }),
+        spec("z multi", VectorKind::Multi { dim: 4, datatype: half }),
+        spec("z sparse", VectorKind::Sparse),
+    ];
+    let with = |id, version, vectors: &[(&str, Vector)], payload: &str| {
+        let vectors = vectors.iter().map(|(name, vector)| ((*name).to_owned(), vector.clone())).collect();
+        Row { id, version: Lsn(version), vectors, payload: payload.to_owned() }
+    };
+    let rows = vec![
+        with(
+            num(1),
+            1,
+            &[
+                ("", Vector::Dense(vec![0.5, -65_504.0, 2f32.powi(-24)])),
+                ("byte", Vector::Dense(vec![0.0, 1.0, 255.0])),
+                ("multi", Vector::Multi(vec![1.0, 2.0, 3.0, 4.0, 1e-30, -1.0])),
+                ("multi byte", Vector::Multi(vec![7.0, 8.0])),
+                ("multi half", Vector::Multi(vec![0.25, 0.125])),
+                ("sparse", sparse(&[0, 7, u32::MAX], &[0.5, -1.5, 1e30])),
+            ],
+            "{}",
+        ),
+        with(num(2), 2, &[("byte", Vector::Dense(vec![9.0, 9.0, 9.0])), ("sparse", sparse(&[], &[]))], ""),
+        with(num(3), 3, &[("byte", Vector::Dense(vec![3.0, 2.0, 1.0]))], r#"{"a":1}"#),
+        with(
+            uuid(4),
+            4,
+            &[
+                ("", Vector::Dense(vec![-0.0, 1.0, 2.0])),
+                ("byte", Vector::Dense(vec![0.0, 0.0, 0.0])),
+                ("multi", Vector::Multi(vec![5.0, 6.0])),
+                ("sparse", sparse(&[3], &[0.25])),
+            ],
+            "",
+        ),
+        with(
+            uuid(5),
+            5,
+            &[
+                ("byte", Vector::Dense(vec![4.0, 5.0, 6.0])),
+                ("multi byte", Vector::Multi(vec![1.0])),
+                ("sparse", sparse(&[2, 3], &[1.0, 2.0])),
+            ],
+            "",
+        ),
+    ];
+    (vectors, rows)
 }
