@@ -107,7 +107,11 @@ mod tests {
     #[test]
     fn encodings_of_vectors_never_change() {
         let vector = |vector| {
-            let points = vec![Point { id: PointId::Num(9), vectors: vec![NamedVector { name: String::new(), vector }], payload: String::new() }];
+            let points = vec![Point {
+                id: PointId::Num(9),
+                vectors: vec![NamedVector { name: String::new(), vector }],
+                payload: String::new(),
+            }];
             let operation = Operation::Upsert { points };
             let body = encode(&operation).unwrap();
             assert_eq!(decode(&body), Ok(operation));

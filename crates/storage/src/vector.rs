@@ -111,9 +111,7 @@ impl VectorRef<'_> {
     pub(crate) fn into_owned(self) -> Vector {
         match self {
             Self::Dense(values) => Vector::Dense(values.into_owned()),
-            Self::Sparse { indices, values } => {
-                Vector::Sparse { indices: indices.into_owned(), values: values.into_owned() }
-            }
+            Self::Sparse { indices, values } => Vector::Sparse { indices: indices.into_owned(), values: values.into_owned() },
             Self::Multi(values) => Vector::Multi(values.into_owned()),
         }
     }
@@ -209,7 +207,8 @@ mod tests {
 
     #[test]
     fn every_value_that_there_is_comes_back_from_a_file_bit_for_bit() {
-        let halves: Vec<f32> = (0..=u16::MAX).map(|bits| f16::from_bits(bits).to_f32()).filter(|value| value.is_finite()).collect();
+        let halves: Vec<f32> =
+            (0..=u16::MAX).map(|bits| f16::from_bits(bits).to_f32()).filter(|value| value.is_finite()).collect();
         assert_eq!(halves.len(), 63_488);
         let bytes: Vec<f32> = (0..=u8::MAX).map(f32::from).collect();
         let floats = vec![0.0, -0.0, f32::MIN_POSITIVE / 2.0, f32::MAX, -1.5];

@@ -50,12 +50,7 @@ impl Order {
                 let (indices, _) = bytes.as_chunks();
                 indices.iter().try_for_each(|index| self.ascend_in_vector(u32::from_le_bytes(*index), starts))
             }
-            Kind::Versions
-            | Kind::DenseF32
-            | Kind::DenseF16
-            | Kind::DenseU8
-            | Kind::SparseValues
-            | Kind::PayloadData => Ok(()),
+            Kind::Versions | Kind::DenseF32 | Kind::DenseF16 | Kind::DenseU8 | Kind::SparseValues | Kind::PayloadData => Ok(()),
         }
     }
 
@@ -94,18 +89,12 @@ impl Order {
     fn not_descend(&mut self, offset: u64) -> Result<(), String> {
         match self.before.replace(offset.into()) {
             None if offset != 0 => Err(format!("the first {} starts at {offset}", self.thing())),
-            Some(before) if before > offset.into() => {
-                Err(format!("a {} starts at {before} and ends at {offset}", self.thing()))
-            }
+            Some(before) if before > offset.into() => Err(format!("a {} starts at {before} and ends at {offset}", self.thing())),
             _ => Ok(()),
         }
     }
 
-    fn ascend_in_vector(
-        &mut self,
-        index: u32,
-        starts: &mut Peekable<impl Iterator<Item = u64>>,
-    ) -> Result<(), String> {
+    fn ascend_in_vector(&mut self, index: u32, starts: &mut Peekable<impl Iterator<Item = u64>>) -> Result<(), String> {
         // Empty vectors start where the next one does.
         while starts.next_if(|start| *start <= self.seen).is_some() {
             self.before = None;

@@ -50,7 +50,10 @@ impl Writer {
             section.write(&end.to_le_bytes())?;
             (0..rows.len()).try_for_each(|row| {
                 let Some(components) = rows.component_count(row, name)? else { return Ok(()) };
-                assert!(components.is_multiple_of(dim), "{components} components of the vectors {name:?} of row {row}, not of {dim} each");
+                assert!(
+                    components.is_multiple_of(dim),
+                    "{components} components of the vectors {name:?} of row {row}, not of {dim} each"
+                );
                 end += components / dim;
                 section.write(&end.to_le_bytes())
             })

@@ -31,18 +31,18 @@ fn errors_but_no_other_data(fs: &MemFs, rows: &[Row], what: &str) -> bool {
 #[test]
 fn every_flipped_bit_of_a_file_is_found() {
     for (vectors, rows) in [mixed(), kinds()] {
-    let good = bytes_of(&write(&vectors, &rows).fs);
-    assert!(!errors_but_no_other_data(&holding(&good), &rows, "the good file"));
-    let fs = holding(&good);
-    let file = fs.open_write(path()).unwrap();
-    for (offset, &byte) in good.iter().enumerate() {
-        for mask in (0..8).map(|bit| 1 << bit) {
-            file.write_all_at(&[byte ^ mask], offset as u64).unwrap();
-            let what = format!("byte {offset} with mask {mask:#x}");
-            assert!(errors_but_no_other_data(&fs, &rows, &what), "{what}: nobody found it");
+        let good = bytes_of(&write(&vectors, &rows).fs);
+        assert!(!errors_but_no_other_data(&holding(&good), &rows, "the good file"));
+        let fs = holding(&good);
+        let file = fs.open_write(path()).unwrap();
+        for (offset, &byte) in good.iter().enumerate() {
+            for mask in (0..8).map(|bit| 1 << bit) {
+                file.write_all_at(&[byte ^ mask], offset as u64).unwrap();
+                let what = format!("byte {offset} with mask {mask:#x}");
+                assert!(errors_but_no_other_data(&fs, &rows, &what), "{what}: nobody found it");
+            }
+            file.write_all_at(&[byte], offset as u64).unwrap();
         }
-        file.write_all_at(&[byte], offset as u64).unwrap();
-    }
     }
 }
 

@@ -6,6 +6,7 @@ mod damage;
 mod format;
 mod hostile;
 mod round_trip;
+mod vectors;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,6 +14,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use icecore_io::{Fs, MemFs};
+
+use vectors::kinds;
 
 use super::{Rows, Segment, VectorKind, VectorSpec, write_segment};
 use crate::checksum::FileDigest;
@@ -121,6 +124,11 @@ fn read_row(segment: &Segment, row: u32) -> Result<Row> {
     Ok(Row { id: segment.id(row)?, version: segment.version(row)?, vectors, payload: segment.payload(row)?.to_owned() })
 }
 
+/// What the segment says of vector names.
+fn names(segment: &Segment) -> Vec<VectorSpec> {
+    segment.vectors().map(|(name, kind)| spec(name, kind)).collect()
+}
+
 fn scrub(fs: &MemFs, segment: &Segment) -> Vec<crate::Error> {
     let file: Arc<dyn icecore_io::File> = fs.open_read(path()).unwrap();
     segment.scrub(&*file)
@@ -136,67 +144,4 @@ fn mixed() -> (Vec<VectorSpec>, Vec<Row>) {
         row(uuid(u128::MAX), 4, &[("", &[5.0, 6.0]), ("image", &[8.0]), ("text", &[1.0, 2.0, 3.0])], ""),
     ];
     (specs(&[("", 2), ("audio", 4), ("image", 1), ("text", 3)]), rows)
-}
-
-fn sparse(indices: &[u32], values: &[f32]) -> Vector {
-    Vector::Sparse { indices: indices.to_vec(), values: values.to_vec() }
-}
-
-/// Every kind of vector, with rows that have all of them, some and none; the last three are those that no row has.
-fn kinds() -> (Vec<VectorSpec>, Vec<Row>) {
-    let (half, byte) = (Datatype::Float16, Datatype::Uint8);
-    let vectors = vec![
-        spec("", VectorKind::Dense { dim: 3, datatype: half }),
-        spec("byte", VectorKind::Dense { dim: 3, datatype: byte }),
-        spec("multi", VectorKind::Multi { dim: 2, datatype: Datatype::Float32 }),
-        spec("multi byte", VectorKind::Multi { dim: 1, datatype: byte }),
-        spec("multi half", VectorKind::Multi { dim: 2, datatype: half }),
-        spec("sparse", VectorKind::Sparse),
-        spec("z dense", VectorKind::Dense { dim: 5, datatype: byte }),
-        spec("z multi", VectorKind::Multi { dim: 4, datatype: half }),
-        spec("z sparse", VectorKind::Sparse),
-    ];
-    let with = |id, version, vectors: &[(&str, Vector)], payload: &str| {
-        let vectors = vectors.iter().map(|(name, vector)| ((*name).to_owned(), vector.clone())).collect();
-        Row { id, version: Lsn(version), vectors, payload: payload.to_owned() }
-    };
-    let rows = vec![
-        with(
-            num(1),
-            1,
-            &[
-                ("", Vector::Dense(vec![0.5, -65_504.0, 2f32.powi(-24)])),
-                ("byte", Vector::Dense(vec![0.0, 1.0, 255.0])),
-                ("multi", Vector::Multi(vec![1.0, 2.0, 3.0, 4.0, 1e-30, -1.0])),
-                ("multi byte", Vector::Multi(vec![7.0, 8.0])),
-                ("multi half", Vector::Multi(vec![0.25, 0.125])),
-                ("sparse", sparse(&[0, 7, u32::MAX], &[0.5, -1.5, 1e30])),
-            ],
-            "{}",
-        ),
-        with(num(2), 2, &[("byte", Vector::Dense(vec![9.0, 9.0, 9.0])), ("sparse", sparse(&[], &[]))], ""),
-        with(num(3), 3, &[("byte", Vector::Dense(vec![3.0, 2.0, 1.0]))], r#"{"a":1}"#),
-        with(
-            uuid(4),
-            4,
-            &[
-                ("", Vector::Dense(vec![-0.0, 1.0, 2.0])),
-                ("byte", Vector::Dense(vec![0.0, 0.0, 0.0])),
-                ("multi", Vector::Multi(vec![5.0, 6.0])),
-                ("sparse", sparse(&[3], &[0.25])),
-            ],
-            "",
-        ),
-        with(
-            uuid(5),
-            5,
-            &[
-                ("byte", Vector::Dense(vec![4.0, 5.0, 6.0])),
-                ("multi byte", Vector::Multi(vec![1.0])),
-                ("sparse", sparse(&[2, 3], &[1.0, 2.0])),
-            ],
-            "",
-        ),
-    ];
-    (vectors, rows)
 }
