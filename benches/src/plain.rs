@@ -66,29 +66,25 @@ pub fn sha256_on_all_cores(fs: &dyn Fs, paths: &[PathBuf]) -> io::Result<()> {
 
 /// All files, one after another, into one new file, which is durable afterwards.
 pub fn copy(fs: &dyn Fs, paths: &[PathBuf], target: &Path) -> io::Result<()> {
-    let file = fs.create_new(target)?;
-    let (mut offset, mut writeback_offset) = (0, 0);
+    let mut appender = Appender::create(fs, target)?;
     for path in paths {
-        read(fs, path, |bytes| {
-            file.write_all_at(bytes, offset)?;
-            offset += bytes.len() as u64;
-            if offset - writeback_offset >= WRITEBACK_LEN {
-                start_writeback(file.as_ref(), writeback_offset, offset - writeback_offset)?;
-                writeback_offset = offset;
-            }
-            Ok(())
-        })?;
+        read(fs, path, |bytes| appender.append_and_start(bytes))?;
     }
-    file.sync_data()?;
-    sync_parent(fs, target)
+    appender.file.sync_data()?;
+    target.parent().map_or(Ok(()), |dir| fs.sync_dir(dir))
 }
 
-/// Each file to one of the same name in `dir`, all durable afterwards.
+/// Each file to one of the same name in `dir`, all durable afterwards: the syncs come last, when most has reached the disk.
 pub fn copy_each(fs: &dyn Fs, paths: &[PathBuf], dir: &Path) -> io::Result<()> {
+    let mut copies = Vec::with_capacity(paths.len());
     for path in paths {
-        copy(fs, std::slice::from_ref(path), &dir.join(path.file_name().unwrap_or_default()))?;
+        let mut appender = Appender::create(fs, &dir.join(path.file_name().unwrap_or_default()))?;
+        read(fs, path, |bytes| appender.append_and_start(bytes))?;
+        start_writeback(appender.file.as_ref(), appender.started, appender.offset - appender.started)?;
+        copies.push(appender);
     }
-    Ok(())
+    copies.iter().try_for_each(|copy| copy.file.sync_data())?;
+    fs.sync_dir(dir)
 }
 
 /// Runs two programs at once, until both have ended.
@@ -106,12 +102,14 @@ pub fn together(one: impl FnOnce() -> io::Result<()> + Send, other: impl FnOnce(
 pub struct Appender {
     file: Arc<dyn File>,
     offset: u64,
+    /// Where the bytes begin whose write-back has not been started.
+    started: u64,
 }
 
 impl Appender {
     /// A new file.
     pub fn create(fs: &dyn Fs, path: &Path) -> io::Result<Self> {
-        Ok(Self { file: fs.create_new(path)?, offset: 0 })
+        Ok(Self { file: fs.create_new(path)?, offset: 0, started: 0 })
     }
 
     /// Appends `bytes`, and makes them durable if `sync`.
@@ -119,6 +117,17 @@ impl Appender {
         self.file.write_all_at(bytes, self.offset)?;
         self.offset += bytes.len() as u64;
         if sync { self.file.sync_data() } else { Ok(()) }
+    }
+
+    /// Appends `bytes`, and starts the write-back of what has come together.
+    fn append_and_start(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.append(bytes, false)?;
+        let pending = self.offset - self.started;
+        if pending >= WRITEBACK_LEN {
+            start_writeback(self.file.as_ref(), self.started, pending)?;
+            self.started = self.offset;
+        }
+        Ok(())
     }
 }
 
@@ -128,8 +137,4 @@ fn start_writeback(file: &dyn File, offset: u64, len: u64) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
         _ => Ok(()),
     }
-}
-
-fn sync_parent(fs: &dyn Fs, path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |dir| fs.sync_dir(dir))
 }

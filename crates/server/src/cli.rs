@@ -1,8 +1,11 @@
 //! The command line. Without a subcommand it starts the server, with Qdrant's flags for restoring snapshots at the start.
 //!
-//! Only parsing happens here; a mapping that parses has a non-empty path and a name that a collection can have.
+//! Only parsing happens here; a mapping that parses has a non-empty path and a name that a collection can have. Mappings are kept
+//! as they were written until the server asks for them: a name that cannot be is an operator's mistake like a missing file, told
+//! in one line, and not a reason to explain the usage.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -25,8 +28,8 @@ pub(crate) struct ServerArgs {
     ///
     /// May be given several times. All are restored, or none. The name comes after the last colon. A snapshot of the whole storage
     /// is accepted too, if it holds a collection of that name, or just one.
-    #[arg(long, value_name = "PATH:NAME", alias = "collection-snapshot", value_parser = parse_mapping)]
-    pub(crate) snapshot: Vec<Mapping>,
+    #[arg(long, value_name = "PATH:NAME", alias = "collection-snapshot")]
+    snapshot: Vec<String>,
 
     /// Restore a snapshot of the whole storage, aliases included, before serving.
     #[arg(long, value_name = "PATH")]
@@ -93,18 +96,38 @@ pub(crate) enum ArchiveCommand {
     },
 }
 
-fn parse_mapping(text: &str) -> Result<Mapping, String> {
-    let Some((path, name)) = text.rsplit_once(':') else {
-        return Err("the name of the collection is missing; write PATH:NAME".to_owned());
-    };
-    if path.is_empty() {
-        return Err("the path of the snapshot is missing; write PATH:NAME".to_owned());
+/// Why a mapping is none.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("--snapshot {text:?}: {reason}")]
+pub(crate) struct MappingError {
+    text: String,
+    reason: String,
+}
+
+impl ServerArgs {
+    /// What to restore to single collections.
+    pub(crate) fn mappings(&self) -> Result<Vec<Mapping>, MappingError> {
+        self.snapshot.iter().map(|text| text.parse()).collect()
     }
-    if name.is_empty() {
-        return Err("the name of the collection is missing; write PATH:NAME".to_owned());
+}
+
+impl FromStr for Mapping {
+    type Err = MappingError;
+
+    fn from_str(text: &str) -> Result<Self, MappingError> {
+        let refuse = |reason: String| Err(MappingError { text: text.to_owned(), reason });
+        let (path, name) = text.rsplit_once(':').unwrap_or((text, ""));
+        if path.is_empty() {
+            return refuse("the path of the snapshot is missing; write PATH:NAME".to_owned());
+        }
+        if name.is_empty() {
+            return refuse("the name of the collection is missing; write PATH:NAME".to_owned());
+        }
+        match icecore_storage::names::validate(name) {
+            Ok(()) => Ok(Self { path: path.into(), name: name.to_owned() }),
+            Err(error) => refuse(format!("{error}; choose another name")),
+        }
     }
-    icecore_storage::names::validate(name).map_err(|error| error.to_string())?;
-    Ok(Mapping { path: path.into(), name: name.to_owned() })
 }
 
 #[cfg(test)]
@@ -127,14 +150,15 @@ mod tests {
         let cli = parse(&["--snapshot", "a:b.snapshot:c", "--collection-snapshot", "/x y.snapshot:d e"]).unwrap();
         let expected = [("a:b.snapshot", "c"), ("/x y.snapshot", "d e")];
         let expected = expected.map(|(path, name)| Mapping { path: path.into(), name: name.to_owned() });
-        assert_eq!(cli.server.snapshot, expected);
+        assert_eq!(cli.server.mappings().unwrap(), expected);
         assert!(cli.command.is_none());
     }
 
     #[test]
     fn impossible_mappings_are_refused() {
-        for wrong in ["x.snapshot", ":c", "x.snapshot:", "x:../c", "x:a/b", "x:a\\b", "x:..", "x:a\nb", ":"] {
-            assert!(parse(&["--snapshot", wrong]).is_err(), "{wrong:?}");
+        for wrong in ["x.snapshot", ":c", "x.snapshot:", "x:../c", "x:a/b", "x:a\\b", "x:..", "x:a\nb", ":", ""] {
+            let error = parse(&["--snapshot", wrong]).unwrap().server.mappings().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("--snapshot {wrong:?}: ")) && !error.contains('\n'), "{error}");
         }
     }
 

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::task::spawn_blocking;
 
 use crate::app::App;
-use crate::cli::ServerArgs;
+use crate::cli::{MappingError, ServerArgs};
 use crate::config::{self, Config, ConfigError, Loaded};
 use crate::error::{AppError, Kind, one_line};
 use crate::listen::{ListenError, Port};
@@ -34,13 +34,24 @@ pub(crate) enum ServeError {
     /// The settings cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A `--snapshot` that cannot be.
+    #[error(transparent)]
+    Mapping(#[from] MappingError),
     /// The log level is none.
     #[error("`log_level`: {0}")]
     LogLevel(#[from] logging::LevelError),
     /// The storage, the archives or a restore.
     #[error(transparent)]
     App(Box<AppError>),
-    /// A path from the settings or the command line.
+    /// A file from the command line; nothing was done yet.
+    #[error("cannot find the snapshot {path:?}; check its path, nothing was restored")]
+    Snapshot {
+        /// The path.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// A path from the settings.
     #[error("cannot use {path:?}")]
     Path {
         /// The path.
@@ -104,15 +115,21 @@ async fn serve(arguments: ServerArgs, config: Config) -> Result<(), ServeError> 
     close(&app).await
 }
 
-/// Answers requests until the end is asked for and the time for draining is over, or all are answered.
+/// Answers requests until the end is asked for and the time for draining is over, or all are answered and all that they began is
+/// done.
 async fn answer(app: &Arc<App>, listener: TcpListener) -> Result<(), ServeError> {
     let asked = app.shutdown.clone();
     let server = axum::serve(listener, http::router(Arc::clone(app)))
         .with_graceful_shutdown(async move { asked.requested().await })
         .into_future();
+    let answered = async {
+        server.await.map_err(|source| ServeError::Process { what: "serve", source })?;
+        app.shutdown.idle().await;
+        Ok(())
+    };
     let drained = app.shutdown.clone();
     tokio::select! {
-        result = server => result.map_err(|source| ServeError::Process { what: "serve", source }),
+        result = answered => result,
         () = drained.drained() => {
             tracing::warn!("requests that are still running after the time for draining are cut off");
             Ok(())
@@ -149,11 +166,11 @@ fn open(mut config: Config, shutdown: Shutdown) -> Result<Arc<App>, ServeError> 
 }
 
 fn request(arguments: ServerArgs) -> Result<Request, ServeError> {
-    let ServerArgs { snapshot, storage_snapshot, force_snapshot, .. } = arguments;
     let mut collections = Vec::new();
-    for mapping in snapshot {
+    for mapping in arguments.mappings()? {
         collections.push((existing(&mapping.path)?, mapping.name));
     }
+    let ServerArgs { storage_snapshot, force_snapshot, .. } = arguments;
     let storage = storage_snapshot.as_deref().map(existing).transpose()?;
     Ok(Request { collections, storage, force: force_snapshot })
 }
@@ -213,9 +230,9 @@ fn raise_file_limit() {
     }
 }
 
-/// The path of a file that has to be there, without symbolic links.
+/// The path of a snapshot that has to be there, without symbolic links.
 fn existing(path: &Path) -> Result<PathBuf, ServeError> {
-    path.canonicalize().map_err(|source| ServeError::Path { path: path.to_owned(), source })
+    path.canonicalize().map_err(|source| ServeError::Snapshot { path: path.to_owned(), source })
 }
 
 /// The path of a directory that may not be there yet.

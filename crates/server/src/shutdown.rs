@@ -1,5 +1,7 @@
 //! The end of the server: a signal asks for it, the front doors drain, and what still runs after that is told to stop.
 //!
+//! What goes on after its request was answered counts as a request that has begun, as long as somebody holds its [`Begun`].
+//!
 //! The two steps are two flags: `requested` when the signal comes, `forced` when the time for draining is over. A second signal
 //! ends the process at once, which is safe at any instant: whatever is on the disk then is what a crash leaves.
 
@@ -26,12 +28,25 @@ enum Phase {
 #[derive(Debug, Clone)]
 pub(crate) struct Shutdown {
     phase: watch::Sender<Phase>,
+    begun: watch::Sender<usize>,
+}
+
+/// Work that the end waits for, within the time for draining, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    count: watch::Sender<usize>,
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        self.count.send_modify(|count| *count = count.saturating_sub(1));
+    }
 }
 
 impl Shutdown {
     /// An end that has not been asked for.
     pub(crate) fn new() -> Self {
-        Self { phase: watch::Sender::new(Phase::Running) }
+        Self { phase: watch::Sender::new(Phase::Running), begun: watch::Sender::new(0) }
     }
 
     /// Asks for the end at the first SIGINT or SIGTERM from now on. Must be called inside a runtime.
@@ -60,6 +75,19 @@ impl Shutdown {
         self.requested().await;
         tokio::time::sleep(DRAIN_TIME).await;
         self.force();
+    }
+
+    /// Notes that work has begun that goes on after its request was answered.
+    pub(crate) fn begin(&self) -> Begun {
+        self.begun.send_modify(|count| *count += 1);
+        Begun { count: self.begun.clone() }
+    }
+
+    /// Waits until no work is noted any more.
+    pub(crate) async fn idle(&self) {
+        let mut receiver = self.begun.subscribe();
+        // The sender is in `self`, so the channel cannot be closed.
+        let _ = receiver.wait_for(|count| *count == 0).await;
     }
 
     /// Stops whatever asks [`Shutdown::check`].
@@ -127,5 +155,20 @@ mod tests {
         // Going back is impossible.
         shutdown.raise(Phase::Requested);
         assert!(shutdown.check().is_break());
+    }
+
+    #[tokio::test]
+    async fn it_is_idle_once_all_that_has_begun_is_done() {
+        let shutdown = Shutdown::new();
+        shutdown.idle().await;
+        let (first, second) = (shutdown.begin(), shutdown.clone().begin());
+        drop(first);
+        tokio::select! {
+            biased;
+            () = shutdown.idle() => panic!("one is left"),
+            () = std::future::ready(()) => {}
+        }
+        drop(second);
+        shutdown.idle().await;
     }
 }

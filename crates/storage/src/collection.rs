@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
 
 use crate::config::{CollectionConfig, Distance};
 use crate::error::{Error, Result};
@@ -51,7 +51,7 @@ impl Collection {
     /// the exclusive side.
     pub(crate) fn retire_except(&self, kept: &[ShardDirId]) {
         self.retired.store(true, Ordering::Release);
-        self.shards.iter().filter(|shard| !kept.contains(&shard.id())).for_each(|shard| shard.dir().retire());
+        self.shards.iter().filter(|shard| !kept.contains(&shard.id())).for_each(|shard| shard.retire());
     }
 
     /// Checks an operation against the configuration, normalises its cosine vectors, and splits it by shard. Shards without
@@ -158,8 +158,9 @@ impl Collection {
     }
 }
 
-/// A payload is empty or the text of a JSON object.
+/// A payload is empty or the text of a JSON object. It is parsed in full, as later changes of it will: a check that only skips
+/// over values lets numbers, escapes and depths pass that no later parse takes.
 fn check_payload(id: PointId, payload: &str) -> Result<()> {
-    let object = payload.is_empty() || payload.starts_with('{') && serde_json::from_str::<IgnoredAny>(payload).is_ok();
+    let object = payload.is_empty() || payload.starts_with('{') && serde_json::from_str::<Map<String, Value>>(payload).is_ok();
     if object { Ok(()) } else { Err(Error::PayloadNotObject { id }) }
 }

@@ -82,15 +82,15 @@ impl FileRef {
 
     /// From now on the file only lives as long as it is referred to. `len` is what it holds on the disk.
     pub(crate) fn retire_with_len(&self, len: u64) {
-        self.len.store(len, Ordering::Relaxed);
-        self.retire();
+        if !self.retired.swap(true, Ordering::AcqRel) {
+            self.len.store(len, Ordering::Relaxed);
+            self.dir.pinned.0.fetch_add(len, Ordering::Relaxed);
+        }
     }
 
     /// From now on the file only lives as long as it is referred to.
     pub(crate) fn retire(&self) {
-        if !self.retired.swap(true, Ordering::AcqRel) {
-            self.dir.pinned.0.fetch_add(self.len.load(Ordering::Relaxed), Ordering::Relaxed);
-        }
+        self.retire_with_len(self.len.load(Ordering::Relaxed));
     }
 }
 

@@ -68,6 +68,23 @@ pub struct SubjectShard {
     pub wal: Vec<Lsn>,
 }
 
+impl SubjectShard {
+    /// Why the numbers of the log do not fit each other, if so: the files begin right behind what is flushed, and there are none
+    /// if there is nothing behind it.
+    pub(crate) fn check_log(&self) -> Result<(), String> {
+        let (first, flushed, lsn) = (self.wal.first(), self.flushed_lsn, self.lsn);
+        let begins = match first {
+            None => lsn == flushed,
+            Some(first) => first.0.checked_sub(1) == Some(flushed.0) && lsn >= *first,
+        };
+        if begins && self.wal.is_sorted_by(|a, b| a < b) {
+            Ok(())
+        } else {
+            Err(format!("log files from the records {:?}, flushed up to {flushed}, cut after {lsn}", self.wal))
+        }
+    }
+}
+
 /// A segment in an archive: the file `segments/<id>.seg` and, if it has one, `tombstones/<id>.<generation>`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -64,11 +64,15 @@ pub fn find(fs: &dyn Fs, dir: &Path, name: &ArchiveName) -> Result<Stored, Error
     stored(fs, dir, name.clone())?.ok_or_else(|| Error::NotFound { path: dir.join(name.as_str()) })
 }
 
-/// Deletes an archive and its side files. [`Error::NotFound`] if there is no such archive; side files without one are for [`sweep`].
+/// Deletes an archive and its side files. [`Error::NotFound`] if there is no such archive, which is what a directory, a link or a
+/// special file of its name means too; side files without one are for [`sweep`].
 ///
 /// The archive goes first. After an error it may or may not be gone; what is left of the side files goes with the next [`sweep`].
 pub fn delete(fs: &dyn Fs, dir: &Path, name: &ArchiveName) -> Result<(), Error> {
     let path = dir.join(name.as_str());
+    if fs.metadata(&path).map_err(Error::io("look at", &path))?.kind != FileKind::File {
+        return Err(Error::NotFound { path });
+    }
     fs.remove_file(&path).map_err(Error::io("remove", &path))?;
     fs.sync_dir(dir).map_err(Error::io("sync", dir))?;
     for suffix in [META_SUFFIX, CHECKSUM_SUFFIX] {

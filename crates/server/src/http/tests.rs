@@ -19,7 +19,10 @@ use crate::config::Config;
 use crate::shutdown::Shutdown;
 use crate::stores::LocalStore;
 
-struct Server(Router);
+struct Server {
+    router: Router,
+    shutdown: Shutdown,
+}
 
 struct Reply {
     status: StatusCode,
@@ -39,12 +42,13 @@ impl Server {
         let mut config = Config::default();
         config.service.max_request_size_mb = 1;
         let shutdown = Shutdown::new();
-        Self(router(Arc::new(App { storage: Arc::new(storage), store: Arc::new(store), fs, clock, config, shutdown })))
+        let app = App { storage: Arc::new(storage), store: Arc::new(store), fs, clock, config, shutdown: shutdown.clone() };
+        Self { router: router(Arc::new(app)), shutdown }
     }
 
     async fn send(&self, method: Method, path: &str, body: impl Into<Body>) -> Reply {
         let request = Request::builder().method(method).uri(path).body(body.into()).unwrap();
-        let response = self.0.clone().oneshot(request).await.unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         Reply { status: parts.status, headers: parts.headers, body: to_bytes(body, usize::MAX).await.unwrap() }
     }
@@ -52,7 +56,7 @@ impl Server {
     /// The body of a download; the error of one that breaks off.
     async fn download(&self, path: &str) -> Result<Bytes, axum::Error> {
         let request = Request::get(path).body(Body::empty()).unwrap();
-        let response = self.0.clone().oneshot(request).await.unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         to_bytes(response.into_body(), usize::MAX).await
     }
@@ -232,6 +236,13 @@ async fn who_does_not_wait_is_told_at_once_what_cannot_be() {
     assert_eq!(accepted.status, StatusCode::ACCEPTED);
     assert_eq!(accepted.json()["status"], "accepted");
     assert!(accepted.json().get("result").is_none());
+    // The end of the server waits for it.
+    server.shutdown.idle().await;
+    let listed = server.get("/collections/c/snapshots").await.result();
+    let name = listed[0]["name"].as_str().unwrap();
+    assert_eq!(server.delete(&format!("/collections/c/snapshots/{name}?wait=false")).await.status, StatusCode::ACCEPTED);
+    server.shutdown.idle().await;
+    assert_eq!(server.get("/collections/c/snapshots").await.result(), json!([]));
     assert_eq!(server.post("/collections/x/snapshots?wait=false", Value::Null).await.status, StatusCode::NOT_FOUND);
     assert_eq!(server.delete("/snapshots/x.snapshot?wait=false").await.status, StatusCode::NOT_FOUND);
 }
@@ -281,7 +292,7 @@ async fn what_was_accepted_is_read_at_the_next_start() {
     for levels in [32, 125] {
         let (status, text) =
             server.send(Method::PUT, "/collections/d", format!("{{\"metadata\":{}}}", nested(levels))).await.error();
-        assert!(status >= 400 && status < 500, "{status} {text}");
+        assert!((400..500).contains(&status), "{status} {text}");
         let index = format!("{{\"field_name\":\"f\",\"field_schema\":{{\"type\":\"keyword\",\"x\":{}}}}}", nested(levels));
         assert_eq!(server.send(Method::PUT, "/collections/c/index", index).await.status, StatusCode::UNPROCESSABLE_ENTITY);
     }

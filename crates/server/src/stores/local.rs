@@ -54,8 +54,9 @@ impl LocalStore {
         Ok(self.dirs(place)?.pop().unwrap_or_else(|| self.root.clone()))
     }
 
-    /// The directory of the place, created durably.
+    /// The directory of the place, created durably. The root is made again if somebody has removed it.
     fn create_dir(&self, place: &Place) -> Result<PathBuf> {
+        self.fs.create_dir_all(&self.root).map_err(on("create", &self.root))?;
         let mut parent = self.root.clone();
         for dir in self.dirs(place)? {
             match self.fs.create_dir(&dir) {
@@ -219,6 +220,29 @@ mod tests {
         assert!(matches!(taken, Err(StoreError::Exists { .. })), "{taken:?}");
         assert_eq!(store.list(&Place::Storage).unwrap().len(), 1);
         assert_eq!(store.list(&other).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_is_no_archive_is_not_deleted() {
+        let fs: Arc<dyn Fs> = Arc::new(MemFs::new());
+        let store = store(Arc::clone(&fs), Path::new("s"));
+        // The directory of a collection of this name.
+        conformance::put(&store, &Place::Collection("x.snapshot".to_owned()), "a.snapshot", b"x").unwrap();
+        let deleted = store.delete(&Place::Storage, &"x.snapshot".parse().unwrap());
+        assert!(matches!(deleted, Err(StoreError::NotFound { .. })), "{deleted:?}");
+        assert!(fs.exists(Path::new("s/x.snapshot/a.snapshot")).unwrap());
+    }
+
+    #[test]
+    fn a_root_that_was_removed_is_made_again() {
+        let fs: Arc<dyn Fs> = Arc::new(MemFs::new());
+        let store = store(Arc::clone(&fs), Path::new("s"));
+        for place in [Place::Storage, Place::Collection("c".to_owned())] {
+            fs.remove_dir(Path::new("s")).unwrap();
+            assert_eq!(store.list(&place).unwrap(), []);
+            conformance::put(&store, &place, "a.snapshot", b"x").unwrap();
+            store.delete(&place, &"a.snapshot".parse().unwrap()).unwrap();
+        }
     }
 
     #[test]

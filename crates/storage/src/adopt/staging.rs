@@ -49,6 +49,10 @@ impl Staging {
         if !plain || described.path.contains('\\') {
             return Err(self.missing(&described.path));
         }
+        if let Err(reason) = described.check_log() {
+            let path = self.path.join(&described.path).join(shard::WAL);
+            return Err(Error::Malformed { path, offset: 0, reason });
+        }
         for first in &described.wal {
             self.digest(&log_member(described, *first))?;
         }

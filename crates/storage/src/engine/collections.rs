@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::open::SHARDS;
-use super::{CollectionInfo, Inner, ShardInfo, Storage};
+use super::{CollectionInfo, Inner, ShardInfo, State, Storage};
 use crate::alias::{self, AliasAction};
 use crate::catalog::CatalogCollection;
 use crate::collection::Collection;
@@ -60,17 +60,14 @@ impl Storage {
         names::validate(name)?;
         config.validate()?;
         let inner = self.inner();
-        let held = inner.lock_commits();
         inner.check_catalog()?;
-        let state = inner.state();
-        if state.collections.contains_key(name) {
-            return Err(Error::CollectionExists { name: name.to_owned() });
-        }
-        if state.catalog.aliases.contains_key(name) {
-            return Err(Error::AliasExists { name: name.to_owned() });
-        }
+        check_free(&inner.state(), name)?;
         let ids: Vec<ShardDirId> = (0..config.shard_number).map(|_| inner.new_shard_dir()).collect();
+        // Before the lock: neither other commits nor cuts wait for the syncs of many directories.
         let outcome = inner.create_shards(&ids, &config).and_then(|shards| {
+            let held = inner.lock_commits();
+            let state = inner.state();
+            check_free(&state, name)?;
             let collection = Collection::new(name.to_owned(), config.clone(), shards);
             let mut collections = state.collections.clone();
             collections.insert(name.to_owned(), collection);
@@ -150,6 +147,17 @@ impl Storage {
         };
         inner.commit(put, state.collections.clone(), &held)
     }
+}
+
+/// Whether a new collection can have this name.
+fn check_free(state: &State, name: &str) -> Result<()> {
+    if state.collections.contains_key(name) {
+        return Err(Error::CollectionExists { name: name.to_owned() });
+    }
+    if state.catalog.aliases.contains_key(name) {
+        return Err(Error::AliasExists { name: name.to_owned() });
+    }
+    Ok(())
 }
 
 impl Inner {

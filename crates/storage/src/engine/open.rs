@@ -139,18 +139,23 @@ impl Inner {
     }
 }
 
-/// The directories that every storage has. Each name is durable afterwards.
+/// The directories that every storage has. Each name is durable afterwards, and so are those of parents that were missing.
 fn create_dirs(fs: &dyn Fs, path: &Path) -> Result<()> {
+    let mut parents = Vec::new();
+    for dir in path.ancestors().filter(|dir| !dir.as_os_str().is_empty()) {
+        let parent = dir.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
+        parents.extend(parent);
+        if parent.is_none_or(|parent| fs.exists(parent).is_ok_and(|exists| exists)) {
+            break;
+        }
+    }
     fs.create_dir_all(path).map_err(on("create", path))?;
     for name in [catalog::DIR, SHARDS, adopt::STAGING] {
         let dir = path.join(name);
         fs.create_dir_all(&dir).map_err(on("create", &dir))?;
     }
     fs.sync_dir(path).map_err(on("sync", path))?;
-    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => fs.sync_dir(parent).map_err(on("sync", parent)),
-        None => Ok(()),
-    }
+    parents.into_iter().try_for_each(|parent| fs.sync_dir(parent).map_err(on("sync", parent)))
 }
 
 fn open_catalog(fs: &dyn Fs, path: &Path) -> Result<Catalog> {
@@ -198,4 +203,29 @@ fn open_collection(
         shards.push(Shard::open(setup, *id, dir, vector_specs(&entry.config), Origin::Catalog)?);
     }
     Ok(Collection::new(name.to_owned(), entry.config.clone(), shards))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use icecore_io::{CrashKind, ManualClock, MemFs, RecordingFs};
+
+    use super::*;
+
+    #[test]
+    fn the_parents_of_a_new_storage_are_as_durable_as_what_is_in_it() {
+        let base = MemFs::new();
+        let fs = RecordingFs::with_base(Arc::new(base.clone()), &base);
+        let path = Path::new("/new/and/deep");
+        let options = || Options { background: false, ..Options::default() };
+        let clock = || Arc::new(ManualClock::new(Duration::ZERO));
+        drop(Storage::open(Arc::new(fs.clone()), clock(), path, options()).unwrap());
+
+        let mut replay = fs.replay();
+        while replay.advance() {}
+        let after_power_cut = replay.image(CrashKind::PowerLossMin);
+        assert!(after_power_cut.exists(&path.join(catalog::DIR)).unwrap());
+        Storage::open(Arc::new(after_power_cut), clock(), path, options()).unwrap();
+    }
 }

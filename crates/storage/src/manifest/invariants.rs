@@ -2,12 +2,25 @@
 
 use super::model::ShardManifest;
 
+/// No generation, segment or record has this number or a larger one.
+const NUMBER_END: u64 = 1 << 63;
+
 /// The first rule that is broken, in words.
 pub(crate) fn check(manifest: &ShardManifest) -> Result<(), String> {
+    numbers_leave_room(manifest)?;
     segments_ascend(manifest)?;
     segments_are_below_the_next(manifest)?;
     tombstones_fit(manifest)?;
     segments_need_records(manifest)
+}
+
+/// Numbers only grow, and must not overflow: a foreign archive may begin with any.
+fn numbers_leave_room(manifest: &ShardManifest) -> Result<(), String> {
+    let numbers = [manifest.generation.0, manifest.next_segment_id.0, manifest.flushed_lsn.0];
+    match numbers.into_iter().find(|number| *number >= NUMBER_END) {
+        Some(number) => Err(format!("the number {number} is too large for any to follow")),
+        None => Ok(()),
+    }
 }
 
 /// Ids ascend, so none occurs twice.
@@ -84,7 +97,10 @@ mod tests {
     #[test]
     fn a_sound_manifest_passes_and_each_broken_rule_is_found() {
         assert_eq!(check(&manifest()), Ok(()));
-        let breaks: [(&str, fn(&mut ShardManifest)); 6] = [
+        let breaks: [(&str, fn(&mut ShardManifest)); 9] = [
+            ("no generation left", |manifest| manifest.generation = Generation(u64::MAX)),
+            ("no segment left", |manifest| manifest.next_segment_id = SegmentId(u64::MAX)),
+            ("no record left", |manifest| manifest.flushed_lsn = Lsn(NUMBER_END)),
             ("order", |manifest| manifest.segments.swap(0, 1)),
             ("twice", |manifest| manifest.segments[1].id = SegmentId(1)),
             ("next id", |manifest| manifest.next_segment_id = SegmentId(2)),

@@ -72,12 +72,18 @@ impl Changes<'_> {
 
     /// Sets keys of existing points; those that are missing are reported after the others were done.
     fn set_payload(&mut self, lsn: Lsn, ids: &[PointId], payload: &str) -> Result<()> {
-        let keys = object(payload).unwrap_or_default();
+        let Some(keys) = object(payload) else {
+            return ids.first().map_or(Ok(()), |&id| Err(Error::PayloadNotObject { id }));
+        };
         let mut problem = None;
         for &id in ids {
             match self.row(id) {
                 Ok(Some(row)) => {
-                    let mut merged = object(&row.payload).unwrap_or_default();
+                    // Only a foreign archive brings one that is no object; its text stays.
+                    let Some(mut merged) = object(&row.payload) else {
+                        problem = Some(Error::PayloadNotObject { id });
+                        continue;
+                    };
                     merged.extend(keys.clone());
                     let row = Row { version: lsn, vectors: row.vectors.clone(), payload: Value::Object(merged).to_string() };
                     self.put(id, Entry::Live(Arc::new(row)));

@@ -69,23 +69,23 @@ impl Shard {
             retire(add);
             return Ok(true);
         }
-        let outcome = resolve_marks(&memtable, &view.version).and_then(|marks| {
-            let change = Change { add: add.as_ref().map(NewSegment::share), marks, flushed: Some(memtable), ..Change::default() };
-            self.publish(change, &held)
-        });
-        match outcome {
-            Ok(()) => Ok(true),
+        let marks = match resolve_marks(&memtable, &view.version) {
+            Ok(marks) => marks,
             Err(error) => {
                 if error.is_corrupt() {
                     self.poison.set(format!("a memtable cannot be flushed over damaged segments: {error}"));
                 }
-                // A generation that may have been published keeps its files; the next start knows.
-                if self.poison.reason().is_none() {
-                    retire(add);
-                }
-                Err(error)
+                retire(add);
+                return Err(error);
             }
+        };
+        let change = Change { add: add.as_ref().map(NewSegment::share), marks, flushed: Some(memtable), ..Change::default() };
+        let published = self.publish(change, &held);
+        // A generation that may have been published keeps its files; the next start knows.
+        if published.is_err() && self.poison.reason().is_none() {
+            retire(add);
         }
+        published.map(|()| true)
     }
 
     /// Writes and syncs the segment of a memtable; `None` if it has no live points.

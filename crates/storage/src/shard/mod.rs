@@ -63,10 +63,6 @@ impl Shard {
         self.id
     }
 
-    pub(crate) fn dir(&self) -> &Arc<DirRef> {
-        &self.dir
-    }
-
     /// The state to read from now on; what it refers to stays as long as the value.
     pub(crate) fn view(&self) -> Arc<View> {
         self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -86,6 +82,22 @@ impl Shard {
     /// Why no writes are taken, if so.
     pub(crate) fn poisoned(&self) -> Option<&str> {
         self.poison.reason()
+    }
+
+    /// From now on the directory, with all that is in it, only lives as long as something refers to it.
+    pub(crate) fn retire(&self) {
+        let view = self.view();
+        for live in &view.version.segments {
+            live.file.retire();
+            if let Some((_, file)) = &live.tombstones {
+                file.retire();
+            }
+        }
+        for memtable in &view.frozen {
+            memtable.log.file.retire_with_len(memtable.log.sealed().map_or(0, crate::wal::writer::WalMark::len));
+        }
+        view.active.log.file.retire_with_len(self.lock_committer().writer.len());
+        self.dir.retire();
     }
 
     /// Takes no more writes from now on.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use icecore_io::{Clock, Fs};
 
-use super::apply::apply;
+use super::apply::{apply, dense};
 use super::commit::{Committer, Queue};
 use super::view::{LiveSegment, Version, View};
 use super::{Shard, layout};
@@ -20,6 +20,7 @@ use crate::error::{Error, Result, on};
 use crate::ids::{Lsn, ShardDirId};
 use crate::manifest::{self, SegmentEntry, ShardManifest};
 use crate::memtable::{LogFile, Memtable};
+use crate::op::Operation;
 use crate::poison::Poison;
 use crate::refs::{DirRef, FileRef};
 use crate::segment::{Segment, VectorSpec};
@@ -51,12 +52,19 @@ struct Replay<'a> {
     /// Grows by one memtable with each log file; `None` before the first record.
     view: Option<View>,
     version: Arc<Version>,
+    vectors: &'a [VectorSpec],
     points: i64,
 }
 
 impl Shard {
     /// Opens the shard in `dir`.
-    pub(crate) fn open(setup: &ShardSetup, id: ShardDirId, dir: Arc<DirRef>, vectors: Vec<VectorSpec>, origin: Origin) -> Result<Arc<Self>> {
+    pub(crate) fn open(
+        setup: &ShardSetup,
+        id: ShardDirId,
+        dir: Arc<DirRef>,
+        vectors: Vec<VectorSpec>,
+        origin: Origin,
+    ) -> Result<Arc<Self>> {
         let fs = setup.fs.as_ref();
         let manifest = manifest::recover(fs, &dir.path().join(manifest::DIR))?;
         if origin == Origin::Catalog {
@@ -67,7 +75,7 @@ impl Shard {
         let flushed = manifest.flushed_lsn;
         let version = Arc::new(open_version(fs, &dir, manifest, &vectors)?);
         let points = version.segments.iter().map(|live| i64::from(live.live_count())).sum();
-        let mut replay = Replay { budget: &setup.budget, dir: &dir, view: None, version, points };
+        let mut replay = Replay { budget: &setup.budget, dir: &dir, view: None, version, vectors: &vectors, points };
         let recovered = recover(fs, &dir.path().join(layout::WAL), id, flushed, &mut |record| replay.apply(record))?;
         for path in &recovered.obsolete {
             fs.remove_file(path).map_err(on("remove", path))?;
@@ -95,11 +103,13 @@ impl Shard {
 
 impl Replay<'_> {
     fn apply(&mut self, record: Replayed<'_>) -> Result<()> {
-        let operation = codec::decode(record.body).map_err(|reason| Error::Malformed {
+        let malformed = |reason: String| Error::Malformed {
             path: record.path.to_owned(),
             offset: record.offset,
             reason: format!("record {}: {reason}", record.lsn),
-        })?;
+        };
+        let operation = codec::decode(record.body).map_err(malformed)?;
+        check_vectors(&operation, self.vectors).map_err(malformed)?;
         let view = self.enter(record.file, record.path);
         // An operation that had no effect when it was written (a point that does not exist) has none now.
         let (balance, _no_effect) = apply(view, record.lsn, operation);
@@ -140,6 +150,27 @@ impl Replay<'_> {
         }
         (view, Committer::new(recovered.writer))
     }
+}
+
+/// Checks that the vectors of an operation are those of the collection. Writes were checked before they were logged, but the log
+/// may be a foreign archive's, and a segment of it could not be written.
+fn check_vectors(operation: &Operation, specs: &[VectorSpec]) -> Result<(), String> {
+    let Operation::Upsert { points } = operation else { return Ok(()) };
+    for point in points {
+        for (number, named) in point.vectors.iter().enumerate() {
+            let (name, len) = (&named.name, dense(&named.vector).len());
+            if !specs.iter().any(|spec| spec.name == *name && spec.dim == len) {
+                return Err(format!(
+                    "the vector {name:?} of {len} components of point {} is not one of the collection's",
+                    point.id
+                ));
+            }
+            if point.vectors.iter().take(number).any(|earlier| earlier.name == *name) {
+                return Err(format!("point {} has the vector {name:?} twice", point.id));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Checks that the log goes on behind the flushed records. A file is created before the one in front of it is flushed, so none

@@ -140,6 +140,9 @@ impl Shard {
             return Ok(None);
         }
         let path = layout::tombstones_path(self.path(), segment.segment_id(), generation);
+        // Left over if an attempt at this generation failed and the file could not be removed then; if there is still one, the
+        // creation says so.
+        let _ = self.fs.remove_file(&path);
         let id = TombstonesId { segment: segment.segment_id(), generation };
         let digest = marked.write(self.fs.as_ref(), &path, id)?;
         let file = FileRef::new(&self.dir, path, digest.len);
@@ -189,5 +192,42 @@ impl Shard {
                 .collect(),
             active: view.active.clone(),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use icecore_io::{Fault, FaultFs, ManualClock, MemFs, Operation as Call};
+
+    use super::*;
+    use crate::config::CollectionConfig;
+    use crate::engine::{Durability, Options, Storage};
+    use crate::ids::PointId;
+    use crate::op::{Operation, Point};
+
+    #[test]
+    fn a_tombstone_file_that_could_not_be_removed_is_in_no_later_flushs_way() {
+        let fs = FaultFs::new(Arc::new(MemFs::new()));
+        let faults = fs.faults();
+        let clock = Arc::new(ManualClock::new(Duration::ZERO));
+        let options = Options { background: false, ..Options::default() };
+        let storage = Storage::open(Arc::new(fs), clock, Path::new("/db"), options).unwrap();
+        let config = CollectionConfig { shard_number: 1, vectors: BTreeMap::new(), settings: serde_json::Value::Null };
+        storage.create_collection("c", config).unwrap();
+        let ids = [1, 2].map(PointId::Num);
+        let points = ids.map(|id| Point { id, vectors: Vec::new(), payload: String::new() }).to_vec();
+        storage.write("c", Operation::Upsert { points }, Durability::Synced).unwrap();
+        storage.flush().unwrap();
+        storage.write("c", Operation::Delete { ids: vec![ids[0]] }, Durability::Synced).unwrap();
+
+        faults.inject(Fault::on(Call::RenameNoreplace).path_contains("manifest"));
+        faults.inject(Fault::on(Call::RemoveFile).path_contains("tombstones").from_then_on());
+        storage.flush().unwrap_err();
+        faults.clear();
+        storage.flush().unwrap();
+        assert_eq!(storage.count("c").unwrap(), 1);
     }
 }

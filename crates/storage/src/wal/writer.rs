@@ -98,16 +98,27 @@ impl WalWriter {
     /// after a crash would contradict whatever were appended to the one before it.
     pub(crate) fn create(fs: &dyn Fs, dir: &Path, first_lsn: Lsn) -> Result<Self> {
         let path = dir.join(file_name(first_lsn));
-        let file = fs.create_new(&path).map_err(on("create", &path))?;
-        match Self::begin(fs, dir, file, &path, first_lsn) {
-            Ok(writer) => Ok(writer),
-            Err(error) => match fs.remove_file(&path).and_then(|()| fs.sync_dir(dir)) {
-                Ok(()) => Err(on("write the header of", &path)(error)),
-                Err(undo) => Err(Error::Poisoned {
-                    what: format!("the log {}", path.display()),
-                    reason: format!("{error}; then, removing the file again: {undo}"),
-                }),
+        let (operation, error) = match fs.create_new(&path) {
+            Ok(file) => match Self::begin(fs, dir, file, &path, first_lsn) {
+                Ok(writer) => return Ok(writer),
+                Err(error) => ("write the header of", error),
             },
+            // Not this call's file.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(on("create", &path)(error)),
+            // The file may have been made although the answer is an error.
+            Err(error) => ("create", error),
+        };
+        let removed = match fs.remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => fs.sync_dir(dir),
+        };
+        match removed {
+            Ok(()) => Err(on(operation, &path)(error)),
+            Err(undo) => Err(Error::Poisoned {
+                what: format!("the log {}", path.display()),
+                reason: format!("{error}; then, removing the file again: {undo}"),
+            }),
         }
     }
 
@@ -228,7 +239,8 @@ impl WalWriter {
         &self.path
     }
 
-    /// The open file, to read from while it is appended to.
+    /// The open file.
+    #[cfg(test)]
     pub(crate) fn file(&self) -> &Arc<dyn File> {
         &self.file
     }

@@ -16,6 +16,7 @@ use crate::error::{Result, one_line};
 use crate::http::download;
 use crate::http::envelope::{self, ApiResult, answer, respond};
 use crate::http::extract::{InCollection, Query, Segment, Wait};
+use crate::shutdown::Shutdown;
 use crate::stores::ArchiveInfo;
 use crate::usecases::{create, fetch, naming};
 
@@ -92,7 +93,7 @@ fn make(app: &Arc<App>, scope: Scope, wait: Wait, started: Instant) -> ApiResult
     }
     fetch::place(app, &scope)?;
     let app = Arc::clone(app);
-    in_background("create a snapshot", move || create::create(&app, &scope).map(drop));
+    in_background(&app.shutdown.clone(), "create a snapshot", move || create::create(&app, &scope).map(drop));
     Ok(envelope::accepted(started))
 }
 
@@ -108,7 +109,7 @@ fn remove(app: &Arc<App>, scope: Scope, name: String, wait: Wait, started: Insta
     }
     drop(fetch::open(app, &scope, &name)?);
     let app = Arc::clone(app);
-    in_background("delete a snapshot", move || fetch::delete(&app, &scope, &name));
+    in_background(&app.shutdown.clone(), "delete a snapshot", move || fetch::delete(&app, &scope, &name));
     Ok(envelope::accepted(started))
 }
 
@@ -117,9 +118,11 @@ fn waits(wait: Wait) -> bool {
     wait.wait.unwrap_or(true)
 }
 
-/// Goes on after the response; all that is left of a failure is the log.
-fn in_background(what: &'static str, work: impl FnOnce() -> Result<()> + Send + 'static) {
+/// Goes on after the response, and is waited for at the end as requests are; all that is left of a failure is the log.
+fn in_background(shutdown: &Shutdown, what: &'static str, work: impl FnOnce() -> Result<()> + Send + 'static) {
+    let begun = shutdown.begin();
     tokio::task::spawn_blocking(move || {
+        let _begun = begun;
         if let Err(error) = work() {
             tracing::error!("could not {what} in the background: {}", one_line(&error));
         }

@@ -142,6 +142,15 @@ fn a_file_that_might_come_back_poisons() {
 }
 
 #[test]
+fn a_file_that_was_created_with_an_error_is_removed() {
+    let (memory, fs) = faulty();
+    fs.faults().inject(Fault::on(Operation::CreateNew).after_effect());
+    assert!(matches!(create(&fs), Err(Error::Io { operation: "create", .. })));
+    assert!(!memory.exists(&path(1)).unwrap());
+    create(&fs).unwrap();
+}
+
+#[test]
 fn an_existing_file_is_left_alone() {
     let fs = empty();
     append(&mut create(&fs).unwrap(), 1).unwrap();
