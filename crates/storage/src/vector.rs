@@ -59,6 +59,13 @@ impl Datatype {
         }
     }
 
+    /// Whether [`Datatype::round`] changes no bit of the value.
+    pub(crate) fn keeps(self, value: f32) -> bool {
+        let mut rounded = [value];
+        self.round(&mut rounded);
+        rounded.map(f32::to_bits) == [value.to_bits()]
+    }
+
     /// The values as they stand in a file.
     pub(crate) fn encode(self, values: &[f32]) -> Cow<'_, [u8]> {
         match self {

@@ -3,7 +3,9 @@
 //! An input is the beginning of a header (up to its reserved bytes), a trailer without its checksum, and a footer. Sections themselves are
 //! not looked at here: their blocks are checked where they are read.
 
-use icecore_storage::segment::{HEADER_LEN, Header, Layout, RawFooter, RawHeader, RawTrailer, Section, TRAILER_LEN, VectorSections};
+use icecore_storage::segment::{
+    HEADER_LEN, Header, Layout, RawFooter, RawHeader, RawTrailer, Section, TRAILER_LEN, VectorSections,
+};
 use icecore_storage::{Crc32c, SegmentId};
 
 /// Bytes of an input that are the beginning of a header: all its fields.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use icecore_io::{Clock, Fs};
 
-use super::apply::{apply, dense};
+use super::apply::apply;
 use super::commit::{Committer, Queue};
 use super::view::{LiveSegment, Version, View};
 use super::{Shard, layout};
@@ -158,13 +158,13 @@ fn check_vectors(operation: &Operation, specs: &[VectorSpec]) -> Result<(), Stri
     let Operation::Upsert { points } = operation else { return Ok(()) };
     for point in points {
         for (number, named) in point.vectors.iter().enumerate() {
-            let (name, len) = (&named.name, dense(&named.vector).len());
-            if !specs.iter().any(|spec| spec.name == *name && spec.dim == len) {
-                return Err(format!(
-                    "the vector {name:?} of {len} components of point {} is not one of the collection's",
-                    point.id
-                ));
-            }
+            let name = &named.name;
+            let Some(spec) = specs.iter().find(|spec| spec.name == *name) else {
+                return Err(format!("the vector {name:?} of point {} is not one of the collection's", point.id));
+            };
+            spec.kind.check(&named.vector.as_ref()).map_err(|reason| {
+                format!("the vector {name:?} of point {} is not one of the collection's: {reason}", point.id)
+            })?;
             if point.vectors.iter().take(number).any(|earlier| earlier.name == *name) {
                 return Err(format!("point {} has the vector {name:?} twice", point.id));
             }
