@@ -116,7 +116,8 @@ mod tests {
     fn catalog() -> Catalog {
         let config = CollectionConfig {
             shard_number: 2,
-            vectors: BTreeMap::from([(String::new(), DenseParams { size: 4, distance: Distance::Dot })]),
+            vectors: BTreeMap::from([(String::new(), DenseParams::new(4, Distance::Dot))]),
+            sparse_vectors: BTreeMap::new(),
             settings: serde_json::Value::Null,
         };
         let collection =

@@ -14,7 +14,7 @@ use crate::op::{NamedVector, Operation, Point};
 pub const BODY_LEN_MAX: usize = 256 * 1024 * 1024;
 
 /// Memory that a sequence can need for each of its bytes in a body: what the decoder takes for a count before it has seen the elements.
-const MEMORY_PER_BYTE: usize = 3;
+const MEMORY_PER_BYTE: usize = 4;
 // The elements of sequences with the fewest bytes that one has: an id of 12, lengths of 8, a variant of 4. Numbers and text need
 // as much memory as bytes.
 const _: () = assert!(size_of::<PointId>() <= MEMORY_PER_BYTE * 12);
@@ -102,6 +102,33 @@ mod tests {
         expected.extend(2u64.to_le_bytes());
         expected.extend(b"{}");
         assert_eq!(encode(&set).unwrap(), expected);
+    }
+
+    #[test]
+    fn encodings_of_vectors_never_change() {
+        let vector = |vector| {
+            let points = vec![Point {
+                id: PointId::Num(9),
+                vectors: vec![NamedVector { name: String::new(), vector }],
+                payload: String::new(),
+            }];
+            let operation = Operation::Upsert { points };
+            let body = encode(&operation).unwrap();
+            assert_eq!(decode(&body), Ok(operation));
+            // Behind variant, count, id, count and an empty name, in front of an empty payload.
+            body[4 + 8 + 12 + 8 + 8..body.len() - 8].to_vec()
+        };
+        let mut expected = 1u32.to_le_bytes().to_vec(); // Sparse
+        expected.extend(2u64.to_le_bytes());
+        expected.extend([3u32, u32::MAX].iter().flat_map(|index| index.to_le_bytes()));
+        expected.extend(2u64.to_le_bytes());
+        expected.extend([0.5f32, -1.0].iter().flat_map(|value| value.to_le_bytes()));
+        assert_eq!(vector(Vector::Sparse { indices: vec![3, u32::MAX], values: vec![0.5, -1.0] }), expected);
+
+        let mut expected = 2u32.to_le_bytes().to_vec(); // Multi
+        expected.extend(1u64.to_le_bytes());
+        expected.extend(0.5f32.to_le_bytes());
+        assert_eq!(vector(Vector::Multi(vec![0.5])), expected);
     }
 
     #[test]

@@ -7,14 +7,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use serde_json::{Map, Value};
-
-use crate::config::{CollectionConfig, Distance};
+use crate::config::CollectionConfig;
 use crate::error::{Error, Result};
 use crate::ids::{PointId, ShardDirId};
-use crate::normalize::normalize;
-use crate::op::{Operation, Point, Vector};
-use crate::read::{Page, Record, Select};
 use crate::shard::Shard;
 
 /// An open collection.

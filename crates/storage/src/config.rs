@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::vector::Datatype;
 
 /// The most shards that a collection may have.
 pub const SHARD_NUMBER_MAX: u32 = 1024;
@@ -26,7 +27,7 @@ pub enum Distance {
     Manhattan,
 }
 
-/// The parameters of one named (or the unnamed) dense vector.
+/// The parameters of one named (or the unnamed) dense vector, or of a multi-vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DenseParams {
@@ -34,7 +35,25 @@ pub struct DenseParams {
     pub size: usize,
     /// How vectors are compared.
     pub distance: Distance,
+    /// What components are stored as.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub datatype: Datatype,
+    /// Whether a point has several vectors of this name, each of `size` components.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub multi: bool,
 }
+
+impl DenseParams {
+    /// One vector of 32-bit floats.
+    pub fn new(size: usize, distance: Distance) -> Self {
+        Self { size, distance, datatype: Datatype::Float32, multi: false }
+    }
+}
+
+/// The parameters of one named sparse vector. There are none yet that the engine needs: indices are any `u32`, values any `f32`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SparseParams {}
 
 /// What a collection is created with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +63,9 @@ pub struct CollectionConfig {
     pub shard_number: u32,
     /// The vectors that a point may have, by name; `""` is the unnamed one.
     pub vectors: BTreeMap<String, DenseParams>,
+    /// The sparse vectors that a point may have, by name; none is unnamed, and none has the name of one of `vectors`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sparse_vectors: BTreeMap<String, SparseParams>,
     /// Belongs to the caller: stored, archived and given back unchanged.
     pub settings: serde_json::Value,
 }
@@ -67,9 +89,91 @@ impl CollectionConfig {
                 );
             }
             if name.len() > VECTOR_NAME_LEN_MAX {
-                return invalid(field, format!("the name has {} bytes, more than {VECTOR_NAME_LEN_MAX}", name.len()));
+                return invalid(field, name_too_long(name));
+            }
+        }
+        for name in self.sparse_vectors.keys() {
+            let field = if name.is_empty() { "sparse_vectors".to_owned() } else { format!("sparse_vectors.{name}") };
+            if name.is_empty() {
+                return invalid(field, "a sparse vector must have a name".into());
+            }
+            if name.len() > VECTOR_NAME_LEN_MAX {
+                return invalid(field, name_too_long(name));
+            }
+            if self.vectors.contains_key(name) {
+                return invalid(field, "a dense vector has this name as well".into());
             }
         }
         Ok(())
+    }
+
+    /// Whether points may have a vector of this name, dense or sparse.
+    pub fn has_vector(&self, name: &str) -> bool {
+        self.vectors.contains_key(name) || self.sparse_vectors.contains_key(name)
+    }
+}
+
+fn name_too_long(name: &str) -> String {
+    format!("the name has {} bytes, more than {VECTOR_NAME_LEN_MAX}", name.len())
+}
+
+/// What is as it was before the field existed is not written, so that old configurations keep their text.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn config(vectors: &[(&str, DenseParams)], sparse: &[&str]) -> CollectionConfig {
+        CollectionConfig {
+            shard_number: 1,
+            vectors: vectors.iter().map(|(name, params)| ((*name).to_owned(), *params)).collect(),
+            sparse_vectors: sparse.iter().map(|name| ((*name).to_owned(), SparseParams {})).collect(),
+            settings: Value::Null,
+        }
+    }
+
+    fn dense(size: usize) -> DenseParams {
+        DenseParams::new(size, Distance::Dot)
+    }
+
+    #[test]
+    fn the_text_of_what_is_not_used_does_not_change() {
+        let json = json!({"shard_number": 1, "vectors": {"": {"size": 4, "distance": "Dot"}}, "settings": null});
+        assert_eq!(serde_json::to_value(config(&[("", dense(4))], &[])).unwrap(), json);
+        assert_eq!(serde_json::from_value::<CollectionConfig>(json).unwrap(), config(&[("", dense(4))], &[]));
+
+        let multi = DenseParams { datatype: Datatype::Uint8, multi: true, ..dense(4) };
+        let params = json!({"size": 4, "distance": "Dot", "datatype": "uint8", "multi": true});
+        let json = json!({"shard_number": 1, "vectors": {"m": params}, "sparse_vectors": {"s": {}}, "settings": null});
+        assert_eq!(serde_json::to_value(config(&[("m", multi)], &["s"])).unwrap(), json);
+        assert_eq!(serde_json::from_value::<CollectionConfig>(json).unwrap(), config(&[("m", multi)], &["s"]));
+    }
+
+    #[test]
+    fn parameters_that_are_not_known_are_refused() {
+        assert!(serde_json::from_value::<SparseParams>(json!({})).is_ok());
+        assert!(serde_json::from_value::<SparseParams>(json!({"modifier": "idf"})).is_err());
+        assert!(serde_json::from_value::<DenseParams>(json!({"size": 1, "distance": "Dot", "datatype": "int4"})).is_err());
+    }
+
+    #[test]
+    fn names_of_sparse_vectors_are_checked() {
+        let field = |config: CollectionConfig| match config.validate() {
+            Ok(()) => None,
+            Err(Error::InvalidConfig { field, .. }) => Some(field),
+            Err(error) => panic!("{error}"),
+        };
+        assert_eq!(field(config(&[("", dense(1)), ("a", dense(1))], &["b"])), None);
+        assert_eq!(field(config(&[], &["b", &"x".repeat(VECTOR_NAME_LEN_MAX)])), None);
+        assert_eq!(field(config(&[], &[""])).as_deref(), Some("sparse_vectors"));
+        assert_eq!(field(config(&[("a", dense(1))], &["a"])).as_deref(), Some("sparse_vectors.a"));
+        let long = "x".repeat(VECTOR_NAME_LEN_MAX + 1);
+        assert_eq!(field(config(&[], &[&long])), Some(format!("sparse_vectors.{long}")));
+        assert_eq!(field(config(&[(&long, dense(1))], &[])), Some(format!("vectors.{long}")));
     }
 }

@@ -27,6 +27,18 @@ pub(crate) fn check(heading: &str, len: usize, fields: &[(usize, &str)]) {
     assert_eq!(table(&document(), heading), expected, "{heading}");
 }
 
+/// The number and name in each row of the tables between a heading and the next whose first cell is a number.
+pub(crate) fn numbers(heading: &str) -> Vec<(u32, String)> {
+    let document = document();
+    let lines = document.lines().skip_while(|line| *line != heading).skip(1).take_while(|line| !line.starts_with('#'));
+    lines
+        .filter_map(|line| {
+            let mut cells = line.split('|').map(str::trim).skip(1);
+            Some((cells.next()?.parse().ok()?, cells.next()?.trim_matches('`').to_owned()))
+        })
+        .collect()
+}
+
 /// Checks that the text has `` `name` = value ``.
 pub(crate) fn check_constant(name: &str, value: usize) {
     assert!(document().contains(&format!("`{name}` = {value}")), "{name} = {value} is not in the text");

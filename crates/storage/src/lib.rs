@@ -34,11 +34,12 @@ mod shard;
 pub mod snapshot;
 pub mod subject;
 mod tombstones;
+pub mod vector;
 pub mod wal;
 
 pub use adopt::{AdoptedCollection, AdoptedShard, Adoption, Staging};
 pub use checksum::{Crc32c, FileDigest, Sha256Digest};
-pub use config::{CollectionConfig, DenseParams, Distance};
+pub use config::{CollectionConfig, DenseParams, Distance, SparseParams};
 pub use engine::{AliasAction, CollectionInfo, Durability, Options, ShardInfo, Storage};
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{Generation, Lsn, PointId, SegmentId, ShardDirId};
@@ -46,4 +47,5 @@ pub use op::{NamedVector, Operation, Point, PointVectors, Target, UpsertMode, Ve
 pub use read::{Facet, FacetHit, OrderedScroll, Page, Record, Scroll, Select, WithVectors};
 pub use snapshot::{Scope, Snapshot, SnapshotFile};
 pub use subject::{Subject, SubjectCollection, SubjectKind, SubjectSegment, SubjectShard, SubjectTombstones};
+pub use vector::Datatype;
 pub use wal::recovery::TornTail;

@@ -196,7 +196,7 @@ fn check_payload(id: PointId, text: &mut String) -> Result<()> {
 }
 
 fn check_filter(text: &str) -> Result<()> {
-    Filter::parse(text).map(drop).map_err(|reason| Error::Filter { reason })
+    Filter::parse(text).map(drop).map_err(|error| Error::Filter { reason: error.to_string() })
 }
 
 fn check_path(text: &str) -> Result<()> {

@@ -43,9 +43,12 @@ fn storage_inputs() -> Result<(Vec<Input>, Vec<Input>)> {
     let path = Path::new("/storage");
     let options = Options { background: false, ..Options::default() };
     let storage = Storage::open(fs.clone(), Arc::new(ManualClock::new(Duration::ZERO)), path, options)?;
-    let params = |size| DenseParams { size, distance: Distance::Dot };
+    let params = |size| DenseParams::new(size, Distance::Dot);
     let vectors = BTreeMap::from([(String::new(), params(2)), ("other".to_owned(), params(3))]);
-    storage.create_collection("seeds", CollectionConfig { shard_number: 1, vectors, settings: json!(null) })?;
+    storage.create_collection(
+        "seeds",
+        CollectionConfig { shard_number: 1, vectors, sparse_vectors: BTreeMap::new(), settings: json!(null) },
+    )?;
 
     let both = |seed: f32| vec![vector("", &[seed, -0.0]), vector("other", &[f32::MIN_POSITIVE, seed, 1e30])];
     let points = vec![

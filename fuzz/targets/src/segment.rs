@@ -3,7 +3,9 @@
 //! An input is the beginning of a header (up to its reserved bytes), a trailer without its checksum, and a footer. Sections themselves are
 //! not looked at here: their blocks are checked where they are read.
 
-use icecore_storage::segment::{HEADER_LEN, Header, Layout, RawFooter, RawHeader, RawTrailer, Section, TRAILER_LEN};
+use icecore_storage::segment::{
+    HEADER_LEN, Header, Layout, RawFooter, RawHeader, RawTrailer, Section, TRAILER_LEN, VectorSections,
+};
 use icecore_storage::{Crc32c, SegmentId};
 
 /// Bytes of an input that are the beginning of a header: all its fields.
@@ -43,7 +45,7 @@ pub fn segment_header(data: &[u8]) -> bool {
 
 /// Sections that are accepted lie one behind the other, between header and footer.
 fn check_layout(header: &Header, layout: &Layout, footer_offset: u64) {
-    let vectors = layout.vectors.iter().flat_map(|vector| vector.rows.iter().chain([&vector.data]));
+    let vectors = layout.vectors.iter().flat_map(VectorSections::sections);
     let sections: Vec<&Section> = [&layout.ids_num, &layout.ids_uuid, &layout.versions]
         .into_iter()
         .chain(vectors)

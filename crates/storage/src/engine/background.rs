@@ -254,7 +254,12 @@ mod tests {
         let options = Options { memtable_bytes_max, ..Options::default() };
         let storage = Storage::open(Arc::new(fs), Arc::new(ManualClock::new(Duration::ZERO)), Path::new("/db"), options).unwrap();
         for name in ["a", "b"] {
-            let config = CollectionConfig { shard_number: 1, vectors: BTreeMap::new(), settings: serde_json::Value::Null };
+            let config = CollectionConfig {
+                shard_number: 1,
+                vectors: BTreeMap::new(),
+                sparse_vectors: BTreeMap::new(),
+                settings: serde_json::Value::Null,
+            };
             storage.create_collection(name, config).unwrap();
         }
         storage

@@ -126,7 +126,7 @@ mod tests {
 
     fn footer() -> Vec<u8> {
         let section = |kind, name: &str, dim, offset, len, count| Section { kind, name: name.into(), dim, offset, len, count };
-        let sections = [section(Kind::DenseRows, "é", 0, 4096, 8, 2), section(Kind::DenseF32, "b", 2, 4160, 8, 1)];
+        let sections = [section(Kind::VectorRows, "é", 0, 4096, 8, 2), section(Kind::DenseF32, "b", 2, 4160, 8, 1)];
         encode(&sections, &[0x0102_0304, 5])
     }
 

@@ -5,16 +5,7 @@
 #![warn(clippy::indexing_slicing)]
 
 use super::footer::entry_offset;
-use super::{ALIGNMENT, HEADER_LEN, Header, Kind, RawFooter, RawSection, Section, Violation};
-
-/// The sections of one vector name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DenseSections {
-    /// Which vector each row has; `None` if vector `i` is that of row `i`.
-    pub rows: Option<Section>,
-    /// The vectors.
-    pub data: Section,
-}
+use super::{ALIGNMENT, HEADER_LEN, Header, Kind, RawFooter, RawSection, Section, VectorSections, Violation};
 
 /// The checked contents of a footer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +17,7 @@ pub struct Layout {
     /// [`Kind::Versions`]
     pub versions: Section,
     /// The vectors, sorted by name.
-    pub vectors: Vec<DenseSections>,
+    pub vectors: Vec<VectorSections>,
     /// [`Kind::PayloadOffsets`]
     pub payload_offsets: Section,
     /// [`Kind::PayloadData`]
@@ -78,7 +69,7 @@ fn known(raw: RawSection, end: u64) -> Result<Section, String> {
     let Some(kind) = Kind::from_number(kind) else {
         return Err(format!("a section of kind {kind}, which this program does not know; use a newer icecore"));
     };
-    if (kind == Kind::DenseF32) != (dim != 0) {
+    if kind.datatype().is_some() != (dim != 0) {
         return Err(format!("a section of kind {kind:?} for vectors of {dim} components"));
     }
     if !kind.is_named() && !name.is_empty() {
@@ -95,23 +86,23 @@ fn known(raw: RawSection, end: u64) -> Result<Section, String> {
 }
 
 /// The section table, read from the front.
-struct Table {
+pub(super) struct Table {
     sections: Vec<Section>,
     next: usize,
 }
 
 impl Table {
-    fn wrong(&self, reason: impl Into<String>) -> Violation {
+    pub(super) fn wrong(&self, reason: impl Into<String>) -> Violation {
         // The entry taken last is the one that is wrong.
         Violation::rule(entry_offset(self.next.saturating_sub(1)), reason)
     }
 
-    fn peek(&self) -> Option<&Section> {
+    pub(super) fn peek(&self) -> Option<&Section> {
         self.sections.get(self.next)
     }
 
     /// The next section, which must be of this kind, with this many elements if the number is known.
-    fn take(&mut self, kind: Kind, count: Option<u64>) -> Result<Section, Violation> {
+    pub(super) fn take(&mut self, kind: Kind, count: Option<u64>) -> Result<Section, Violation> {
         let section = self.peek().cloned();
         self.next += 1;
         match section {
@@ -132,29 +123,5 @@ impl Table {
             0 => Ok(section),
             more => Err(self.wrong(format!("{more} sections follow the last"))),
         }
-    }
-
-    fn vectors(&mut self, rows: u64) -> Result<Vec<DenseSections>, Violation> {
-        let mut vectors: Vec<DenseSections> = Vec::new();
-        while let Some(first) = self.peek().filter(|section| section.kind.is_named()) {
-            let name = first.name.clone();
-            let index = match first.kind {
-                Kind::DenseRows => Some(self.take(Kind::DenseRows, Some(rows))?),
-                _ => None,
-            };
-            let data = self.take(Kind::DenseF32, None)?;
-            if data.name != name {
-                return Err(self.wrong(format!("the vectors of {:?} follow the rows of {name:?}", data.name)));
-            }
-            if data.count > rows || index.is_some() != (data.count < rows) {
-                let with = if index.is_some() { "with" } else { "without" };
-                return Err(self.wrong(format!("{} vectors of {name:?} {with} a row table for {rows} rows", data.count)));
-            }
-            if let Some(before) = vectors.last().filter(|before| before.data.name >= name) {
-                return Err(self.wrong(format!("the vectors of {name:?} follow those of {:?}", before.data.name)));
-            }
-            vectors.push(DenseSections { rows: index, data });
-        }
-        Ok(vectors)
     }
 }

@@ -16,7 +16,11 @@ mod reader;
 mod scrub;
 mod section;
 mod sink;
+mod spec;
 mod trailer;
+mod vector_layout;
+mod vector_reader;
+mod vector_writer;
 mod violation;
 mod writer;
 
@@ -27,12 +31,15 @@ pub use blocks::BLOCK_LEN;
 pub(crate) use fields::{CRC_SIZE, Sealed, VERSION_OFFSET, VERSION_SIZE, put, u32_at, u64_at, zeros};
 pub use footer::{RawFooter, RawSection};
 pub use header::{HEADER_LEN, Header, RawHeader};
-pub use layout::{DenseSections, Layout};
+pub use layout::Layout;
 pub use reader::Segment;
 pub use section::{Kind, Section};
+pub use spec::VectorKind;
+pub(crate) use spec::VectorSpec;
 pub use trailer::{FOOTER_LEN_MAX, RawTrailer, TRAILER_LEN, Trailer};
+pub use vector_layout::{ValueSections, VectorSections};
 pub use violation::Violation;
-pub(crate) use writer::{Rows, VectorSpec, write_segment};
+pub(crate) use writer::{Rows, write_segment};
 
 #[cfg(not(target_endian = "little"))]
 compile_error!("segments hold little-endian numbers that are used in place; this target would have to convert them");
@@ -46,5 +53,5 @@ pub const PAGE_LEN: u64 = 4096;
 /// The start of each shorter section, and of the footer, is a multiple of this: a cache line, enough for every element type.
 pub const ALIGNMENT: u64 = 64;
 
-/// The most rows that a segment can have; one less than what `DENSE_ROWS` uses to say that a row has no vector.
+/// The most rows that a segment can have; one less than what `VECTOR_ROWS` uses to say that a row has no vector.
 pub const ROWS_MAX: u32 = u32::MAX - 1;

@@ -4,17 +4,19 @@
 //! pass always.
 #![warn(clippy::indexing_slicing)]
 
+use std::iter::Peekable;
+
 use super::Kind;
 
 /// The order of one section, as far as it was seen.
 #[derive(Debug)]
 pub(crate) struct Order {
     kind: Kind,
-    /// What the elements count up to: the number of vectors for [`Kind::DenseRows`], the bytes of all payloads for
-    /// [`Kind::PayloadOffsets`].
+    /// What the elements count up to: the number of vectors for [`Kind::VectorRows`], the elements of the section that they divide
+    /// for offsets.
     total: u64,
-    /// The number of rows seen that have a vector.
-    vectors: u64,
+    /// For [`Kind::VectorRows`] the number of rows seen that have a vector, for [`Kind::SparseIndices`] that of indices.
+    seen: u64,
     /// The element before.
     before: Option<u128>,
 }
@@ -22,11 +24,11 @@ pub(crate) struct Order {
 impl Order {
     /// Nothing seen yet.
     pub(crate) fn new(kind: Kind, total: u64) -> Self {
-        Self { kind, total, vectors: 0, before: None }
+        Self { kind, total, seen: 0, before: None }
     }
 
-    /// Takes the next piece; the error is the reason.
-    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<(), String> {
+    /// Takes the next piece; the error is the reason. `starts` is for [`Kind::SparseIndices`]: where vectors start.
+    pub(crate) fn feed(&mut self, bytes: &[u8], starts: &mut Peekable<impl Iterator<Item = u64>>) -> Result<(), String> {
         match self.kind {
             Kind::IdsNum => {
                 let (ids, _) = bytes.as_chunks();
@@ -36,15 +38,19 @@ impl Order {
                 let (ids, _) = bytes.as_chunks();
                 ids.iter().try_for_each(|id| self.ascend(u128::from_be_bytes(*id)))
             }
-            Kind::DenseRows => {
+            Kind::VectorRows => {
                 let (rows, _) = bytes.as_chunks();
                 rows.iter().try_for_each(|row| self.count_vector(u32::from_le_bytes(*row)))
             }
-            Kind::PayloadOffsets => {
+            Kind::PayloadOffsets | Kind::MultiOffsets | Kind::SparseOffsets => {
                 let (offsets, _) = bytes.as_chunks();
                 offsets.iter().try_for_each(|offset| self.not_descend(u64::from_le_bytes(*offset)))
             }
-            Kind::Versions | Kind::DenseF32 | Kind::PayloadData => Ok(()),
+            Kind::SparseIndices => {
+                let (indices, _) = bytes.as_chunks();
+                indices.iter().try_for_each(|index| self.ascend_in_vector(u32::from_le_bytes(*index), starts))
+            }
+            Kind::Versions | Kind::DenseF32 | Kind::DenseF16 | Kind::DenseU8 | Kind::SparseValues | Kind::PayloadData => Ok(()),
         }
     }
 
@@ -52,11 +58,11 @@ impl Order {
     pub(crate) fn finish(&self) -> Result<(), String> {
         let total = u128::from(self.total);
         match (self.kind, self.before) {
-            (Kind::DenseRows, _) if self.vectors != self.total => {
-                Err(format!("{} rows have a vector, there are {total} vectors", self.vectors))
+            (Kind::VectorRows, _) if self.seen != self.total => {
+                Err(format!("{} rows have a vector, there are {total} vectors", self.seen))
             }
-            (Kind::PayloadOffsets, last) if last != Some(total) => {
-                Err(format!("the payloads end at {}, their section at {total}", last.unwrap_or(0)))
+            (Kind::PayloadOffsets | Kind::MultiOffsets | Kind::SparseOffsets, last) if last != Some(total) => {
+                Err(format!("the {}s end at {}, their section at {total}", self.thing(), last.unwrap_or(0)))
             }
             _ => Ok(()),
         }
@@ -73,19 +79,36 @@ impl Order {
         if vector == u32::MAX {
             return Ok(());
         }
-        if u64::from(vector) != self.vectors {
-            return Err(format!("a row has vector {vector}, the next one is {}", self.vectors));
+        if u64::from(vector) != self.seen {
+            return Err(format!("a row has vector {vector}, the next one is {}", self.seen));
         }
-        self.vectors += 1;
+        self.seen += 1;
         Ok(())
     }
 
     fn not_descend(&mut self, offset: u64) -> Result<(), String> {
         match self.before.replace(offset.into()) {
-            None if offset != 0 => Err(format!("the first payload starts at {offset}")),
-            Some(before) if before > offset.into() => Err(format!("a payload starts at {before} and ends at {offset}")),
+            None if offset != 0 => Err(format!("the first {} starts at {offset}", self.thing())),
+            Some(before) if before > offset.into() => Err(format!("a {} starts at {before} and ends at {offset}", self.thing())),
             _ => Ok(()),
         }
+    }
+
+    fn ascend_in_vector(&mut self, index: u32, starts: &mut Peekable<impl Iterator<Item = u64>>) -> Result<(), String> {
+        // Empty vectors start where the next one does.
+        while starts.next_if(|start| *start <= self.seen).is_some() {
+            self.before = None;
+        }
+        self.seen += 1;
+        match self.before.replace(index.into()) {
+            Some(before) if before >= index.into() => Err(format!("the index {index} of a sparse vector follows {before}")),
+            _ => Ok(()),
+        }
+    }
+
+    /// What offsets are those of.
+    fn thing(&self) -> &'static str {
+        if self.kind == Kind::PayloadOffsets { "payload" } else { "vector" }
     }
 }
 
@@ -95,7 +118,7 @@ mod tests {
 
     fn check(kind: Kind, total: u64, pieces: &[Vec<u8>]) -> Result<(), String> {
         let mut order = Order::new(kind, total);
-        pieces.iter().try_for_each(|piece| order.feed(piece))?;
+        pieces.iter().try_for_each(|piece| order.feed(piece, &mut std::iter::empty().peekable()))?;
         order.finish()
     }
 
@@ -120,10 +143,10 @@ mod tests {
 
     #[test]
     fn row_tables_count_the_vectors() {
-        assert_eq!(check(Kind::DenseRows, 2, &[u32s(&[u32::MAX, 0]), u32s(&[1, u32::MAX])]), Ok(()));
-        assert!(check(Kind::DenseRows, 2, &[u32s(&[u32::MAX, 0])]).is_err());
-        assert!(check(Kind::DenseRows, 2, &[u32s(&[1, 0])]).is_err());
-        assert!(check(Kind::DenseRows, 2, &[u32s(&[0, 0])]).is_err());
+        assert_eq!(check(Kind::VectorRows, 2, &[u32s(&[u32::MAX, 0]), u32s(&[1, u32::MAX])]), Ok(()));
+        assert!(check(Kind::VectorRows, 2, &[u32s(&[u32::MAX, 0])]).is_err());
+        assert!(check(Kind::VectorRows, 2, &[u32s(&[1, 0])]).is_err());
+        assert!(check(Kind::VectorRows, 2, &[u32s(&[0, 0])]).is_err());
     }
 
     #[test]
@@ -132,5 +155,30 @@ mod tests {
         assert!(check(Kind::PayloadOffsets, 5, &[u64s(&[1, 5])]).is_err());
         assert!(check(Kind::PayloadOffsets, 5, &[u64s(&[0, 4])]).is_err());
         assert!(check(Kind::PayloadOffsets, 5, &[u64s(&[0, 6]), u64s(&[5])]).is_err());
+    }
+    #[test]
+    fn vectors_are_one_behind_the_other() {
+        for kind in [Kind::MultiOffsets, Kind::SparseOffsets] {
+            assert_eq!(check(kind, 5, &[u64s(&[0, 3, 3]), u64s(&[5])]), Ok(()));
+            assert_eq!(check(kind, 0, &[u64s(&[0])]), Ok(()));
+            assert_eq!(check(kind, 5, &[u64s(&[1, 5])]), Err("the first vector starts at 1".into()));
+            assert_eq!(check(kind, 5, &[u64s(&[0, 4])]), Err("the vectors end at 4, their section at 5".into()));
+            assert_eq!(check(kind, 5, &[u64s(&[0, 6]), u64s(&[5])]), Err("a vector starts at 6 and ends at 5".into()));
+        }
+    }
+
+    #[test]
+    fn indices_ascend_in_each_vector_across_pieces() {
+        let check = |starts: &[u64], pieces: &[Vec<u8>]| {
+            let (mut order, mut starts) = (Order::new(Kind::SparseIndices, 0), starts.iter().copied().peekable());
+            pieces.iter().try_for_each(|piece| order.feed(piece, &mut starts)).and_then(|()| order.finish())
+        };
+        let pieces = [u32s(&[7, u32::MAX, 0]), u32s(&[1, 1, 0])];
+        // The first two, an empty one, the next two, one each.
+        assert_eq!(check(&[0, 2, 2, 4, 5, 6], &pieces), Ok(()));
+        assert_eq!(check(&[0, 0, 2, 4, 5, 6, 6], &pieces), Ok(()));
+        assert_eq!(check(&[0, 3, 4, 5, 6], &pieces), Err("the index 0 of a sparse vector follows 4294967295".into()));
+        assert_eq!(check(&[0, 2, 5, 6], &pieces), Err("the index 1 of a sparse vector follows 1".into()));
+        assert_eq!(check(&[0, 2, 4, 6], &pieces), Err("the index 0 of a sparse vector follows 1".into()));
     }
 }

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use icecore_io::{File, Fs, Mapping};
 
 use super::blocks::{BadBlock, Blocks};
+use super::vector_reader::Vectors;
 use super::{
-    DenseSections, HEADER_LEN, Header, Layout, RawFooter, RawHeader, RawTrailer, Section, TRAILER_LEN, Trailer, Violation,
-    u64_at, zeros,
+    HEADER_LEN, Header, Layout, RawFooter, RawHeader, RawTrailer, Section, TRAILER_LEN, Trailer, Violation, u64_at, zeros,
 };
 use crate::checksum::Crc32c;
 use crate::error::{Error, Result, on};
@@ -25,21 +25,14 @@ pub struct Segment {
     pub(super) id: SegmentId,
     pub(super) len: u64,
     map: Mapping,
-    rows: u32,
+    pub(super) rows: u32,
     ids_num: Blocks,
     ids_uuid: Blocks,
     versions: Blocks,
     /// Sorted by name.
-    vectors: Vec<Dense>,
+    pub(super) vectors: Vec<Vectors>,
     payload_offsets: Blocks,
     payload_data: Blocks,
-}
-
-/// The vectors of one name.
-#[derive(Debug)]
-struct Dense {
-    rows: Option<Blocks>,
-    data: Blocks,
 }
 
 impl Segment {
@@ -62,8 +55,7 @@ impl Segment {
         };
         // In the order of the file, in which the checksums are.
         let (ids_num, ids_uuid, versions) = (blocks(layout.ids_num), blocks(layout.ids_uuid), blocks(layout.versions));
-        let dense = |DenseSections { rows, data }| Dense { rows: rows.map(&mut blocks), data: blocks(data) };
-        let vectors = layout.vectors.into_iter().map(dense).collect();
+        let vectors = layout.vectors.into_iter().map(|sections| Vectors::new(sections, &mut blocks)).collect();
         let (payload_offsets, payload_data) = (blocks(layout.payload_offsets), blocks(layout.payload_data));
         let (path, rows) = (path.to_owned(), header.rows);
         Ok(Self { path, id, len, map, rows, ids_num, ids_uuid, versions, vectors, payload_offsets, payload_data })
@@ -77,11 +69,6 @@ impl Segment {
     /// How many rows it has: at least 1.
     pub fn rows(&self) -> u32 {
         self.rows
-    }
-
-    /// The vector names that it was written for, sorted, each with the number of components.
-    pub fn vectors(&self) -> impl Iterator<Item = (&str, u32)> {
-        self.vectors.iter().map(|dense| (dense.data.section().name.as_str(), dense.data.section().dim))
     }
 
     /// The id of a row.
@@ -126,25 +113,6 @@ impl Segment {
         self.element(&self.versions, row.into()).map(|bytes| Lsn(u64::from_le_bytes(bytes)))
     }
 
-    /// The row's vector of this name; `None` if the row has none, or the segment knows no such name.
-    pub(crate) fn vector(&self, row: u32, name: &str) -> Result<Option<&[f32]>> {
-        let Some(dense) = self.dense(name) else { return Ok(None) };
-        let Some(index) = self.vector_index(row, dense)? else {
-            return Ok(None);
-        };
-        let Section { kind, dim, .. } = *dense.data.section();
-        let len = kind.element_len(dim);
-        let bytes = self.bytes(&dense.data, u64::from(index) * len, len)?;
-        let Ok(vector) = bytemuck::try_cast_slice(bytes) else { unreachable!("open checked the alignment") };
-        Ok(Some(vector))
-    }
-
-    /// Whether the row has a vector of this name; reads no vector.
-    pub(crate) fn has_vector(&self, row: u32, name: &str) -> Result<bool> {
-        let Some(dense) = self.dense(name) else { return Ok(false) };
-        Ok(self.vector_index(row, dense)?.is_some())
-    }
-
     /// The row's payload as JSON text; empty for none.
     pub(crate) fn payload(&self, row: u32) -> Result<&str> {
         let (start, end) = self.payload_range(row)?;
@@ -166,45 +134,31 @@ impl Segment {
         u32::try_from(self.ids_num.section().count).unwrap_or(self.rows)
     }
 
-    fn dense(&self, name: &str) -> Option<&Dense> {
-        self.vectors.iter().find(|dense| dense.data.section().name == name)
-    }
-
-    fn vector_index(&self, row: u32, dense: &Dense) -> Result<Option<u32>> {
-        assert!(row < self.rows, "row {row} of {}", self.rows);
-        let Some(rows) = &dense.rows else { return Ok(Some(row)) };
-        let index = u32::from_le_bytes(self.element(rows, row.into())?);
-        let count = dense.data.section().count;
-        match index {
-            u32::MAX => Ok(None),
-            index if u64::from(index) < count => Ok(Some(index)),
-            index => {
-                let offset = rows.section().offset + 4 * u64::from(row);
-                Err(self.malformed(offset, format!("row {row} has vector {index} of {count}")))
-            }
-        }
-    }
-
     fn payload_range(&self, row: u32) -> Result<(u64, u64)> {
         assert!(row < self.rows, "row {row} of {}", self.rows);
-        let bytes = self.bytes(&self.payload_offsets, 8 * u64::from(row), 16)?;
+        self.range(&self.payload_offsets, row.into(), self.payload_data.section().len, || format!("the payload of row {row}"))
+    }
+
+    /// Where the thing `index` of a section of offsets starts and ends, none behind `count`. `what` names it.
+    pub(super) fn range(&self, offsets: &Blocks, index: u64, count: u64, what: impl FnOnce() -> String) -> Result<(u64, u64)> {
+        let bytes = self.bytes(offsets, 8 * index, 16)?;
         let field = |offset| u64_at(bytes, offset).map_err(|violation| violation.into_error(&self.path));
-        let (start, end, len) = (field(0)?, field(8)?, self.payload_data.section().len);
-        if start > end || end > len {
-            let offset = self.payload_offsets.section().offset + 8 * u64::from(row);
-            return Err(self.malformed(offset, format!("the payload of row {row} is {start}..{end} of {len} bytes")));
+        let (start, end) = (field(0)?, field(8)?);
+        if start > end || end > count {
+            let offset = offsets.section().offset + 8 * index;
+            return Err(self.malformed(offset, format!("{} is {start}..{end} of {count}", what())));
         }
         Ok((start, end))
     }
 
     /// Element `index` of a section of `N`-byte elements.
-    fn element<const N: usize>(&self, blocks: &Blocks, index: u64) -> Result<[u8; N]> {
+    pub(super) fn element<const N: usize>(&self, blocks: &Blocks, index: u64) -> Result<[u8; N]> {
         let bytes = self.bytes(blocks, index * N as u64, N as u64)?;
         let Some(element) = bytes.first_chunk() else { unreachable!("{N} bytes were asked for") };
         Ok(*element)
     }
 
-    fn bytes(&self, blocks: &Blocks, start: u64, len: u64) -> Result<&[u8]> {
+    pub(super) fn bytes(&self, blocks: &Blocks, start: u64, len: u64) -> Result<&[u8]> {
         blocks.get(&self.map, start, len).map_err(|bad| self.bad_block(bad))
     }
 
@@ -219,10 +173,7 @@ impl Segment {
     /// All sections in the order of the file, each with what its elements count up to (see [`Order`](super::order::Order)).
     pub(super) fn sections(&self) -> impl Iterator<Item = (&Blocks, u64)> {
         let ids = [(&self.ids_num, 0), (&self.ids_uuid, 0), (&self.versions, 0)];
-        let vectors = self.vectors.iter().flat_map(|Dense { rows, data }| {
-            let rows = rows.iter().map(|rows| (rows, data.section().count));
-            rows.chain([(data, 0)])
-        });
+        let vectors = self.vectors.iter().flat_map(Vectors::sections);
         let payloads = [(&self.payload_offsets, self.payload_data.section().len), (&self.payload_data, 0)];
         ids.into_iter().chain(vectors).chain(payloads)
     }

@@ -43,19 +43,46 @@ pub enum Kind {
     IdsUuid = 2,
     /// The number of the log record that made each row: `u64` each.
     Versions = 3,
-    /// For each row the index of its vector in the dense section of the same name, or [`u32::MAX`]: `u32` each.
-    DenseRows = 4,
+    /// For each row the index of its vector among those of the same name, or [`u32::MAX`]: `u32` each.
+    VectorRows = 4,
     /// The vectors of one name, in the order of their rows: `dim` times `f32` each.
     DenseF32 = 5,
     /// Where each row's payload starts in the payload data, and the end of the last: `u64` each, one more than rows.
     PayloadOffsets = 6,
     /// The payloads, JSON texts without anything between them: bytes.
     PayloadData = 7,
+    /// As [`Kind::DenseF32`], with IEEE 754 binary16 numbers: `dim` times 2 bytes each.
+    DenseF16 = 8,
+    /// As [`Kind::DenseF32`], with integers from 0 to 255: `dim` bytes each.
+    DenseU8 = 9,
+    /// Where each row's vectors start in the dense section behind, counted in vectors, and the end of the last: `u64` each, one
+    /// more than rows that have some.
+    MultiOffsets = 10,
+    /// Where each row's elements start in the two sections behind, and the end of the last: `u64` each, one more than rows that
+    /// have a sparse vector.
+    SparseOffsets = 11,
+    /// The indices of sparse vectors, ascending in each: `u32` each.
+    SparseIndices = 12,
+    /// The values that belong to the indices: `f32` each.
+    SparseValues = 13,
 }
 
 impl Kind {
-    const ALL: [Self; 7] =
-        [Self::IdsNum, Self::IdsUuid, Self::Versions, Self::DenseRows, Self::DenseF32, Self::PayloadOffsets, Self::PayloadData];
+    pub(super) const ALL: [Self; 13] = [
+        Self::IdsNum,
+        Self::IdsUuid,
+        Self::Versions,
+        Self::VectorRows,
+        Self::DenseF32,
+        Self::PayloadOffsets,
+        Self::PayloadData,
+        Self::DenseF16,
+        Self::DenseU8,
+        Self::MultiOffsets,
+        Self::SparseOffsets,
+        Self::SparseIndices,
+        Self::SparseValues,
+    ];
 
     /// The kind of this number, if this program knows it.
     pub fn from_number(number: u32) -> Option<Self> {
@@ -65,17 +92,29 @@ impl Kind {
     /// Bytes of one element, `dim` being that of the section.
     pub(crate) fn element_len(self, dim: u32) -> u64 {
         match self {
-            Self::IdsNum | Self::Versions | Self::PayloadOffsets => 8,
+            Self::IdsNum | Self::Versions | Self::PayloadOffsets | Self::MultiOffsets | Self::SparseOffsets => 8,
             Self::IdsUuid => 16,
-            Self::DenseRows => 4,
+            Self::VectorRows | Self::SparseIndices | Self::SparseValues => 4,
             Self::DenseF32 => 4 * u64::from(dim),
+            Self::DenseF16 => 2 * u64::from(dim),
+            Self::DenseU8 => u64::from(dim),
             Self::PayloadData => 1,
         }
     }
 
     /// Whether the section belongs to one vector name.
     pub(crate) fn is_named(self) -> bool {
-        matches!(self, Self::DenseRows | Self::DenseF32)
+        match self {
+            Self::IdsNum | Self::IdsUuid | Self::Versions | Self::PayloadOffsets | Self::PayloadData => false,
+            Self::VectorRows
+            | Self::DenseF32
+            | Self::DenseF16
+            | Self::DenseU8
+            | Self::MultiOffsets
+            | Self::SparseOffsets
+            | Self::SparseIndices
+            | Self::SparseValues => true,
+        }
     }
 }
 
@@ -86,7 +125,7 @@ pub struct Section {
     pub kind: Kind,
     /// The vector that it belongs to; empty for kinds that belong to none (and for the unnamed vector).
     pub name: String,
-    /// Components of a vector; 0 for all kinds but [`Kind::DenseF32`].
+    /// Components of a vector; 0 for all kinds but those of dense vectors.
     pub dim: u32,
     /// Where it starts in the file.
     pub offset: u64,
@@ -170,11 +209,11 @@ mod tests {
     #[test]
     fn kinds_keep_their_numbers() {
         let numbers = Kind::ALL.map(|kind| kind as u32);
-        assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]);
         for kind in Kind::ALL {
             assert_eq!(Kind::from_number(kind as u32), Some(kind));
         }
-        assert_eq!([0, 8, u32::MAX].map(Kind::from_number), [None; 3]);
+        assert_eq!([0, 14, u32::MAX].map(Kind::from_number), [None; 3]);
     }
 
     #[test]

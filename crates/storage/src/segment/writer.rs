@@ -12,10 +12,11 @@ use icecore_io::Fs;
 
 use super::footer;
 use super::sink::Sink;
-use super::{ALIGNMENT, FOOTER_LEN_MAX, HEADER_LEN, Header, Kind, ROWS_MAX, Section, TRAILER_LEN, Trailer};
+use super::{ALIGNMENT, FOOTER_LEN_MAX, HEADER_LEN, Header, Kind, ROWS_MAX, Section, TRAILER_LEN, Trailer, VectorSpec};
 use crate::checksum::{Crc32c, FileDigest};
 use crate::error::{Error, Result, on};
 use crate::ids::{Lsn, PointId, SegmentId};
+use crate::vector::VectorRef;
 
 /// What a writer asks for the rows of a new segment. It goes through them from the first to the last several times, and must
 /// get the same answers each time.
@@ -29,8 +30,8 @@ pub(crate) trait Rows {
     /// The number of the log record that made the row.
     fn version(&self, row: usize) -> Result<Lsn>;
 
-    /// The row's vector of this name, if it has one.
-    fn vector<'a>(&'a self, row: usize, name: &str) -> Result<Option<Cow<'a, [f32]>>>;
+    /// The row's vector of this name, if it has one; of the name's kind, with values of its datatype.
+    fn vector<'a>(&'a self, row: usize, name: &str) -> Result<Option<VectorRef<'a>>>;
 
     /// The row's payload as JSON text; empty for none.
     fn payload<'a>(&'a self, row: usize) -> Result<Cow<'a, str>>;
@@ -40,19 +41,15 @@ pub(crate) trait Rows {
         Ok(self.vector(row, name)?.is_some())
     }
 
+    /// How many numbers the row's vector of this name has, if it has one. Worth its own answer where that needs no look at the vector.
+    fn component_count(&self, row: usize, name: &str) -> Result<Option<u64>> {
+        Ok(self.vector(row, name)?.map(|vector| vector.component_count()))
+    }
+
     /// Bytes of the row's payload. Worth its own answer where that needs no look at the payload.
     fn payload_len(&self, row: usize) -> Result<u64> {
         Ok(self.payload(row)?.len() as u64)
     }
-}
-
-/// A vector name of the collection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct VectorSpec {
-    /// The name; `""` is the unnamed vector.
-    pub(crate) name: String,
-    /// Components, at least 1.
-    pub(crate) dim: usize,
 }
 
 /// Writes the segment `id` to `path`, which must not exist, and makes its contents durable; the directory is for the caller
@@ -103,7 +100,7 @@ fn count_numbers(rows: &dyn Rows) -> usize {
     numbers
 }
 
-struct Writer {
+pub(super) struct Writer {
     sink: Sink,
     sections: Vec<Section>,
     crcs: Vec<u32>,
@@ -136,35 +133,6 @@ impl Writer {
         })
     }
 
-    fn vectors(&mut self, spec: &VectorSpec, rows: &dyn Rows) -> Result<()> {
-        let VectorSpec { name, dim } = spec;
-        let Ok(section_dim @ 1..) = u32::try_from(*dim) else { panic!("vectors of {dim} components") };
-        let mut count = 0u32;
-        for row in 0..rows.len() {
-            count += u32::from(rows.has_vector(row, name)?);
-        }
-        if (count as usize) < rows.len() {
-            self.section(Kind::DenseRows, name, 0, rows.len() as u64, |section| {
-                let mut next = 0u32;
-                (0..rows.len()).try_for_each(|row| {
-                    let present = rows.has_vector(row, name)?;
-                    section.write(&if present { next } else { u32::MAX }.to_le_bytes())?;
-                    next += u32::from(present);
-                    Ok(())
-                })
-            })?;
-        }
-        self.section(Kind::DenseF32, name, section_dim, count.into(), |section| {
-            (0..rows.len()).try_for_each(|row| match rows.vector(row, name)? {
-                Some(vector) => {
-                    assert_eq!(vector.len(), *dim, "components of the vector {name:?} of row {row}");
-                    section.write(bytemuck::cast_slice(&vector))
-                }
-                None => Ok(()),
-            })
-        })
-    }
-
     fn payloads(&mut self, rows: &dyn Rows) -> Result<()> {
         let mut end = 0u64;
         self.section(Kind::PayloadOffsets, "", 0, rows.len() as u64 + 1, |section| {
@@ -180,7 +148,7 @@ impl Writer {
     }
 
     /// Writes one section at the place that follows from those before it.
-    fn section(
+    pub(super) fn section(
         &mut self,
         kind: Kind,
         name: &str,
@@ -224,13 +192,13 @@ impl Writer {
 }
 
 /// Where the bytes of one section go.
-struct SectionSink<'a> {
+pub(super) struct SectionSink<'a> {
     sink: &'a mut Sink,
     crcs: &'a mut Vec<u32>,
 }
 
 impl SectionSink<'_> {
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.sink.write_section(bytes, self.crcs)
     }
 }

@@ -197,7 +197,7 @@ type Changed = (Part<Vec<NamedVector>>, Part<String>);
 
 /// A filter that was checked before it was logged.
 fn filter(text: &str) -> Result<Filter> {
-    Filter::parse(text).map_err(|reason| Error::Filter { reason })
+    Filter::parse(text).map_err(|error| Error::Filter { reason: error.to_string() })
 }
 
 /// A path that was checked before it was logged.

@@ -158,6 +158,11 @@ impl Rows for MergedRows<'_> {
         live.segment.has_vector(row, name)
     }
 
+    fn component_count(&self, row: usize, name: &str) -> Result<Option<u64>> {
+        let (live, row) = self.at(row);
+        live.segment.component_count(row, name)
+    }
+
     fn payload_len(&self, row: usize) -> Result<u64> {
         let (live, row) = self.at(row);
         live.segment.payload_len(row)

@@ -32,12 +32,12 @@ use icecore_io::{Clock, Fs};
 
 use self::commit::{Committer, Queue};
 use crate::budget::Budget;
-use crate::config::CollectionConfig;
+use crate::config::{CollectionConfig, DenseParams};
 use crate::error::{Error, Result, on};
 use crate::ids::{Lsn, PointId, ShardDirId};
 use crate::poison::Poison;
 use crate::refs::DirRef;
-use crate::segment::VectorSpec;
+use crate::segment::{VectorKind, VectorSpec};
 use crate::wal::recovery::TornTail;
 
 /// An open shard.
@@ -170,7 +170,14 @@ impl Shard {
     }
 }
 
-/// The vectors of a configuration as segments name them.
+/// The vectors of a configuration as segments name them, sorted by name.
 pub(crate) fn vector_specs(config: &CollectionConfig) -> Vec<VectorSpec> {
-    config.vectors.iter().map(|(name, params)| VectorSpec { name: name.clone(), dim: params.size }).collect()
+    let dense = config.vectors.iter().map(|(name, &DenseParams { size: dim, datatype, multi, .. })| {
+        let kind = if multi { VectorKind::Multi { dim, datatype } } else { VectorKind::Dense { dim, datatype } };
+        VectorSpec { name: name.clone(), kind }
+    });
+    let sparse = config.sparse_vectors.keys().map(|name| VectorSpec { name: name.clone(), kind: VectorKind::Sparse });
+    let mut specs: Vec<VectorSpec> = dense.chain(sparse).collect();
+    specs.sort_by(|a, b| a.name.cmp(&b.name));
+    specs
 }

@@ -10,17 +10,17 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use icecore_io::{Clock, Fs};
 
-use super::apply::{apply, dense};
+use super::apply::apply;
 use super::commit::{Committer, Queue};
 use super::view::{LiveSegment, Version, View};
 use super::{Shard, layout};
 use crate::budget::Budget;
 use crate::codec;
 use crate::error::{Error, Result, on};
-use crate::ids::{Lsn, ShardDirId};
+use crate::ids::{Lsn, PointId, ShardDirId};
 use crate::manifest::{self, SegmentEntry, ShardManifest};
 use crate::memtable::{LogFile, Memtable};
-use crate::op::Operation;
+use crate::op::{NamedVector, Operation};
 use crate::poison::Poison;
 use crate::refs::{DirRef, FileRef};
 use crate::segment::{Segment, VectorSpec};
@@ -154,19 +154,24 @@ impl Replay<'_> {
 /// Checks that the vectors of an operation are those of the collection. Writes were checked before they were logged, but the log
 /// may be a foreign archive's, and a segment of it could not be written.
 fn check_vectors(operation: &Operation, specs: &[VectorSpec]) -> Result<(), String> {
-    let Operation::Upsert { points } = operation else { return Ok(()) };
-    for point in points {
-        for (number, named) in point.vectors.iter().enumerate() {
-            let (name, len) = (&named.name, dense(&named.vector).len());
-            if !specs.iter().any(|spec| spec.name == *name && spec.dim == len) {
-                return Err(format!(
-                    "the vector {name:?} of {len} components of point {} is not one of the collection's",
-                    point.id
-                ));
-            }
-            if point.vectors.iter().take(number).any(|earlier| earlier.name == *name) {
-                return Err(format!("point {} has the vector {name:?} twice", point.id));
-            }
+    match operation {
+        Operation::Upsert { points, .. } => {
+            points.iter().try_for_each(|point| check_point_vectors(point.id, &point.vectors, specs))
+        }
+        Operation::UpdateVectors { points, .. } => {
+            points.iter().try_for_each(|point| check_point_vectors(point.id, &point.vectors, specs))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_point_vectors(id: PointId, vectors: &[NamedVector], specs: &[VectorSpec]) -> Result<(), String> {
+    for (number, NamedVector { name, vector }) in vectors.iter().enumerate() {
+        let foreign = || format!("the vector {name:?} of point {id} is not one of the collection's");
+        let spec = specs.iter().find(|spec| spec.name == *name).ok_or_else(foreign)?;
+        spec.kind.check(&vector.as_ref()).map_err(|reason| format!("{}: {reason}", foreign()))?;
+        if vectors.iter().take(number).any(|earlier| earlier.name == *name) {
+            return Err(format!("point {id} has the vector {name:?} twice"));
         }
     }
     Ok(())
@@ -225,9 +230,9 @@ fn open_segment(fs: &dyn Fs, dir: &Arc<DirRef>, entry: &SegmentEntry, vectors: &
     if segment.rows() != entry.rows {
         return Err(malformed(format!("it has {} rows, its manifest says {}", segment.rows(), entry.rows)));
     }
-    for (name, dim) in segment.vectors() {
-        if !vectors.iter().any(|spec| spec.name == name && spec.dim == dim as usize) {
-            return Err(malformed(format!("its vector {name:?} of {dim} components is not one of the collection's")));
+    for (name, kind) in segment.vectors() {
+        if !vectors.iter().any(|spec| spec.name == name && spec.kind == kind) {
+            return Err(malformed(format!("its vector {name:?}, {kind:?}, is not one of the collection's")));
         }
     }
     let tombstones = match &entry.tombstones {

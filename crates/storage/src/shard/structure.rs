@@ -215,7 +215,12 @@ mod tests {
         let clock = Arc::new(ManualClock::new(Duration::ZERO));
         let options = Options { background: false, ..Options::default() };
         let storage = Storage::open(Arc::new(fs), clock, Path::new("/db"), options).unwrap();
-        let config = CollectionConfig { shard_number: 1, vectors: BTreeMap::new(), settings: serde_json::Value::Null };
+        let config = CollectionConfig {
+            shard_number: 1,
+            vectors: BTreeMap::new(),
+            sparse_vectors: BTreeMap::new(),
+            settings: serde_json::Value::Null,
+        };
         storage.create_collection("c", config).unwrap();
         let ids = [1, 2].map(PointId::Num);
         let points = ids.map(|id| Point { id, vectors: Vec::new(), payload: String::new() }).to_vec();

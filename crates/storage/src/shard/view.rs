@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::scan::Found;
+use super::found::Found;
 use crate::error::Result;
 use crate::ids::{PointId, SegmentId};
 use crate::manifest::ShardManifest;

@@ -78,7 +78,7 @@ pub(crate) fn part(operation: &Operation, shard: u32, count: u32) -> Option<Oper
 
 pub(crate) fn stored(vectors: &[NamedVector], payload: &str) -> Stored {
     let bits = |named: &NamedVector| {
-        let Vector::Dense(values) = &named.vector;
+        let (Vector::Dense(values) | Vector::Sparse { values, .. } | Vector::Multi(values)) = &named.vector;
         (named.name.clone(), values.iter().map(|value| value.to_bits()).collect())
     };
     Stored { vectors: vectors.iter().map(bits).collect(), payload: payload.into() }

@@ -16,7 +16,8 @@ pub(crate) const ALL: Select = Select { payload: true, vectors: WithVectors::All
 pub(crate) fn config(shard_number: u32, size: usize) -> CollectionConfig {
     CollectionConfig {
         shard_number,
-        vectors: BTreeMap::from([(String::new(), DenseParams { size, distance: Distance::Dot })]),
+        vectors: BTreeMap::from([(String::new(), DenseParams::new(size, Distance::Dot))]),
+        sparse_vectors: BTreeMap::new(),
         settings: serde_json::json!({"hnsw_config": {"m": 16}}),
     }
 }

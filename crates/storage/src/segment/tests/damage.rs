@@ -30,18 +30,19 @@ fn errors_but_no_other_data(fs: &MemFs, rows: &[Row], what: &str) -> bool {
 
 #[test]
 fn every_flipped_bit_of_a_file_is_found() {
-    let (vectors, rows) = mixed();
-    let good = bytes_of(&write(&vectors, &rows).fs);
-    assert!(!errors_but_no_other_data(&holding(&good), &rows, "the good file"));
-    let fs = holding(&good);
-    let file = fs.open_write(path()).unwrap();
-    for (offset, &byte) in good.iter().enumerate() {
-        for mask in (0..8).map(|bit| 1 << bit) {
-            file.write_all_at(&[byte ^ mask], offset as u64).unwrap();
-            let what = format!("byte {offset} with mask {mask:#x}");
-            assert!(errors_but_no_other_data(&fs, &rows, &what), "{what}: nobody found it");
+    for (vectors, rows) in [mixed(), kinds()] {
+        let good = bytes_of(&write(&vectors, &rows).fs);
+        assert!(!errors_but_no_other_data(&holding(&good), &rows, "the good file"));
+        let fs = holding(&good);
+        let file = fs.open_write(path()).unwrap();
+        for (offset, &byte) in good.iter().enumerate() {
+            for mask in (0..8).map(|bit| 1 << bit) {
+                file.write_all_at(&[byte ^ mask], offset as u64).unwrap();
+                let what = format!("byte {offset} with mask {mask:#x}");
+                assert!(errors_but_no_other_data(&fs, &rows, &what), "{what}: nobody found it");
+            }
+            file.write_all_at(&[byte], offset as u64).unwrap();
         }
-        file.write_all_at(&[byte], offset as u64).unwrap();
     }
 }
 
@@ -57,7 +58,7 @@ fn damage_of_one_block_leaves_the_others_readable() {
     let segment = open(&fs).unwrap();
     // A block has the vectors of 4096 rows.
     for row in [0, 4095, 8192, 19_999] {
-        assert_eq!(segment.vector(row, "v").unwrap(), Some(&[row as f32; 4][..]));
+        assert_eq!(segment.vector(row, "v").unwrap(), Some(VectorRef::Dense(vec![row as f32; 4].into())));
     }
     for row in [4096, 8191, 4096] {
         let error = segment.vector(row, "v").unwrap_err();

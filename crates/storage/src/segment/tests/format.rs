@@ -1,7 +1,7 @@
 //! The tables of the format's document say what the constants say.
 
-use crate::format_doc::check;
-use crate::segment::{fields, footer, header, section, trailer};
+use crate::format_doc::{check, numbers};
+use crate::segment::{Kind, fields, footer, header, section, trailer};
 use crate::tombstones;
 
 const FRAME: [(usize, &str); 2] = [(fields::MAGIC_OFFSET, "MAGIC"), (fields::VERSION_OFFSET, "VERSION")];
@@ -45,6 +45,23 @@ fn footer_and_section_table() {
         (section::RESERVED_OFFSET, "RESERVED"),
     ];
     check("### Section table entry", section::ENTRY_LEN, &entry);
+}
+
+#[test]
+fn kinds_of_sections() {
+    // `DenseF32` is `DENSE_F32`.
+    let upper = |kind: Kind| {
+        let mut name = String::new();
+        for letter in format!("{kind:?}").chars() {
+            if letter.is_ascii_uppercase() && !name.is_empty() {
+                name.push('_');
+            }
+            name.push(letter.to_ascii_uppercase());
+        }
+        name
+    };
+    let expected: Vec<(u32, String)> = Kind::ALL.into_iter().map(|kind| (kind as u32, upper(kind))).collect();
+    assert_eq!(numbers("### Sections"), expected);
 }
 
 #[test]

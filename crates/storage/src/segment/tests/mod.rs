@@ -6,6 +6,7 @@ mod damage;
 mod format;
 mod hostile;
 mod round_trip;
+mod vectors;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,10 +15,14 @@ use std::sync::Arc;
 
 use icecore_io::{Fs, MemFs};
 
-use super::{Rows, Segment, VectorSpec, write_segment};
+use vectors::kinds;
+
+use super::{Rows, Segment, VectorKind, VectorSpec, write_segment};
 use crate::checksum::FileDigest;
 use crate::error::Result;
 use crate::ids::{Lsn, PointId, SegmentId};
+use crate::op::Vector;
+use crate::vector::{Datatype, VectorRef};
 
 const ID: SegmentId = SegmentId(7);
 
@@ -26,13 +31,13 @@ const ID: SegmentId = SegmentId(7);
 struct Row {
     id: PointId,
     version: Lsn,
-    vectors: BTreeMap<String, Vec<f32>>,
+    vectors: BTreeMap<String, Vector>,
     payload: String,
 }
 
-/// A row with the vectors that are given.
+/// A row with the dense vectors that are given.
 fn row(id: PointId, version: u64, vectors: &[(&str, &[f32])], payload: &str) -> Row {
-    let vectors = vectors.iter().map(|(name, vector)| ((*name).to_owned(), vector.to_vec())).collect();
+    let vectors = vectors.iter().map(|(name, vector)| ((*name).to_owned(), Vector::Dense(vector.to_vec()))).collect();
     Row { id, version: Lsn(version), vectors, payload: payload.to_owned() }
 }
 
@@ -57,8 +62,8 @@ impl Rows for Vec<Row> {
         Ok(self[row].version)
     }
 
-    fn vector<'a>(&'a self, row: usize, name: &str) -> Result<Option<Cow<'a, [f32]>>> {
-        Ok(self[row].vectors.get(name).map(|vector| vector.as_slice().into()))
+    fn vector<'a>(&'a self, row: usize, name: &str) -> Result<Option<VectorRef<'a>>> {
+        Ok(self[row].vectors.get(name).map(Vector::as_ref))
     }
 
     fn payload<'a>(&'a self, row: usize) -> Result<Cow<'a, str>> {
@@ -66,8 +71,14 @@ impl Rows for Vec<Row> {
     }
 }
 
+/// Names of dense vectors of 32-bit floats.
 fn specs(specs: &[(&str, usize)]) -> Vec<VectorSpec> {
-    specs.iter().map(|&(name, dim)| VectorSpec { name: name.to_owned(), dim }).collect()
+    let dense = |dim| VectorKind::Dense { dim, datatype: Datatype::Float32 };
+    specs.iter().map(|&(name, dim)| spec(name, dense(dim))).collect()
+}
+
+fn spec(name: &str, kind: VectorKind) -> VectorSpec {
+    VectorSpec { name: name.to_owned(), kind }
 }
 
 /// A file system with one segment file.
@@ -107,10 +118,15 @@ fn read_row(segment: &Segment, row: u32) -> Result<Row> {
     let mut vectors = BTreeMap::new();
     for (name, _) in segment.vectors() {
         if let Some(vector) = segment.vector(row, name)? {
-            vectors.insert(name.to_owned(), vector.to_vec());
+            vectors.insert(name.to_owned(), vector.into_owned());
         }
     }
     Ok(Row { id: segment.id(row)?, version: segment.version(row)?, vectors, payload: segment.payload(row)?.to_owned() })
+}
+
+/// What the segment says of vector names.
+fn names(segment: &Segment) -> Vec<VectorSpec> {
+    segment.vectors().map(|(name, kind)| spec(name, kind)).collect()
 }
 
 fn scrub(fs: &MemFs, segment: &Segment) -> Vec<crate::Error> {
