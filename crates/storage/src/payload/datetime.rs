@@ -129,25 +129,25 @@ impl Scanner<'_> {
         kept.parse::<u32>().ok().map(|number| number * 10_u32.pow(missing))
     }
 
-    /// The offset of a zone in seconds, and whether it has minutes (or needs none).
-    fn zone(&mut self) -> Option<(i64, bool)> {
+    /// A zone: its offset in seconds and how it is spelled.
+    fn zone(&mut self) -> Option<(i64, Zone)> {
         if self.one_of(&['Z', 'z']).is_some() {
-            return Some((0, true));
+            return Some((0, Zone::Full));
         }
         if let Some((name, rest)) = self.0.split_at_checked(3)
             && name.eq_ignore_ascii_case("utc")
         {
             self.0 = rest;
-            return Some((0, true));
+            return Some((0, Zone::Name));
         }
         let sign = if self.one_of(&['+', '-', '\u{2212}'])? == '+' { 1 } else { -1 };
         let hours = self.two_digits().filter(|hours| *hours < 24)?;
         self.0 = self.0.trim_start_matches(|character: char| character == ':' || character.is_whitespace());
         if self.0.is_empty() {
-            return Some((sign * hours * 3600, false));
+            return Some((sign * hours * 3600, Zone::Hours));
         }
         let minutes = self.two_digits().filter(|minutes| *minutes < 60)?;
-        Some((sign * (hours * 3600 + minutes * 60), true))
+        Some((sign * (hours * 3600 + minutes * 60), Zone::Full))
     }
 
     fn two_digits(&mut self) -> Option<i64> {
@@ -155,9 +155,21 @@ impl Scanner<'_> {
     }
 }
 
+/// How a zone is spelled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Zone {
+    /// `Z`, or an offset with minutes.
+    Full,
+    /// An offset without minutes.
+    Hours,
+    /// `UTC`.
+    Name,
+}
+
 fn read(text: &str) -> Option<Datetime> {
     let mut scanner = Scanner(text);
-    // White space before a separator, and a small `t`, are only accepted together with a zone.
+    // Two grammars overlap. The relaxed one has a zone, and white space before separators or a small `t` is fine in it. The
+    // other has none of these, but may go without a zone, and any white space, or nothing, can stand before the hour.
     let mut loose = false;
     let year = scanner.year()?;
     scanner.separator('-', &mut loose)?;
@@ -168,10 +180,8 @@ fn read(text: &str) -> Option<Datetime> {
     if scanner.0.is_empty() {
         return (!loose).then_some(Datetime { seconds: days * DAY_SECONDS, nanoseconds: 0 });
     }
-    match scanner.one_of(&['T', 't']) {
-        Some(letter) => loose |= letter == 't',
-        None => drop(scanner.space()),
-    }
+    let letter = scanner.one_of(&['T', 't', ' ']);
+    loose |= letter == Some('t');
     let hour = scanner.number().filter(|hour| *hour < 24)?;
     scanner.separator(':', &mut loose)?;
     let minute = scanner.number().filter(|minute| *minute < 60)?;
@@ -189,9 +199,11 @@ fn read(text: &str) -> Option<Datetime> {
         return (!loose).then_some(local);
     }
     scanner.space();
-    let (offset, has_minutes) = scanner.zone()?;
-    scanner.space();
-    let whole = scanner.0.is_empty() && (has_minutes || !loose);
+    let (offset, zone) = scanner.zone()?;
+    let trailing = scanner.space();
+    let relaxed = letter.is_some() && zone != Zone::Hours;
+    let strict = !loose && !trailing && zone != Zone::Name;
+    let whole = scanner.0.is_empty() && (relaxed || strict);
     whole.then_some(Datetime { seconds: local.seconds - offset, ..local })
 }
 
@@ -304,6 +316,9 @@ mod tests {
             "2020-03-01T00:00:00+ 09:00",
             "2020-03-01_00:00:00Z",
             "2020-03-01T00:00:00Z+01:00",
+            "2020-03-01\t00:00:00UTC",
+            "2020-03-01\t00 :00:00Z",
+            "2020-03-01 00 :00:00",
         ] {
             assert!(text.parse::<Datetime>().is_err(), "{text:?}");
         }

@@ -156,7 +156,7 @@ fn a_crash_during_the_start_after_a_crash_changes_nothing() {
     at_every_position(
         || Replay::new(&MemFs::new(), ops.clone()),
         |replay, position| {
-            if position % 23 != 0 {
+            if !position.is_multiple_of(23) {
                 return;
             }
             for kind in [CrashKind::Kill, CrashKind::PowerLossRandom { seed: position as u64 }] {
@@ -193,7 +193,7 @@ fn what_was_read_after_a_kill_is_durable_before_anything_is_built_on_it() {
     at_every_position(
         || Replay::new(&MemFs::new(), ops.clone()),
         |replay, position| {
-            if position % 7 != 0 {
+            if !position.is_multiple_of(7) {
                 return;
             }
             // The restarted process goes on with the record of the killed one: nothing becomes durable by a restart.
@@ -224,7 +224,7 @@ fn what_was_read_after_a_kill_is_durable_before_anything_is_built_on_it() {
                     }
                     images.fetch_add(1, Ordering::Relaxed);
                 }
-                let steps = if at % 2 == 0 { 1 } else { 4 };
+                let steps = if at.is_multiple_of(2) { 1 } else { 4 };
                 if (0..steps).filter(|_| both.advance()).count() == 0 {
                     break;
                 }

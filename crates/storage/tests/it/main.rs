@@ -1,5 +1,11 @@
 //! The storage seen from outside, on real and on simulated disks.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test that cannot go on fails, and the numbers of tests are small"
+)]
+
 mod basics;
 mod concurrency;
 mod crash;
