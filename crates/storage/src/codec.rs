@@ -8,7 +8,7 @@ use wincode::config::Configuration;
 
 use crate::error::{Error, Result};
 use crate::ids::PointId;
-use crate::op::{NamedVector, Operation, Point};
+use crate::op::{NamedVector, Operation, Point, PointVectors};
 
 /// The most bytes that a body may have, and the most that any one of its sequences may need in memory.
 pub const BODY_LEN_MAX: usize = 256 * 1024 * 1024;
@@ -20,6 +20,7 @@ const MEMORY_PER_BYTE: usize = 4;
 const _: () = assert!(size_of::<PointId>() <= MEMORY_PER_BYTE * 12);
 const _: () = assert!(size_of::<NamedVector>() <= MEMORY_PER_BYTE * (8 + 4 + 8));
 const _: () = assert!(size_of::<Point>() <= MEMORY_PER_BYTE * (12 + 8 + 8));
+const _: () = assert!(size_of::<PointVectors>() <= MEMORY_PER_BYTE * (12 + 8));
 
 const CONFIG: Configuration<true, BODY_LEN_MAX> = limited();
 
@@ -59,16 +60,14 @@ pub fn decode(body: &[u8]) -> Result<Operation, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::op::Vector;
+    use crate::op::{Target, UpsertMode, Vector};
 
     fn upsert() -> Operation {
-        Operation::Upsert {
-            points: vec![Point {
-                id: PointId::Uuid([7; 16]),
-                vectors: vec![NamedVector { name: "a".into(), vector: Vector::Dense(vec![1.0, -2.5]) }],
-                payload: r#"{"k":1}"#.into(),
-            }],
-        }
+        Operation::upsert(vec![Point {
+            id: PointId::Uuid([7; 16]),
+            vectors: vec![NamedVector { name: "a".into(), vector: Vector::Dense(vec![1.0, -2.5]) }],
+            payload: r#"{"k":1}"#.into(),
+        }])
     }
 
     #[test]
@@ -87,21 +86,71 @@ mod tests {
         expected.extend((-2.5f32).to_le_bytes());
         expected.extend(7u64.to_le_bytes());
         expected.extend(br#"{"k":1}"#);
+        expected.extend(0u32.to_le_bytes()); // the mode: Upsert
+        expected.push(0); // no condition
         assert_eq!(encode(&upsert()).unwrap(), expected);
+    }
 
-        let mut expected = Vec::new();
-        expected.extend(1u32.to_le_bytes()); // Delete
-        expected.extend(1u64.to_le_bytes());
-        expected.extend(0u32.to_le_bytes()); // Num
-        expected.extend(9u64.to_le_bytes());
-        assert_eq!(encode(&Operation::Delete { ids: vec![PointId::Num(9)] }).unwrap(), expected);
+    /// An operation's bytes, a piece after the other.
+    fn pieces(pieces: &[&[u8]]) -> Vec<u8> {
+        pieces.concat()
+    }
 
-        let set = Operation::SetPayload { ids: vec![PointId::Num(9)], payload: "{}".into() };
-        let mut expected = expected;
-        expected[0] = 2; // SetPayload
-        expected.extend(2u64.to_le_bytes());
-        expected.extend(b"{}");
-        assert_eq!(encode(&set).unwrap(), expected);
+    fn number(value: u32) -> [u8; 4] {
+        value.to_le_bytes()
+    }
+
+    fn text(text: &str) -> Vec<u8> {
+        [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat()
+    }
+
+    #[test]
+    fn encodings_of_operations_by_target_never_change() {
+        let id = pieces(&[&number(0), &9u64.to_le_bytes()]);
+        let ids = pieces(&[&number(0), &1u64.to_le_bytes(), &id]);
+        let filter = pieces(&[&number(1), &text("{}")]);
+        let target = || Target::Ids(vec![PointId::Num(9)]);
+        let keys = || vec!["a".to_owned()];
+        let (a, one) = (text("a"), 1u64.to_le_bytes());
+        let cases = [
+            (Operation::Delete { target: target() }, pieces(&[&number(1), &ids])),
+            (Operation::Delete { target: Target::Filter("{}".into()) }, pieces(&[&number(1), &filter])),
+            (
+                Operation::SetPayload { target: target(), payload: "{}".into(), key: Some("a".into()) },
+                pieces(&[&number(2), &ids, &text("{}"), &[1], &a]),
+            ),
+            (
+                Operation::OverwritePayload { target: target(), payload: "{}".into() },
+                pieces(&[&number(3), &ids, &text("{}")]),
+            ),
+            (Operation::DeletePayload { target: target(), keys: keys() }, pieces(&[&number(4), &ids, &one, &a])),
+            (Operation::ClearPayload { target: target() }, pieces(&[&number(5), &ids])),
+            (Operation::DeleteVectors { target: target(), names: keys() }, pieces(&[&number(7), &ids, &one, &a])),
+        ];
+        for (operation, expected) in cases {
+            assert_eq!(encode(&operation).unwrap(), expected, "{operation:?}");
+            assert_eq!(decode(&expected), Ok(operation));
+        }
+    }
+
+    #[test]
+    fn encodings_of_conditions_and_partial_points_never_change() {
+        let points = vec![PointVectors { id: PointId::Num(9), vectors: Vec::new() }];
+        let operation = Operation::UpdateVectors { points, condition: Some("{}".into()) };
+        let expected = pieces(&[
+            &number(6),
+            &1u64.to_le_bytes(),
+            &number(0),
+            &9u64.to_le_bytes(),
+            &0u64.to_le_bytes(),
+            &[1],
+            &text("{}"),
+        ]);
+        assert_eq!(encode(&operation).unwrap(), expected);
+        for (number_of, mode) in (0..).zip([UpsertMode::Upsert, UpsertMode::InsertOnly, UpsertMode::UpdateOnly]) {
+            let operation = Operation::Upsert { points: Vec::new(), mode, condition: None };
+            assert_eq!(encode(&operation).unwrap(), pieces(&[&number(0), &0u64.to_le_bytes(), &number(number_of), &[0]]));
+        }
     }
 
     #[test]
@@ -112,11 +161,11 @@ mod tests {
                 vectors: vec![NamedVector { name: String::new(), vector }],
                 payload: String::new(),
             }];
-            let operation = Operation::Upsert { points };
+            let operation = Operation::upsert(points);
             let body = encode(&operation).unwrap();
             assert_eq!(decode(&body), Ok(operation));
-            // Behind variant, count, id, count and an empty name, in front of an empty payload.
-            body[4 + 8 + 12 + 8 + 8..body.len() - 8].to_vec()
+            // Behind variant, count, id, count and an empty name, in front of an empty payload, the mode and no condition.
+            body[4 + 8 + 12 + 8 + 8..body.len() - 8 - 4 - 1].to_vec()
         };
         let mut expected = 1u32.to_le_bytes().to_vec(); // Sparse
         expected.extend(2u64.to_le_bytes());
@@ -158,7 +207,7 @@ mod tests {
     fn what_needs_the_most_memory_for_its_length_is_decoded_at_every_length() {
         let empty = Point { id: PointId::Num(1), vectors: Vec::new(), payload: String::new() };
         for count in [700, 800, 12_000, 13_000, 199_000, 200_000, 210_000] {
-            let operation = Operation::Upsert { points: vec![empty.clone(); count] };
+            let operation = Operation::upsert(vec![empty.clone(); count]);
             let body = encode(&operation).unwrap();
             assert!(decode(&body) == Ok(operation), "{count} points");
         }

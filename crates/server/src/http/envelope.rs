@@ -127,8 +127,17 @@ fn shown(error: &AppError) -> String {
 }
 
 impl From<icecore_storage::Error> for ApiError {
+    /// Vectors that contradict themselves are a mistake in the body, which has a status of its own (source: Qdrant's validators).
     fn from(error: icecore_storage::Error) -> Self {
-        AppError::from(error).into()
+        use icecore_storage::Error;
+
+        match &error {
+            Error::SparseVector { name, reason, .. } => Self::invalid("JSON body", &format!("vector.{name}"), reason),
+            Error::EmptyMultiVector { name, .. } => {
+                Self::invalid("JSON body", &format!("vector.{name}"), "multi-vectors must be non-empty")
+            }
+            _ => AppError::from(error).into(),
+        }
     }
 }
 
@@ -273,6 +282,18 @@ mod tests {
             let answer = ApiError::from(error);
             assert_eq!((answer.status.as_u16(), answer.message.as_str()), (status, message));
         }
+    }
+
+    #[test]
+    fn vectors_that_contradict_themselves_are_invalid() {
+        use icecore_storage::PointId;
+
+        let (name, id) = ("t".to_owned(), PointId::Num(7));
+        let sparse = icecore_storage::Error::SparseVector { name: name.clone(), id, reason: "indices must be unique".into() };
+        let answer = ApiError::from(sparse);
+        assert_eq!(answer.status.as_u16(), 422);
+        assert_eq!(answer.message, "Validation error in JSON body: [vector.t: indices must be unique]");
+        assert_eq!(ApiError::from(icecore_storage::Error::EmptyMultiVector { name, id }).status.as_u16(), 422);
     }
 
     #[test]

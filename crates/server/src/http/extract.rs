@@ -98,8 +98,8 @@ pub(super) struct Wait {
 pub(super) struct Body(Vec<u8>);
 
 impl Body {
-    /// Parses the body.
-    pub(super) fn parse<T: DeserializeOwned>(&self) -> ApiResult<T> {
+    /// Parses the body, and frees it: what was parsed may be large too.
+    pub(super) fn parse<T: DeserializeOwned>(self) -> ApiResult<T> {
         serde_json::from_slice(&self.0).map_err(ApiError::format)
     }
 }

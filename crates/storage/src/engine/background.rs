@@ -268,7 +268,7 @@ mod tests {
     fn write(storage: &Storage, collection: &str, id: u64, len: usize) -> Result<u64> {
         let payload = format!(r#"{{"k":"{}"}}"#, "x".repeat(len));
         let points = vec![Point { id: PointId::Num(id), vectors: Vec::new(), payload }];
-        storage.write(collection, Operation::Upsert { points }, Durability::Synced)
+        storage.write(collection, Operation::upsert(points), Durability::Synced)
     }
 
     #[test]

@@ -359,7 +359,7 @@ mod tests {
         let dir = DirRef::new(fs, path, Arc::default());
         let shard = Shard::open(&setup, ShardDirId(1), dir, Vec::new(), Origin::New).unwrap();
 
-        let write = || PreparedWrite::new(Operation::Delete { ids: Vec::new() }, Durability::Buffered).unwrap();
+        let write = || PreparedWrite::new(Operation::delete(Vec::new()), Durability::Buffered).unwrap();
         let impossible = PreparedWrite { body: vec![0; codec::BODY_LEN_MAX + 1], ..write() };
         let ticket = shard.enqueue_write(impossible);
         assert!(catch_unwind(AssertUnwindSafe(|| shard.wait(&ticket))).is_err());

@@ -224,15 +224,15 @@ mod tests {
         storage.create_collection("c", config).unwrap();
         let ids = [1, 2].map(PointId::Num);
         let points = ids.map(|id| Point { id, vectors: Vec::new(), payload: String::new() }).to_vec();
-        storage.write("c", Operation::Upsert { points }, Durability::Synced).unwrap();
+        storage.write("c", Operation::upsert(points), Durability::Synced).unwrap();
         storage.flush().unwrap();
-        storage.write("c", Operation::Delete { ids: vec![ids[0]] }, Durability::Synced).unwrap();
+        storage.write("c", Operation::delete(vec![ids[0]]), Durability::Synced).unwrap();
 
         faults.inject(Fault::on(Call::RenameNoreplace).path_contains("manifest"));
         faults.inject(Fault::on(Call::RemoveFile).path_contains("tombstones").from_then_on());
         storage.flush().unwrap_err();
         faults.clear();
         storage.flush().unwrap();
-        assert_eq!(storage.count("c").unwrap(), 1);
+        assert_eq!(storage.count("c", None).unwrap(), 1);
     }
 }

@@ -1,23 +1,28 @@
-//! Reads of points: by id, in pages, counted.
+//! Reads of points: by id, in pages, in the order of a field, counted.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use icecore_storage::{Record, Select, WithVectors};
-use serde::de::IgnoredAny;
+use icecore_storage::filter::Filter;
+use icecore_storage::payload::JsonPath;
+use icecore_storage::{Facet, OrderedScroll, Record, Select, WithVectors};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::filter::refuse_conditions;
+use super::facet::{FacetRequest, Facets};
 use super::id::{self, Id};
+use super::order::{OrderBy, facet_kind, order_kind};
 use super::record::RenderedRecord;
+use super::rows::{self, RowLens};
 use super::select::{WithPayload, WithVector, select};
+use super::shard_key::ShardKey;
+use super::target::ids;
 use crate::app::App;
 use crate::http::envelope::{ApiError, ApiResult, answer};
 use crate::http::extract::{Body, InCollection};
 
-/// Points on a page if the request does not say (source: Qdrant).
+/// Points on a page, and values of a facet, if the request does not say (source: Qdrant).
 const LIMIT_DEFAULT: usize = 10;
 
 #[derive(Deserialize)]
@@ -26,25 +31,28 @@ struct Retrieve {
     with_payload: Option<WithPayload>,
     #[serde(alias = "with_vectors")]
     with_vector: Option<WithVector>,
-    shard_key: Option<IgnoredAny>,
+    #[serde(default)]
+    shard_key: ShardKey,
 }
 
 #[derive(Deserialize)]
 struct Scroll {
     offset: Option<Id>,
     limit: Option<usize>,
-    filter: Option<Value>,
-    order_by: Option<IgnoredAny>,
+    filter: Option<Filter>,
+    order_by: Option<OrderBy>,
     with_payload: Option<WithPayload>,
     #[serde(alias = "with_vectors")]
     with_vector: Option<WithVector>,
-    shard_key: Option<IgnoredAny>,
+    #[serde(default)]
+    shard_key: ShardKey,
 }
 
 #[derive(Deserialize)]
 struct Count {
-    filter: Option<Value>,
-    shard_key: Option<IgnoredAny>,
+    filter: Option<Filter>,
+    #[serde(default)]
+    shard_key: ShardKey,
 }
 
 #[derive(Serialize)]
@@ -62,9 +70,11 @@ struct Counted {
 pub(in crate::http::qdrant) async fn get(State(app): State<Arc<App>>, path: InCollection<String>) -> Response {
     answer(move || {
         let id = id::from_path(&path.rest)?;
-        let everything = Select { payload: true, vectors: WithVectors::All };
-        match app.storage.retrieve(&path.collection, &[id], &everything)?.pop() {
-            Some(record) => RenderedRecord::new(record, &WithPayload::Whole(true), true),
+        let (collection, select) = (&path.collection, Select::WHOLE);
+        let read = || app.storage.retrieve(collection, &[id], &select);
+        let (mut records, rows) = rows::read(&app.storage, collection, &select, read)?;
+        match records.pop() {
+            Some(record) => RenderedRecord::new(record, &WithPayload::Whole(true), true, &rows),
             None => Err(ApiError::not_found(format!("Point with id {id} does not exists!"))),
         }
     })
@@ -75,11 +85,13 @@ pub(in crate::http::qdrant) async fn get(State(app): State<Arc<App>>, path: InCo
 pub(in crate::http::qdrant) async fn retrieve(State(app): State<Arc<App>>, path: InCollection, body: Body) -> Response {
     answer(move || {
         let request: Retrieve = body.parse()?;
-        refuse("shard_key", request.shard_key)?;
-        let ids: Vec<_> = request.ids.iter().map(|id| id.0).collect();
+        request.shard_key.refuse()?;
+        let (collection, ids) = (&path.collection, ids(request.ids));
         let payload = request.with_payload.unwrap_or(WithPayload::Whole(true));
         let select = select(&payload, request.with_vector);
-        rendered(app.storage.retrieve(&path.collection, &ids, &select)?, &payload, &select)
+        let read = || app.storage.retrieve(collection, &ids, &select);
+        let (records, rows) = rows::read(&app.storage, collection, &select, read)?;
+        rendered(records, &payload, &select, &rows)
     })
     .await
 }
@@ -88,37 +100,91 @@ pub(in crate::http::qdrant) async fn retrieve(State(app): State<Arc<App>>, path:
 pub(in crate::http::qdrant) async fn scroll(State(app): State<Arc<App>>, path: InCollection, body: Body) -> Response {
     answer(move || {
         let request: Scroll = body.parse()?;
-        refuse("shard_key", request.shard_key)?;
-        refuse("order_by", request.order_by)?;
-        refuse_conditions(request.filter.as_ref())?;
-        let limit = request.limit.unwrap_or(LIMIT_DEFAULT);
-        if limit == 0 {
-            return Err(ApiError::invalid("JSON body", "limit", "value 0 invalid, must be 1 or larger"));
-        }
+        request.shard_key.refuse()?;
+        let limit = limit(request.limit)?;
+        let collection = &path.collection;
         let payload = request.with_payload.unwrap_or(WithPayload::Whole(true));
         let select = select(&payload, request.with_vector);
-        let page = app.storage.scroll(&path.collection, request.offset.map(|id| id.0), limit, &select)?;
-        Ok(Scrolled { points: rendered(page.records, &payload, &select)?, next_page_offset: page.next.map(Id) })
+        if let Some(order) = request.order_by {
+            if request.offset.is_some() {
+                return Err(ApiError::wrong_input(
+                    "Cannot use an `offset` when using `order_by`. The alternative for paging is to use `order_by.start_from` and a \
+                     filter to exclude the IDs that you've already seen for the `order_by.start_from` value",
+                ));
+            }
+            return ordered(&app, collection, order, limit, request.filter, &payload, select);
+        }
+        let from = request.offset.map(|id| id.0);
+        let scroll = icecore_storage::Scroll { from, limit, filter: request.filter, select };
+        let read = || app.storage.scroll(collection, &scroll);
+        let (page, rows) = rows::read(&app.storage, collection, &scroll.select, read)?;
+        let points = rendered(page.records, &payload, &scroll.select, &rows)?;
+        Ok(Scrolled { points, next_page_offset: page.next.map(Id) })
     })
     .await
+}
+
+/// A page in the order of a field; it has no offset of a next one.
+fn ordered(
+    app: &App,
+    collection: &str,
+    order: OrderBy,
+    limit: usize,
+    filter: Option<Filter>,
+    payload: &WithPayload,
+    select: Select,
+) -> ApiResult<Scrolled> {
+    let OrderBy { key, descending, start_from } = order;
+    let kind = order_kind(schema(app, collection, &key)?.as_ref());
+    let scroll = OrderedScroll { key, kind, descending, start_from, limit, filter, select };
+    let read = || app.storage.scroll_ordered(collection, &scroll);
+    let (entries, rows) = rows::read(&app.storage, collection, &scroll.select, read)?;
+    let with_vectors = scroll.select.vectors != WithVectors::None;
+    let points = entries
+        .into_iter()
+        .map(|(record, value)| Ok(RenderedRecord::new(record, payload, with_vectors, &rows)?.ordered_by(value)))
+        .collect::<ApiResult<_>>()?;
+    Ok(Scrolled { points, next_page_offset: None })
 }
 
 /// `POST /collections/{collection}/points/count`. Every count is exact.
 pub(in crate::http::qdrant) async fn count(State(app): State<Arc<App>>, path: InCollection, body: Body) -> Response {
     answer(move || {
         let request: Count = body.parse()?;
-        refuse("shard_key", request.shard_key)?;
-        refuse_conditions(request.filter.as_ref())?;
-        Ok(Counted { count: app.storage.count(&path.collection)? })
+        request.shard_key.refuse()?;
+        Ok(Counted { count: app.storage.count(&path.collection, request.filter.as_ref())? })
     })
     .await
 }
 
-fn rendered(records: Vec<Record>, payload: &WithPayload, select: &Select) -> ApiResult<Vec<RenderedRecord>> {
-    let with_vectors = select.vectors != WithVectors::None;
-    records.into_iter().map(|record| RenderedRecord::new(record, payload, with_vectors)).collect()
+/// `POST /collections/{collection}/facet`
+pub(in crate::http::qdrant) async fn facet(State(app): State<Arc<App>>, path: InCollection, body: Body) -> Response {
+    answer(move || {
+        let request: FacetRequest = body.parse()?;
+        request.shard_key.refuse()?;
+        let limit = limit(request.limit)?;
+        let kind = facet_kind(schema(&app, &path.collection, &request.key)?.as_ref());
+        let facet = Facet { key: request.key, kind, limit, filter: request.filter };
+        Ok(Facets::from(app.storage.facet(&path.collection, &facet)?))
+    })
+    .await
 }
 
-fn refuse(field: &str, value: Option<IgnoredAny>) -> ApiResult<()> {
-    if value.is_some() { Err(ApiError::unsupported(field)) } else { Ok(()) }
+fn limit(given: Option<usize>) -> ApiResult<usize> {
+    match given {
+        Some(0) => Err(ApiError::invalid("JSON body", "limit", "value 0 invalid, must be 1 or larger")),
+        Some(limit) => Ok(limit),
+        None => Ok(LIMIT_DEFAULT),
+    }
+}
+
+/// The schema of the index of a field, whatever its spelling, if there is one.
+fn schema(app: &App, collection: &str, key: &JsonPath) -> ApiResult<Option<Value>> {
+    let mut fields = app.storage.info(collection)?.payload_schema.into_iter();
+    Ok(fields.find(|(field, _)| field.parse().is_ok_and(|path: JsonPath| path == *key)).map(|(_, schema)| schema))
+}
+
+fn rendered(records: Vec<Record>, payload: &WithPayload, select: &Select, rows: &RowLens) -> ApiResult<Vec<RenderedRecord>> {
+    let with_vectors = select.vectors != WithVectors::None;
+    records.into_iter().map(|record| RenderedRecord::new(record, payload, with_vectors, rows)).collect()
 }

@@ -1,10 +1,10 @@
 //! Which parts of a point a request asks for.
 
+use icecore_storage::payload::JsonPath;
+use icecore_storage::payload::select::{exclude, include};
 use icecore_storage::{Select, WithVectors};
 use serde::Deserialize;
 use serde_json::Value;
-
-use super::json_path::{self, JsonPath};
 
 /// `with_payload`: all, nothing, some keys, or all but some.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -46,8 +46,8 @@ impl WithPayload {
     pub(super) fn part_of(&self, payload: &str) -> Result<Option<Value>, serde_json::Error> {
         let part = match self {
             Self::Whole(_) => return Ok(None),
-            Self::Paths(paths) | Self::Include { include: paths } => json_path::include(&serde_json::from_str(payload)?, paths),
-            Self::Exclude { exclude } => json_path::exclude(&serde_json::from_str(payload)?, exclude),
+            Self::Paths(paths) | Self::Include { include: paths } => include(&serde_json::from_str(payload)?, paths),
+            Self::Exclude { exclude: paths } => exclude(&serde_json::from_str(payload)?, paths),
         };
         Ok(Some(Value::Object(part)))
     }

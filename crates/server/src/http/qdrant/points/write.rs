@@ -147,8 +147,8 @@ fn write_all(app: &App, collection: &str, changes: Vec<Change>, wait: Wait) -> A
 }
 
 fn write(app: &App, collection: &str, change: Change, wait: Wait) -> ApiResult<UpdateResult> {
-    let Change { mut operation, rows } = change;
-    if is_empty(&mut operation) {
+    let Change { operation, rows } = change;
+    if is_empty(&operation) {
         // That there is no such collection is the more useful answer.
         app.storage.resolve(collection)?;
         return Err(ApiError::bad_request("Empty update request"));
@@ -156,4 +156,18 @@ fn write(app: &App, collection: &str, change: Change, wait: Wait) -> ApiResult<U
     rows.check(&app.storage, collection)?;
     let number = app.storage.write(collection, operation, durability(wait))?;
     Ok(UpdateResult::numbered(number, wait))
+}
+
+/// Whether an operation names no points at all; a filter that matches none is not empty.
+fn is_empty(operation: &Operation) -> bool {
+    match operation {
+        Operation::Upsert { points, .. } => points.is_empty(),
+        Operation::UpdateVectors { points, .. } => points.is_empty(),
+        Operation::Delete { target }
+        | Operation::SetPayload { target, .. }
+        | Operation::OverwritePayload { target, .. }
+        | Operation::DeletePayload { target, .. }
+        | Operation::ClearPayload { target }
+        | Operation::DeleteVectors { target, .. } => matches!(target, Target::Ids(ids) if ids.is_empty()),
+    }
 }
