@@ -1,7 +1,8 @@
 //! What each condition says of each kind of value, and that reading and writing are inverse.
 //!
-//! Where a test names no other source, its expectations were observed on the engine of qdrant-edge 0.9.0 (the one of
-//! Qdrant 1.20) without payload indexes.
+//! The unusual expectations (emptiness, nulls, empty clauses, nested filters, words, rounding of integers) were observed on the
+//! engine of qdrant-edge 0.9.0, the one of Qdrant 1.20, without payload indexes; the others follow from Qdrant's
+//! condition_checker.rs and query_checker.rs.
 
 use std::cell::Cell;
 
