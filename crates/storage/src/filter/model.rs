@@ -22,7 +22,7 @@ pub struct Filter {
     pub must_not: Option<Vec<Condition>>,
 }
 
-/// At least `min_count` of the conditions must hold.
+/// At least `min_count` of the conditions must hold; of no conditions that is never so.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MinShould {
     /// The conditions.

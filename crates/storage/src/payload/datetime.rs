@@ -15,13 +15,14 @@ const DAY_SECONDS: i64 = 86_400;
 
 /// An instant in UTC.
 ///
-/// A leap second is the second before it with a billion or more nanoseconds, so that it sorts between its neighbours.
+/// What is finer than a microsecond is dropped. A leap second is the second before it with a million or more microseconds, so
+/// that it sorts between its neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Datetime {
     /// Seconds since 1970-01-01T00:00:00Z, without leap seconds.
     seconds: i64,
-    /// Nanoseconds since then, below two billion.
-    nanoseconds: u32,
+    /// Microseconds since then, below two million.
+    microseconds: u32,
 }
 
 /// A text that is no accepted spelling of an instant.
@@ -36,7 +37,7 @@ impl Datetime {
     /// Microseconds since 1970-01-01T00:00:00Z, rounded down: what points are ordered by.
     pub fn micros(self) -> i64 {
         // Within the years accepted this is below 2^63.
-        self.seconds.saturating_mul(1_000_000).saturating_add(i64::from(self.nanoseconds / 1000))
+        self.seconds.saturating_mul(1_000_000).saturating_add(i64::from(self.microseconds))
     }
 }
 
@@ -53,16 +54,16 @@ impl fmt::Display for Datetime {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (year, month, day) = civil(self.seconds.div_euclid(DAY_SECONDS));
         let second = self.seconds.rem_euclid(DAY_SECONDS);
-        let leap = self.nanoseconds / 1_000_000_000;
-        let nanoseconds = self.nanoseconds % 1_000_000_000;
+        let leap = self.microseconds / 1_000_000;
+        let fraction = self.microseconds % 1_000_000;
         match year {
             0..=9999 => write!(formatter, "{year:04}")?,
             _ => write!(formatter, "{year:+05}")?,
         }
         let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60 + i64::from(leap));
         write!(formatter, "-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
-        if nanoseconds != 0 {
-            let digits = format!("{nanoseconds:09}");
+        if fraction != 0 {
+            let digits = format!("{fraction:06}");
             write!(formatter, ".{}", digits.trim_end_matches('0'))?;
         }
         formatter.write_str("Z")
@@ -118,14 +119,14 @@ impl Scanner<'_> {
         self.one_of(&[separator]).map(drop)
     }
 
-    /// `.` and digits, in nanoseconds; no `.` is 0. Digits after the ninth are dropped.
+    /// `.` and digits, in microseconds; no `.` is 0. Digits after the sixth are dropped.
     fn fraction(&mut self) -> Option<u32> {
         if self.one_of(&['.']).is_none() {
             return Some(0);
         }
         let digits = self.digits(usize::MAX)?;
-        let kept = &digits[..digits.len().min(9)];
-        let missing = u32::try_from(9 - kept.len()).ok()?;
+        let kept = &digits[..digits.len().min(6)];
+        let missing = u32::try_from(6 - kept.len()).ok()?;
         kept.parse::<u32>().ok().map(|number| number * 10_u32.pow(missing))
     }
 
@@ -178,7 +179,7 @@ fn read(text: &str) -> Option<Datetime> {
     let day = scanner.number()?;
     let days = days(year, month, day)?;
     if scanner.0.is_empty() {
-        return (!loose).then_some(Datetime { seconds: days * DAY_SECONDS, nanoseconds: 0 });
+        return (!loose).then_some(Datetime { seconds: days * DAY_SECONDS, microseconds: 0 });
     }
     let letter = scanner.one_of(&['T', 't', ' ']);
     loose |= letter == Some('t');
@@ -187,14 +188,14 @@ fn read(text: &str) -> Option<Datetime> {
     let minute = scanner.number().filter(|minute| *minute < 60)?;
     let at = days * DAY_SECONDS + hour * 3600 + minute * 60;
     if scanner.0.is_empty() {
-        return (!loose).then_some(Datetime { seconds: at, nanoseconds: 0 });
+        return (!loose).then_some(Datetime { seconds: at, microseconds: 0 });
     }
     scanner.separator(':', &mut loose)?;
     let second = scanner.number().filter(|second| *second <= 60)?;
     let fraction = scanner.fraction()?;
-    // The 61st second of a minute is the 60th with another billion nanoseconds.
-    let (second, nanoseconds) = if second == 60 { (59, fraction + 1_000_000_000) } else { (second, fraction) };
-    let local = Datetime { seconds: at + second, nanoseconds };
+    // The 61st second of a minute is the 60th with another million microseconds.
+    let (second, microseconds) = if second == 60 { (59, fraction + 1_000_000) } else { (second, fraction) };
+    let local = Datetime { seconds: at + second, microseconds };
     if scanner.0.is_empty() {
         return (!loose).then_some(local);
     }
@@ -332,7 +333,7 @@ mod tests {
     fn what_is_written_is_the_same_instant() {
         for text in [
             "2020-03-01T00:00:00Z",
-            "1969-12-31T23:59:59.999999999Z",
+            "1969-12-31T23:59:59.999999Z",
             "0000-02-29T01:02:03.5Z",
             "-0001-12-31T00:00:00Z",
             "+12020-01-01T00:00:00Z",
