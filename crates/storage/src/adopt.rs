@@ -16,7 +16,7 @@ use crate::catalog::CatalogCollection;
 use crate::collection::Collection;
 use crate::engine::{Inner, SHARDS, State, Storage};
 use crate::error::{Error, Result, on};
-use crate::ids::{Generation, ShardDirId};
+use crate::ids::{Generation, PointId, ShardDirId};
 use crate::manifest::{SegmentEntry, ShardManifest, TombstoneEntry};
 use crate::names;
 use crate::shard::{self, Shard};
@@ -225,6 +225,10 @@ fn adopt_shard(
     // The digests say that these are the archive's bytes; this, that an engine wrote them.
     if let Some(problem) = shard.scrub().into_iter().next() {
         return Err(problem);
+    }
+    let belongs = |id: PointId| id.shard(collection.config.shard_number) == described.number;
+    if let Some((id, reason)) = shard.view().foreign_id(belongs)? {
+        return Err(Error::Malformed { path, offset: 0, reason: format!("point {id}: {reason}") });
     }
     if staging.log_bytes(described) > TAIL_BYTES_MAX {
         shard.flush()?;

@@ -32,6 +32,34 @@ impl View {
     }
 }
 
+impl View {
+    /// The first id that no engine would have put here, and why: one that does not belong to the shard, or that lives in two
+    /// segments at once. For shards that come from an archive.
+    pub(crate) fn foreign_id(&self, belongs: impl Fn(PointId) -> bool) -> Result<Option<(PointId, &'static str)>> {
+        for memtable in self.memtables() {
+            if let Some(id) = memtable.read().keys().find(|id| !belongs(**id)) {
+                return Ok(Some((*id, "it belongs to another shard")));
+            }
+        }
+        let cursors = self.version.segments.iter().map(|live| SegmentCursor::new(live, Bound::Unbounded));
+        let mut cursors = cursors.collect::<Result<Vec<_>>>()?;
+        while let Some(id) = cursors.iter().filter_map(|cursor| cursor.id).min() {
+            if !belongs(id) {
+                return Ok(Some((id, "it belongs to another shard")));
+            }
+            let mut lives = 0;
+            for cursor in cursors.iter_mut().filter(|cursor| cursor.id == Some(id)) {
+                cursor.advance()?;
+                lives += 1;
+            }
+            if lives > 1 {
+                return Ok(Some((id, "it lives in two segments")));
+            }
+        }
+        Ok(None)
+    }
+}
+
 impl Scan<'_> {
     /// The next id that any source knows, and the point if it is live.
     fn step(&mut self) -> Result<Option<(PointId, Option<Found>)>> {
