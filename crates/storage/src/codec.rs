@@ -119,10 +119,7 @@ mod tests {
                 Operation::SetPayload { target: target(), payload: "{}".into(), key: Some("a".into()) },
                 pieces(&[&number(2), &ids, &text("{}"), &[1], &a]),
             ),
-            (
-                Operation::OverwritePayload { target: target(), payload: "{}".into() },
-                pieces(&[&number(3), &ids, &text("{}")]),
-            ),
+            (Operation::OverwritePayload { target: target(), payload: "{}".into() }, pieces(&[&number(3), &ids, &text("{}")])),
             (Operation::DeletePayload { target: target(), keys: keys() }, pieces(&[&number(4), &ids, &one, &a])),
             (Operation::ClearPayload { target: target() }, pieces(&[&number(5), &ids])),
             (Operation::DeleteVectors { target: target(), names: keys() }, pieces(&[&number(7), &ids, &one, &a])),
@@ -137,15 +134,8 @@ mod tests {
     fn encodings_of_conditions_and_partial_points_never_change() {
         let points = vec![PointVectors { id: PointId::Num(9), vectors: Vec::new() }];
         let operation = Operation::UpdateVectors { points, condition: Some("{}".into()) };
-        let expected = pieces(&[
-            &number(6),
-            &1u64.to_le_bytes(),
-            &number(0),
-            &9u64.to_le_bytes(),
-            &0u64.to_le_bytes(),
-            &[1],
-            &text("{}"),
-        ]);
+        let expected =
+            pieces(&[&number(6), &1u64.to_le_bytes(), &number(0), &9u64.to_le_bytes(), &0u64.to_le_bytes(), &[1], &text("{}")]);
         assert_eq!(encode(&operation).unwrap(), expected);
         for (number_of, mode) in (0..).zip([UpsertMode::Upsert, UpsertMode::InsertOnly, UpsertMode::UpdateOnly]) {
             let operation = Operation::Upsert { points: Vec::new(), mode, condition: None };

@@ -71,12 +71,7 @@ impl Collection {
         }
     }
 
-    fn split<T>(
-        &self,
-        items: Vec<T>,
-        id: impl Fn(&T) -> PointId,
-        part: impl Fn(Vec<T>) -> Operation,
-    ) -> Vec<(usize, Operation)> {
+    fn split<T>(&self, items: Vec<T>, id: impl Fn(&T) -> PointId, part: impl Fn(Vec<T>) -> Operation) -> Vec<(usize, Operation)> {
         let mut parts: Vec<Vec<T>> = self.shards.iter().map(|_| Vec::new()).collect();
         for item in items {
             parts[id(&item).shard(self.config.shard_number) as usize].push(item);

@@ -64,9 +64,7 @@ impl Changes<'_> {
                 _ => match (self.find(point.id)?, mode) {
                     (None, UpsertMode::UpdateOnly) | (Some(_), UpsertMode::InsertOnly) => false,
                     (None, UpsertMode::Upsert | UpsertMode::InsertOnly) => true,
-                    (Some(found), UpsertMode::Upsert | UpsertMode::UpdateOnly) => {
-                        matches(condition.as_ref(), point.id, &found)?
-                    }
+                    (Some(found), UpsertMode::Upsert | UpsertMode::UpdateOnly) => matches(condition.as_ref(), point.id, &found)?,
                 },
             };
             if wanted {

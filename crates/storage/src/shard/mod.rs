@@ -17,9 +17,9 @@ mod structure;
 mod view;
 
 pub(crate) use commit::{Cut, PreparedWrite};
+pub(crate) use found::Found;
 pub(crate) use layout::create as create_dir;
 pub(crate) use layout::{SEGMENTS, TOMBSTONES, WAL, segment_name, tombstones_name};
-pub(crate) use found::Found;
 pub(crate) use recovery::{Origin, ShardSetup};
 pub(crate) use view::{LiveSegment, View};
 
