@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use icecore_io::{Clock, FileKind, Fs, ManualClock, MemFs};
 use icecore_storage::{
-    CollectionConfig, DenseParams, Distance, Durability, NamedVector, Operation, Options, Point, PointId, Select, Storage,
-    Vector, WithVectors,
+    CollectionConfig, DenseParams, Distance, Durability, NamedVector, Operation, Options, Point, PointId, Scroll, Select,
+    Storage, Vector,
 };
 
 use crate::app::App;
@@ -31,8 +31,9 @@ pub(crate) fn app(fs: &MemFs) -> App {
 
 /// Creates a collection of `shards` shards with the points 0 to 9, whose payloads say `label`.
 pub(crate) fn fill(app: &App, collection: &str, shards: u32, label: &str) {
-    let vectors = BTreeMap::from([(String::new(), DenseParams { size: 2, distance: Distance::Dot })]);
-    let config = CollectionConfig { shard_number: shards, vectors, settings: serde_json::json!({}) };
+    let vectors = BTreeMap::from([(String::new(), DenseParams::new(2, Distance::Dot))]);
+    let config =
+        CollectionConfig { shard_number: shards, vectors, sparse_vectors: BTreeMap::new(), settings: serde_json::json!({}) };
     app.storage.create_collection(collection, config).unwrap();
     let point = |number: u64| Point {
         id: PointId::Num(number),
@@ -40,13 +41,13 @@ pub(crate) fn fill(app: &App, collection: &str, shards: u32, label: &str) {
         payload: format!("{{\"label\":\"{label}\"}}"),
     };
     let points = (0..10).map(point).collect();
-    app.storage.write(collection, Operation::Upsert { points }, Durability::Synced).unwrap();
+    app.storage.write(collection, Operation::upsert(points), Durability::Synced).unwrap();
 }
 
 /// The label of every point of a collection, if they all have the same.
 pub(crate) fn label(app: &App, collection: &str) -> String {
-    let select = Select { payload: true, vectors: WithVectors::All };
-    let records = app.storage.scroll(collection, None, 100, &select).unwrap().records;
+    let scroll = Scroll { from: None, limit: 100, filter: None, select: Select::WHOLE };
+    let records = app.storage.scroll(collection, &scroll).unwrap().records;
     assert_eq!(records.len(), 10, "{collection}");
     let mut payloads: Vec<String> = records.into_iter().map(|record| record.payload).collect();
     payloads.dedup();

@@ -1,5 +1,10 @@
 //! The routes as clients see them: requests through the whole router to a storage in memory.
 
+mod changes;
+mod collections;
+mod kinds;
+mod queries;
+
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -75,6 +80,19 @@ impl Server {
 
     async fn post(&self, path: &str, body: Value) -> Reply {
         self.send(Method::POST, path, body.to_string()).await
+    }
+
+    async fn patch(&self, path: &str, body: Value) -> Reply {
+        self.send(Method::PATCH, path, body.to_string()).await
+    }
+
+    /// The point's record without its id, or null if there is none.
+    async fn point(&self, id: u64) -> Value {
+        let body = json!({"ids": [id], "with_vector": true});
+        let found = self.post("/collections/c/points", body).await.result();
+        let mut record = found.get(0).cloned().unwrap_or_default();
+        record.as_object_mut().map(|fields| fields.remove("id"));
+        record
     }
 
     async fn with_collection() -> Self {

@@ -1,13 +1,13 @@
 //! From the body of a create request to the configuration of a collection.
 //!
-//! Vectors and the number of shards become the engine's own; everything else that Qdrant knows is checked and kept in
-//! `settings`, whose layout is that of the request except that `vectors` is always by name (`""` the unnamed one). What the
+//! What the engine needs of vectors and the number of shards become its own; everything else that Qdrant knows is checked and kept
+//! in `settings`, whose layout is that of the request except that `vectors` is always by name (`""` the unnamed one). What the
 //! engine cannot do, rather than need not do, is refused by name.
 
 use std::collections::BTreeMap;
 
-use icecore_storage::config::CollectionConfig;
-use icecore_storage::{DenseParams, Distance, Error};
+use icecore_storage::config::{CollectionConfig, SparseParams};
+use icecore_storage::{Datatype, DenseParams, Distance, Error};
 use serde_json::{Map, Value};
 
 use super::{bounds, settings};
@@ -15,6 +15,9 @@ use crate::http::envelope::{ApiError, ApiResult};
 
 /// The field of the settings that holds what was given for each vector.
 pub(super) const VECTORS: &str = "vectors";
+
+/// The field of the settings that holds what was given for each sparse vector.
+pub(super) const SPARSE_VECTORS: &str = "sparse_vectors";
 
 /// Reads the body of `PUT /collections/{collection}`.
 pub(super) fn parse(body: &Value) -> ApiResult<CollectionConfig> {
@@ -38,9 +41,13 @@ pub(super) fn parse(body: &Value) -> ApiResult<CollectionConfig> {
     if !extras.is_empty() {
         kept.insert(VECTORS.to_owned(), Value::Object(extras));
     }
+    let (sparse_vectors, extras) = sparse_vectors(given(body, SPARSE_VECTORS))?;
+    if !extras.is_empty() {
+        kept.insert(SPARSE_VECTORS.to_owned(), Value::Object(extras));
+    }
     let settings = Value::Object(kept);
     bounds::check("parameters", &settings)?;
-    let config = CollectionConfig { shard_number, vectors, settings };
+    let config = CollectionConfig { shard_number, vectors, sparse_vectors, settings };
     match config.validate() {
         Ok(()) => Ok(config),
         Err(Error::InvalidConfig { field, reason }) => Err(ApiError::invalid("JSON body", &field, reason)),
@@ -49,7 +56,7 @@ pub(super) fn parse(body: &Value) -> ApiResult<CollectionConfig> {
 }
 
 /// The value of a field that is there and not null.
-fn given<'a>(object: &'a Map<String, Value>, field: &str) -> Option<&'a Value> {
+pub(super) fn given<'a>(object: &'a Map<String, Value>, field: &str) -> Option<&'a Value> {
     object.get(field).filter(|value| !value.is_null())
 }
 
@@ -62,14 +69,7 @@ fn refuse_unsupported(body: &Map<String, Value>) -> ApiResult<()> {
     if given(body, "init_from").is_some() {
         return Err(ApiError::unsupported("init_from (restore a snapshot of the other collection instead); it"));
     }
-    match given(body, "sparse_vectors") {
-        None => Ok(()),
-        Some(Value::Object(vectors)) => match vectors.keys().next() {
-            None => Ok(()),
-            Some(name) => Err(ApiError::unsupported(format!("the sparse vector `{name}` in sparse_vectors"))),
-        },
-        Some(_) => Err(ApiError::format("sparse_vectors: invalid type, expected an object")),
-    }
+    Ok(())
 }
 
 type Vectors = (BTreeMap<String, DenseParams>, Map<String, Value>);
@@ -123,13 +123,44 @@ fn vector(value: &Value, path: &str) -> ApiResult<(DenseParams, Map<String, Valu
         }
     };
     let extra = settings::keep(object, settings::VECTOR, path)?;
-    if let Some(datatype) = extra.get("datatype").and_then(Value::as_str).filter(|datatype| *datatype != "float32") {
-        return Err(ApiError::unsupported(format!("{path}.datatype `{datatype}`")));
+    let datatype = match extra.get("datatype").and_then(Value::as_str) {
+        None | Some("float32") => Datatype::Float32,
+        Some("float16") => Datatype::Float16,
+        Some("uint8") => Datatype::Uint8,
+        Some(other) => return Err(ApiError::unsupported(format!("{path}.datatype `{other}`"))),
+    };
+    let multi = match extra.get("multivector_config") {
+        None => false,
+        // The only comparator there is.
+        Some(config) if config.get("comparator").is_some() => true,
+        Some(_) => return Err(ApiError::format(format!("{path}.multivector_config: missing field `comparator`"))),
+    };
+    Ok((DenseParams { size, distance, datatype, multi }, extra))
+}
+
+type SparseVectors = (BTreeMap<String, SparseParams>, Map<String, Value>);
+
+/// The sparse vectors, and what was given for each that has anything.
+fn sparse_vectors(value: Option<&Value>) -> ApiResult<SparseVectors> {
+    let mut params = BTreeMap::new();
+    let mut extras = Map::new();
+    let object = match value {
+        None => return Ok((params, extras)),
+        Some(Value::Object(object)) => object,
+        Some(_) => return Err(ApiError::format("sparse_vectors: invalid type, expected an object")),
+    };
+    for (name, value) in object {
+        let path = format!("{SPARSE_VECTORS}.{name}");
+        let Value::Object(fields) = value else {
+            return Err(ApiError::format(format!("{path}: invalid type, expected an object")));
+        };
+        let extra = settings::keep(fields, settings::SPARSE_VECTOR, &path)?;
+        params.insert(name.clone(), SparseParams {});
+        if !extra.is_empty() {
+            extras.insert(name.clone(), Value::Object(extra));
+        }
     }
-    if given(object, "multivector_config").is_some() {
-        return Err(ApiError::unsupported(format!("{path}.multivector_config")));
-    }
-    Ok((DenseParams { size, distance }, extra))
+    Ok((params, extras))
 }
 
 #[cfg(test)]
@@ -139,7 +170,7 @@ mod tests {
     use super::*;
 
     fn dense(size: usize, distance: Distance) -> DenseParams {
-        DenseParams { size, distance }
+        DenseParams::new(size, distance)
     }
 
     #[test]
@@ -170,6 +201,32 @@ mod tests {
     }
 
     #[test]
+    fn every_kind_of_vector_is_the_engines_and_kept_as_it_was_given() {
+        let config = parse(&json!({
+            "vectors": {
+                "half": {"size": 2, "distance": "Dot", "datatype": "float16"},
+                "byte": {"size": 2, "distance": "Dot", "datatype": "uint8", "multivector_config": {"comparator": "max_sim"}},
+            },
+            "sparse_vectors": {"plain": {}, "text": {"modifier": "idf", "index": {"on_disk": true, "datatype": "float16"}}},
+        }))
+        .unwrap();
+        let half = DenseParams { datatype: Datatype::Float16, ..dense(2, Distance::Dot) };
+        let byte = DenseParams { datatype: Datatype::Uint8, multi: true, ..dense(2, Distance::Dot) };
+        assert_eq!(config.vectors, BTreeMap::from([("half".into(), half), ("byte".into(), byte)]));
+        assert_eq!(config.sparse_vectors.keys().collect::<Vec<_>>(), ["plain", "text"]);
+        assert_eq!(
+            config.settings,
+            json!({
+                "vectors": {
+                    "half": {"datatype": "float16"},
+                    "byte": {"datatype": "uint8", "multivector_config": {"comparator": "max_sim"}},
+                },
+                "sparse_vectors": {"text": {"modifier": "idf", "index": {"on_disk": true, "datatype": "float16"}}},
+            })
+        );
+    }
+
+    #[test]
     fn a_collection_may_have_no_vectors() {
         for body in [json!({}), json!({"vectors": null}), json!({"vectors": {}, "sparse_vectors": {}})] {
             let config = parse(&body).unwrap();
@@ -186,14 +243,19 @@ mod tests {
             json!({"vectors": {"v": vector}})
         };
         let cases = [
-            (vector(json!({"datatype": "float16"})), 400, "vectors.v.datatype `float16`"),
+            (vector(json!({"datatype": "turbo4"})), 400, "vectors.v.datatype `turbo4`"),
             (vector(json!({"datatype": "float8"})), 400, "vectors.v.datatype"),
-            (vector(json!({"multivector_config": {"comparator": "max_sim"}})), 400, "vectors.v.multivector_config"),
+            (vector(json!({"multivector_config": {}})), 400, "missing field `comparator`"),
+            (vector(json!({"multivector_config": {"comparator": "sum"}})), 400, "vectors.v.multivector_config.comparator"),
             (vector(json!({"distance": "Hamming"})), 400, "vectors.v.distance"),
             (vector(json!({"size": 0})), 422, "vectors.v.size"),
             (vector(json!({"size": 65_537})), 422, "vectors.v.size"),
             (vector(json!({"size": -1})), 400, "vectors.v.size"),
-            (json!({"sparse_vectors": {"text": {}}}), 400, "`text`"),
+            (json!({"sparse_vectors": {"text": null}}), 400, "sparse_vectors.text"),
+            (json!({"sparse_vectors": {"text": {"modifier": "bm25"}}}), 400, "sparse_vectors.text.modifier"),
+            (json!({"sparse_vectors": {"text": {"index": {"on_disk": 1}}}}), 400, "sparse_vectors.text.index.on_disk"),
+            (json!({"sparse_vectors": {"": {}}}), 422, "sparse_vectors"),
+            (json!({"vectors": {"a": {"size": 1, "distance": "Dot"}}, "sparse_vectors": {"a": {}}}), 422, "sparse_vectors.a"),
             (json!({"init_from": {"collection": "x"}}), 400, "init_from"),
             (json!({"sharding_method": "custom"}), 400, "sharding_method `custom`"),
             (json!({"sharding_method": "none"}), 400, "sharding_method"),

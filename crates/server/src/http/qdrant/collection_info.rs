@@ -2,10 +2,11 @@
 //!
 //! Required fields that were not given at creation get Qdrant's defaults. Numbers of points and segments are the engine's.
 
-use icecore_storage::{CollectionInfo, DenseParams};
+use icecore_storage::{CollectionInfo, Datatype, DenseParams};
 use serde_json::{Map, Value, json};
 
-use super::collection_config::VECTORS;
+use super::collection_config::{SPARSE_VECTORS, VECTORS};
+use super::settings;
 
 /// The result of `GET /collections/{collection}`.
 pub(super) fn render(info: &CollectionInfo) -> Value {
@@ -54,12 +55,16 @@ pub(super) fn render(info: &CollectionInfo) -> Value {
 }
 
 fn params(info: &CollectionInfo) -> Value {
-    let settings = &info.config.settings;
+    let kept = &info.config.settings;
     let vector = |name: &str, params: &DenseParams| {
-        merged(
-            json!({"size": params.size, "distance": params.distance}),
-            settings.get(VECTORS).and_then(|vectors| vectors.get(name)),
-        )
+        let mut own = json!({"size": params.size, "distance": params.distance});
+        if params.datatype != Datatype::Float32 {
+            own["datatype"] = json!(params.datatype.name());
+        }
+        if params.multi {
+            own["multivector_config"] = json!({"comparator": "max_sim"});
+        }
+        merged(own, kept.get(VECTORS).and_then(|vectors| vectors.get(name)))
     };
     let vectors = &info.config.vectors;
     let rendered = match vectors.get("") {
@@ -73,9 +78,15 @@ fn params(info: &CollectionInfo) -> Value {
         "write_consistency_factor": 1,
         "on_disk_payload": true,
     });
-    for field in ["replication_factor", "write_consistency_factor", "on_disk_payload", "payload", "id_tracker"] {
-        if let Some(value) = settings.get(field) {
-            params[field] = value.clone();
+    if !info.config.sparse_vectors.is_empty() {
+        let given = |name: &str| kept.get(SPARSE_VECTORS).and_then(|vectors| vectors.get(name));
+        let vectors = info.config.sparse_vectors.keys().map(|name| (name.clone(), merged(json!({}), given(name))));
+        params[SPARSE_VECTORS] = Value::Object(vectors.collect());
+    }
+    // The same that can be changed.
+    for (field, _) in settings::PARAMS_UPDATE {
+        if let Some(value) = kept.get(field) {
+            params[*field] = value.clone();
         }
     }
     params
@@ -186,6 +197,29 @@ mod tests {
         let rendered = render(&info(&json!({"vectors": {"a": {"size": 1, "distance": "Dot"}}})));
         assert_eq!(rendered["config"]["params"]["vectors"], json!({"a": {"size": 1, "distance": "Dot"}}));
         assert_eq!(render(&info(&json!({})))["config"]["params"]["vectors"], json!({}));
+    }
+
+    #[test]
+    fn every_kind_of_vector_is_shown_as_it_was_given() {
+        let vectors = json!({
+            "half": {"size": 2, "distance": "Dot", "datatype": "float16", "on_disk": true},
+            "full": {"size": 2, "distance": "Dot", "datatype": "float32"},
+            "multi": {"size": 2, "distance": "Dot", "multivector_config": {"comparator": "max_sim"}},
+        });
+        let sparse = json!({"plain": {}, "text": {"modifier": "idf", "index": {"on_disk": true}}});
+        let rendered = render(&info(&json!({"vectors": vectors, "sparse_vectors": sparse})));
+        assert_eq!(rendered["config"]["params"]["vectors"], vectors);
+        assert_eq!(rendered["config"]["params"]["sparse_vectors"], sparse);
+        assert!(render(&info(&json!({})))["config"]["params"].get("sparse_vectors").is_none());
+    }
+
+    #[test]
+    fn what_the_engine_knows_is_shown_without_settings_too() {
+        let mut info = info(&json!({"vectors": {"size": 2, "distance": "Dot", "datatype": "uint8",
+            "multivector_config": {"comparator": "max_sim"}}}));
+        let shown = render(&info);
+        info.config.settings = Value::Null;
+        assert_eq!(render(&info)["config"]["params"]["vectors"], shown["config"]["params"]["vectors"]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Collections: create, describe, list, delete.
+//! Collections: create, describe, list, update, delete.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use axum::response::Response;
 use icecore_storage::{Error, names};
 use serde::Serialize;
 
-use super::{collection_config, collection_info};
+use super::{collection_config, collection_info, collection_update};
 use crate::app::App;
 use crate::http::envelope::{ApiError, answer};
 use crate::http::extract::{Body, InCollection};
@@ -59,6 +59,19 @@ pub(super) async fn create(State(app): State<Arc<App>>, path: InCollection, body
         }
         let config = collection_config::parse(&body.parse()?)?;
         app.storage.create_collection(&path.collection, config)?;
+        Ok(true)
+    })
+    .await
+}
+
+/// `PATCH /collections/{collection}`
+pub(super) async fn update(State(app): State<Arc<App>>, path: InCollection, body: Body) -> Response {
+    answer(move || {
+        let update = collection_update::parse(&body.parse()?)?;
+        // Names of vectors never change while a collection lives, so that they can be looked up before.
+        let config = app.storage.info(&path.collection)?.config;
+        update.check_names(&config)?;
+        app.storage.update_settings(&path.collection, |settings| update.apply(settings))?;
         Ok(true)
     })
     .await

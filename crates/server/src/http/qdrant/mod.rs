@@ -7,6 +7,7 @@ mod bounds;
 mod cluster;
 mod collection_config;
 mod collection_info;
+mod collection_update;
 mod collections;
 mod payload_index;
 mod points;
@@ -38,7 +39,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
                 .put(collections::create)
                 .delete(collections::delete)
                 .post(aliases::update)
-                .patch(unsupported::update_collection),
+                .patch(collections::update),
         )
         .route("/collections/{collection}/exists", get(collections::exists))
         .route("/collections/{collection}/cluster", get(cluster::collection))
@@ -52,7 +53,13 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/collections/{collection}/points/scroll", post(points::read::scroll))
         .route("/collections/{collection}/points/count", post(points::read::count))
         .route("/collections/{collection}/points/delete", post(points::write::delete))
-        .route("/collections/{collection}/points/payload", post(points::write::set_payload).put(unsupported::overwrite_payload));
+        .route("/collections/{collection}/points/batch", post(points::write::batch))
+        .route("/collections/{collection}/points/payload", post(points::write::set_payload).put(points::write::overwrite_payload))
+        .route("/collections/{collection}/points/payload/delete", post(points::write::delete_payload))
+        .route("/collections/{collection}/points/payload/clear", post(points::write::clear_payload))
+        .route("/collections/{collection}/points/vectors", put(points::write::update_vectors))
+        .route("/collections/{collection}/points/vectors/delete", post(points::write::delete_vectors))
+        .route("/collections/{collection}/facet", post(points::read::facet));
     let snapshots = Router::new()
         .route("/snapshots", get(snapshots::list_full).post(snapshots::create_full))
         .route("/snapshots/{name}", get(snapshots::download_full).delete(snapshots::delete_full))

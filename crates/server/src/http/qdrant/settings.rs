@@ -31,6 +31,8 @@ pub(super) enum Kind {
 /// A known field.
 pub(super) type Field = (&'static str, Kind);
 
+const DATATYPE: Kind = Kind::Word(&["float32", "float16", "uint8", "turbo4", "turbo8", "turbo16"]);
+
 const MEMORY: Kind = Kind::Word(&["cold", "cached", "pinned"]);
 
 /// `hnsw_config`, of a collection or a vector.
@@ -68,6 +70,19 @@ pub(super) const QUANTIZATION: Kind = Kind::OneOf(&[
     ("turbo", Kind::Free),
 ]);
 
+/// `optimizers_config`.
+const OPTIMIZERS: Kind = Kind::Object(&[
+    ("deleted_threshold", Kind::Number),
+    ("vacuum_min_vector_number", Kind::Count),
+    ("default_segment_number", Kind::Count),
+    ("max_segment_size", Kind::Count),
+    ("memmap_threshold", Kind::Count),
+    ("indexing_threshold", Kind::Count),
+    ("flush_interval_sec", Kind::Count),
+    ("max_optimization_threads", Kind::Threads),
+    ("prevent_unoptimized", Kind::Bool),
+]);
+
 /// What a collection may be created with besides its vectors and shards.
 pub(super) const COLLECTION: &[Field] = &[
     ("replication_factor", Kind::Count),
@@ -84,20 +99,7 @@ pub(super) const COLLECTION: &[Field] = &[
             ("wal_retain_closed", Kind::Count),
         ]),
     ),
-    (
-        "optimizers_config",
-        Kind::Object(&[
-            ("deleted_threshold", Kind::Number),
-            ("vacuum_min_vector_number", Kind::Count),
-            ("default_segment_number", Kind::Count),
-            ("max_segment_size", Kind::Count),
-            ("memmap_threshold", Kind::Count),
-            ("indexing_threshold", Kind::Count),
-            ("flush_interval_sec", Kind::Count),
-            ("max_optimization_threads", Kind::Threads),
-            ("prevent_unoptimized", Kind::Bool),
-        ]),
-    ),
+    ("optimizers_config", OPTIMIZERS),
     ("quantization_config", QUANTIZATION),
     ("strict_mode_config", Kind::Free),
     ("metadata", Kind::Free),
@@ -109,8 +111,41 @@ pub(super) const VECTOR: &[Field] = &[
     ("quantization_config", QUANTIZATION),
     ("on_disk", Kind::Bool),
     ("memory", MEMORY),
-    ("datatype", Kind::Word(&["float32", "float16", "uint8", "turbo4", "turbo8", "turbo16"])),
+    ("datatype", DATATYPE),
+    ("multivector_config", Kind::Object(&[("comparator", Kind::Word(&["max_sim"]))])),
 ];
+
+/// What a sparse vector may be created and updated with.
+pub(super) const SPARSE_VECTOR: &[Field] = &[
+    (
+        "index",
+        Kind::Object(&[
+            ("full_scan_threshold", Kind::Count),
+            ("on_disk", Kind::Bool),
+            ("memory", MEMORY),
+            ("datatype", DATATYPE),
+        ]),
+    ),
+    ("modifier", Kind::Word(&["none", "idf"])),
+];
+
+/// What of a vector may be updated, besides its quantization.
+pub(super) const VECTOR_UPDATE: &[Field] = &[("hnsw_config", HNSW), ("on_disk", Kind::Bool), ("memory", MEMORY)];
+
+/// What of the parameters of a collection may be updated.
+pub(super) const PARAMS_UPDATE: &[Field] = &[
+    ("replication_factor", Kind::Count),
+    ("write_consistency_factor", Kind::Count),
+    ("read_fan_out_factor", Kind::Count),
+    ("read_fan_out_delay_ms", Kind::Count),
+    ("on_disk_payload", Kind::Bool),
+    ("payload", Kind::Object(&[("memory", MEMORY)])),
+    ("id_tracker", Kind::Object(&[("memory", MEMORY)])),
+];
+
+/// What else of a collection may be updated, besides its quantization.
+pub(super) const COLLECTION_UPDATE: &[Field] =
+    &[("hnsw_config", HNSW), ("optimizers_config", OPTIMIZERS), ("strict_mode_config", Kind::Free)];
 
 /// The known fields of `object`, checked; errors name the field below `path`.
 pub(super) fn keep(object: &Map<String, Value>, fields: &[Field], path: &str) -> ApiResult<Map<String, Value>> {

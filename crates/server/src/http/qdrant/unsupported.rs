@@ -16,12 +16,8 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/metrics", get(metrics))
         .route("/collections/{collection}/shards", put(shard_keys))
         .route("/collections/{collection}/shards/delete", post(shard_keys))
-        .route("/collections/{collection}/points/vectors", put(update_vectors))
-        .route("/collections/{collection}/points/vectors/delete", post(update_vectors))
-        .route("/collections/{collection}/points/payload/delete", post(delete_payload))
-        .route("/collections/{collection}/points/payload/clear", post(delete_payload))
-        .route("/collections/{collection}/points/batch", post(batch))
-        .route("/collections/{collection}/facet", post(search))
+        .route("/collections/{collection}/vectors/{name}", put(vectors).delete(vectors))
+        .route("/collections/{collection}/optimizations", get(optimizations))
         .route("/collections/{collection}/snapshots/recover", put(recover))
         .route("/collections/{collection}/snapshots/upload", post(recover));
     for verb in ["query", "search", "recommend", "discover"] {
@@ -48,16 +44,6 @@ pub(super) fn routes() -> Router<Arc<App>> {
     router
 }
 
-/// `PATCH /collections/{collection}`
-pub(super) async fn update_collection() -> Response {
-    refuse("changing the parameters of a collection")
-}
-
-/// `PUT /collections/{collection}/points/payload`
-pub(super) async fn overwrite_payload() -> Response {
-    refuse("overwriting payloads")
-}
-
 async fn telemetry() -> Response {
     refuse("telemetry")
 }
@@ -70,16 +56,12 @@ async fn shard_keys() -> Response {
     refuse("custom sharding")
 }
 
-async fn update_vectors() -> Response {
-    refuse("changing single vectors of points")
+async fn vectors() -> Response {
+    refuse("adding and removing vectors of a collection")
 }
 
-async fn delete_payload() -> Response {
-    refuse("deleting payload keys")
-}
-
-async fn batch() -> Response {
-    refuse("a batch of point operations")
+async fn optimizations() -> Response {
+    refuse("a list of optimizations")
 }
 
 async fn search() -> Response {

@@ -117,7 +117,12 @@ mod tests {
         };
         SubjectCollection {
             name: name.to_owned(),
-            config: CollectionConfig { shard_number: 1, vectors: BTreeMap::new(), settings: serde_json::Value::Null },
+            config: CollectionConfig {
+                shard_number: 1,
+                vectors: BTreeMap::new(),
+                sparse_vectors: BTreeMap::new(),
+                settings: serde_json::Value::Null,
+            },
             payload_schema: BTreeMap::new(),
             shards: vec![shard],
         }

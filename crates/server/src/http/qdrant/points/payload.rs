@@ -3,7 +3,7 @@
 //! The object is parsed, not just copied, so that a stored payload can always be parsed again: keys are unique, strings are
 //! valid Unicode, numbers are in range. Integers keep all their digits, floats their bits.
 
-use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::de::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 /// The compact text of a payload; empty for none.
@@ -13,10 +13,20 @@ pub(super) struct PayloadText(pub(super) String);
 impl<'de> Deserialize<'de> for PayloadText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Option::<Map<String, Value>>::deserialize(deserializer)? {
-            Some(object) if !object.is_empty() => serde_json::to_string(&object).map(Self).map_err(D::Error::custom),
+            Some(object) if !object.is_empty() => compact(&object),
             _ => Ok(Self::default()),
         }
     }
+}
+
+/// Reads a payload that has to be there and to be an object, by `#[serde(deserialize_with)]`.
+pub(super) fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PayloadText, D::Error> {
+    let object = Map::<String, Value>::deserialize(deserializer)?;
+    if object.is_empty() { Ok(PayloadText::default()) } else { compact(&object) }
+}
+
+fn compact<E: serde::de::Error>(object: &Map<String, Value>) -> Result<PayloadText, E> {
+    serde_json::to_string(object).map(PayloadText).map_err(E::custom)
 }
 
 #[cfg(test)]

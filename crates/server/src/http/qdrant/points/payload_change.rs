@@ -6,7 +6,7 @@ use icecore_storage::payload::JsonPath;
 use serde::Deserialize;
 
 use super::id::Id;
-use super::payload::PayloadText;
+use super::payload::{self, PayloadText};
 use super::shard_key::ShardKey;
 use super::target::target;
 use super::write::Change;
@@ -15,6 +15,7 @@ use crate::http::envelope::ApiResult;
 /// The body of a request that sets keys of payloads or overwrites them.
 #[derive(Debug, Deserialize)]
 pub(super) struct SetPayload {
+    #[serde(deserialize_with = "payload::object")]
     payload: PayloadText,
     points: Option<Vec<Id>>,
     filter: Option<Filter>,
@@ -103,7 +104,12 @@ mod tests {
 
     #[test]
     fn what_is_no_change_is_refused() {
-        for json in [r#"{"points": [1]}"#, r#"{"payload": 1, "points": [1]}"#, r#"{"payload": {}, "points": [1], "key": "a["}"#] {
+        for json in [
+            r#"{"points": [1]}"#,
+            r#"{"payload": null, "points": [1]}"#,
+            r#"{"payload": 1, "points": [1]}"#,
+            r#"{"payload": {}, "points": [1], "key": "a["}"#,
+        ] {
             assert!(serde_json::from_str::<SetPayload>(json).is_err(), "{json}");
         }
         for json in [r#"{"points": [1]}"#, r#"{"keys": "a", "points": [1]}"#, r#"{"keys": [""], "points": [1]}"#] {

@@ -158,7 +158,7 @@ mod tests {
     fn what_is_no_upsert_is_refused() {
         for (json, part) in [
             (r#"{"points": [], "shard_key": "a"}"#, "shard_key"),
-            (r#"{"points": [], "update_filter": {"must": [{}]}}"#, "filter"),
+            (r#"{"points": [], "update_filter": {"must": [{"x": 1}]}}"#, "filter"),
             (r#"{"points": [], "update_mode": "replace"}"#, "replace"),
             (r#"{"points": [], "batch": {"ids": [], "vectors": []}}"#, "`points` or `batch`"),
             (r#"{}"#, "`points` or `batch`"),

@@ -228,7 +228,9 @@ mod tests {
     #[test]
     fn indices_and_values_are_sparse() {
         let vector = Vector::Sparse { indices: vec![7, u32::MAX], values: vec![0.5, -1.0] };
-        for json in [r#"{"indices": [7, 4294967295], "values": [0.5, -1]}"#, r#"{"values": [0.5, -1], "indices": [7, 4294967295]}"#] {
+        for json in
+            [r#"{"indices": [7, 4294967295], "values": [0.5, -1]}"#, r#"{"values": [0.5, -1], "indices": [7, 4294967295]}"#]
+        {
             assert_eq!(read(json), Ok(AnyVector { vector: vector.clone(), shape: Shape::Flat }));
         }
     }

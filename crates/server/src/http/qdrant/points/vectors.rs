@@ -166,10 +166,7 @@ mod tests {
         assert_eq!(columns.other_len(2), None);
         assert_eq!(
             columns.into_points(2, &mut RequestRows::default()).unwrap(),
-            [
-                vec![dense("a", &[1.0]), named("b", Vector::Multi(vec![3.0, 4.0]))],
-                vec![dense("a", &[2.0]), dense("b", &[5.0])],
-            ]
+            [vec![dense("a", &[1.0]), named("b", Vector::Multi(vec![3.0, 4.0]))], vec![dense("a", &[2.0]), dense("b", &[5.0])],]
         );
         let columns: Columns = serde_json::from_str("[[1], [2]]").unwrap();
         assert_eq!(columns.other_len(3), Some(2));

@@ -37,12 +37,22 @@ impl From<Operation> for Change {
 }
 
 /// `PUT /collections/{collection}/points`
-pub(in crate::http::qdrant) async fn upsert(app: State<Arc<App>>, path: InCollection, query: Query<Wait>, body: Body) -> Response {
+pub(in crate::http::qdrant) async fn upsert(
+    app: State<Arc<App>>,
+    path: InCollection,
+    query: Query<Wait>,
+    body: Body,
+) -> Response {
     change(app, path, query, body, Upsert::change).await
 }
 
 /// `POST /collections/{collection}/points/delete`
-pub(in crate::http::qdrant) async fn delete(app: State<Arc<App>>, path: InCollection, query: Query<Wait>, body: Body) -> Response {
+pub(in crate::http::qdrant) async fn delete(
+    app: State<Arc<App>>,
+    path: InCollection,
+    query: Query<Wait>,
+    body: Body,
+) -> Response {
     change(app, path, query, body, |body: Selector| Ok(Operation::Delete { target: body.target()? }.into())).await
 }
 
