@@ -126,7 +126,7 @@ def test_single_vectors_are_updated_and_deleted(client, collection):
     client.update_vectors(
         collection, [models.PointVectors(id=number, vector={"full": [0.0, 0.0]}) for number in (1, 2)], update_filter=EVEN
     )
-    assert [one(client, collection, number).vector["full"] for number in (1, 2)] == [single([1.1, -1.0]), [0.0, 0.0]]
+    assert [single(one(client, collection, number).vector["full"]) for number in (1, 2)] == [single([1.1, -1.0]), [0.0, 0.0]]
     client.delete_vectors(collection, ["half", "idf"], points=[1])
     client.delete_vectors(collection, ["byte"], points=EVEN)
     assert set(one(client, collection, 1).vector) == {"full", "byte", "multi", "sparse"}
