@@ -10,7 +10,7 @@ use criterion::{BatchSize, Criterion, SamplingMode, Throughput};
 use icecore_benches::{Appender, Requests, must, open, scratch};
 use icecore_io::{Fs, OsFs, Rng};
 use icecore_storage::wal::record::RECORD_HEADER_LEN;
-use icecore_storage::{Durability, PointId, Scope, Select, Storage, WithVectors, codec};
+use icecore_storage::{Durability, PointId, Scope, Scroll, Select, Storage, WithVectors, codec};
 
 const TMP: &str = env!("CARGO_TARGET_TMPDIR");
 const DIM: usize = 64;
@@ -49,7 +49,7 @@ fn points(criterion: &mut Criterion, storage: &Storage) {
         bencher.iter_batched(
             || PointId::Num(rng.below(POINTS - PAGE)),
             |from| {
-                let page = must(storage.scroll("points", Some(from), page, &ALL));
+                let page = must(storage.scroll("points", &Scroll { from: Some(from), limit: page, filter: None, select: ALL }));
                 assert!(page.next.is_some(), "a page is not full");
                 page
             },

@@ -53,6 +53,6 @@ impl Requests {
                 Point { id: PointId::Num(id), vectors, payload: payload(id) }
             })
             .collect();
-        Operation::Upsert { points }
+        Operation::upsert(points)
     }
 }

@@ -61,8 +61,8 @@ fn storage_inputs() -> Result<(Vec<Input>, Vec<Input>)> {
     let mut segments = Vec::new();
     let mut records = Vec::new();
     for operations in [
-        vec![Operation::Upsert { points }, Operation::SetPayload { ids: ids.clone(), payload: r#"{"k":"v"}"#.into() }],
-        vec![Operation::Upsert { points: all_num }, Operation::Delete { ids }, Operation::Delete { ids: Vec::new() }],
+        vec![Operation::upsert(points), Operation::set_payload(ids.clone(), r#"{"k":"v"}"#)],
+        vec![Operation::upsert(all_num), Operation::delete(ids), Operation::delete(Vec::new())],
     ] {
         for operation in operations {
             storage.write("seeds", operation, Durability::Synced)?;

@@ -25,9 +25,9 @@ fn filled(fs: &Arc<dyn Fs>, path: &Path) -> Storage {
         }
     }
     let ids = (0..90).step_by(7).map(PointId::Num).collect();
-    storage.write("c", Operation::Delete { ids }, Durability::Synced).unwrap();
+    storage.write("c", Operation::delete(ids), Durability::Synced).unwrap();
     let ids = (1..90).step_by(7).map(PointId::Num).collect();
-    storage.write("c", Operation::SetPayload { ids, payload: r#"{"s":true}"#.into() }, Durability::Buffered).unwrap();
+    storage.write("c", Operation::set_payload(ids, r#"{"s":true}"#), Durability::Buffered).unwrap();
     storage
 }
 
@@ -36,7 +36,7 @@ fn points_are_scrolled_in_order_whatever_was_flushed_or_compacted() {
     with_each_disk(|fs, path| {
         let storage = filled(&fs, path);
         let before = dump(&storage, "c");
-        assert_eq!(before.len() as u64, storage.count("c").unwrap());
+        assert_eq!(before.len() as u64, storage.count("c", None).unwrap());
         assert_eq!(before.len(), 90 - 13);
         assert!(before.windows(2).all(|pair| pair[0].id < pair[1].id));
         assert_eq!(before[0].payload, r#"{"r":0,"s":true}"#);
@@ -44,7 +44,7 @@ fn points_are_scrolled_in_order_whatever_was_flushed_or_compacted() {
         assert_eq!(dump(&storage, "c"), before, "flushed");
         storage.compact().unwrap();
         assert_eq!(dump(&storage, "c"), before, "compacted");
-        assert_eq!(storage.count("c").unwrap(), before.len() as u64);
+        assert_eq!(storage.count("c", None).unwrap(), before.len() as u64);
         assert_eq!(storage.scrub().len(), 0);
     });
 }
@@ -63,7 +63,7 @@ fn a_restart_finds_everything() {
         drop(storage);
         let storage = open(&fs, path).unwrap();
         assert_eq!(dump(&storage, "c"), before, "flushed");
-        assert_eq!(storage.count("c").unwrap(), before.len() as u64);
+        assert_eq!(storage.count("c", None).unwrap(), before.len() as u64);
     });
 }
 
@@ -89,7 +89,7 @@ fn a_snapshot_is_restored_under_other_names_and_replaces_only_by_force() {
         drop(storage);
         let storage = open(&fs, path).unwrap();
         assert_eq!(dump(&storage, "copy"), before);
-        assert_eq!(storage.count("c").unwrap(), before.len() as u64 + 1);
+        assert_eq!(storage.count("c", None).unwrap(), before.len() as u64 + 1);
     });
 }
 
@@ -101,7 +101,7 @@ fn names_and_aliases_change_in_one_commit() {
         assert!(matches!(storage.create_collection("d", config(1, 3)), Err(Error::CollectionExists { .. })));
         let alias = |collection: &str| AliasAction::Create { collection: collection.into(), alias: "a".into() };
         storage.update_aliases(&[alias("c")]).unwrap();
-        assert_eq!(storage.count("a").unwrap(), storage.count("c").unwrap());
+        assert_eq!(storage.count("a", None).unwrap(), storage.count("c", None).unwrap());
         storage.update_aliases(&[AliasAction::Delete { alias: "a".into() }, alias("missing")]).unwrap_err();
         assert_eq!(storage.resolve("a").unwrap(), "c", "none of the actions was made");
         storage.update_aliases(&[alias("d")]).unwrap();
@@ -135,15 +135,15 @@ fn wrong_input_is_named_and_changes_nothing() {
     with_each_disk(|fs, path| {
         let storage = filled(&fs, path);
         let before = dump(&storage, "c");
-        let write = |points| storage.write("c", Operation::Upsert { points }, Durability::Synced);
+        let write = |points| storage.write("c", Operation::upsert(points), Durability::Synced);
         assert!(matches!(write(vec![point(1, &[1.0], "")]), Err(Error::VectorDimension { expected: 2, actual: 1, .. })));
         assert!(matches!(write(vec![point(1, &[1.0, f32::INFINITY], "")]), Err(Error::VectorNotFinite { .. })));
         assert!(matches!(write(vec![point(1, &[1.0, 2.0], "[1]")]), Err(Error::PayloadNotObject { .. })));
         let mut named = point(1, &[1.0, 2.0], "");
         named.vectors[0].name = "x".into();
         assert!(matches!(write(vec![named]), Err(Error::VectorName { .. })));
-        assert!(matches!(storage.count("nothing"), Err(Error::CollectionNotFound { .. })));
-        let missing = Operation::SetPayload { ids: vec![PointId::Num(5000)], payload: "{}".into() };
+        assert!(matches!(storage.count("nothing", None), Err(Error::CollectionNotFound { .. })));
+        let missing = Operation::set_payload(vec![PointId::Num(5000)], "{}");
         assert!(matches!(storage.write("c", missing, Durability::Synced), Err(Error::PointNotFound { .. })));
         assert_eq!(dump(&storage, "c"), before);
     });
@@ -200,5 +200,5 @@ fn points_that_are_replaced_again_and_again_do_not_grow_the_log_without_end() {
     }
     let bytes: u64 = snapshot(&storage, "c").files.iter().map(|file| file.digest.len).sum();
     assert!(bytes < 200_000, "{bytes} bytes for one point");
-    assert_eq!(storage.count("c").unwrap(), 1);
+    assert_eq!(storage.count("c", None).unwrap(), 1);
 }

@@ -42,14 +42,14 @@ fn batch(client: u64, number: u64) -> Operation {
 fn upsert(client: u64, number: u64, count: u64) -> Operation {
     let payload = format!(r#"{{"batch":{number},"fill":"{}"}}"#, "x".repeat(1000));
     let points = (0..count).map(|id| point(first_id(client) + id, &[number as f32, client as f32], &payload));
-    Operation::Upsert { points: points.collect() }
+    Operation::upsert(points.collect())
 }
 
 /// A client's request of this number: an upsert, sometimes of the extras too, or a deletion of the extras.
 fn request(client: u64, number: u64) -> Operation {
     match number % 7 {
         3 => upsert(client, number, POINTS + EXTRAS),
-        6 => Operation::Delete { ids: (0..EXTRAS).map(|id| PointId::Num(first_id(client) + POINTS + id)).collect() },
+        6 => Operation::delete((0..EXTRAS).map(|id| PointId::Num(first_id(client) + POINTS + id)).collect()),
         _ => batch(client, number),
     }
 }

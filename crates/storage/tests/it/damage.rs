@@ -15,7 +15,7 @@ use icecore_storage::{Durability, Error, Operation, PointId, Storage};
 use crate::disk::files;
 use crate::recorded::ROOT;
 use crate::state::{Points, apply, points_of};
-use crate::support::{ALL, config, dump, open, upsert_of};
+use crate::support::{ALL, config, dump, open, scroll, upsert_of};
 
 /// A disk with every kind of file, and what is on it.
 struct Filled {
@@ -38,19 +38,19 @@ fn filled() -> Filled {
     let write = |name: &str, operation: Operation| storage.write(name, operation, Durability::Synced).unwrap();
     let mut log = |operation: Operation| {
         let mut points = logged.last().unwrap().clone();
-        apply(&mut points, &operation);
+        assert!(apply(&mut points, &operation));
         logged.push(points);
         write("a", operation);
     };
     for tag in 0..2 {
         let operation = upsert_of(tag..tag + 40, tag);
-        apply(&mut sealed, &operation);
+        assert!(apply(&mut sealed, &operation));
         write("b", operation);
         log(upsert_of(tag..tag + 4, tag));
         storage.flush().unwrap();
     }
-    let delete = Operation::Delete { ids: (0..6).map(PointId::Num).collect() };
-    apply(&mut sealed, &delete);
+    let delete = Operation::delete((0..6).map(PointId::Num).collect());
+    assert!(apply(&mut sealed, &delete));
     write("b", delete);
     storage.flush().unwrap();
     // A memtable that is frozen but cannot be flushed leaves a log file that is not the last.
@@ -99,7 +99,7 @@ fn read(storage: &Storage, name: &str, damaged: &Path, context: &str) -> Option<
     let mut records = Vec::new();
     let mut from = None;
     loop {
-        match storage.scroll(name, from, 9, &ALL) {
+        match storage.scroll(name, &scroll(from, 9)) {
             Ok(page) => {
                 records.extend(page.records);
                 match page.next {
@@ -296,7 +296,7 @@ fn damage_in_one_segment_leaves_the_rest_in_use() {
     // The first section holds the ids.
     flip(&disk, &segment, 4096, 0);
     let storage = open(&fs, Path::new(ROOT)).unwrap();
-    assert!(storage.scroll("b", None, 1, &ALL).unwrap_err().is_corrupt());
+    assert!(storage.scroll("b", &scroll(None, 1)).unwrap_err().is_corrupt());
     assert_eq!(points_of(&dump(&storage, "a")), *filled.logged.last().unwrap());
     storage.write("b", upsert_of(1000..1003, 1), Durability::Synced).unwrap();
     assert_eq!(storage.retrieve("b", &[PointId::Num(1001)], &ALL).unwrap().len(), 1);

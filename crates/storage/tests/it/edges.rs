@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use icecore_io::{Fs, MemFs};
 use icecore_storage::{
-    AliasAction, CollectionConfig, DenseParams, Distance, Durability, Error, Operation, PointId, Scope, Select, Storage, Vector,
-    WithVectors,
+    AliasAction, CollectionConfig, DenseParams, Distance, Durability, Error, Operation, PointId, Scope, Scroll, Select, Storage,
+    Vector, WithVectors,
 };
 
 use crate::recorded::ROOT;
@@ -32,16 +32,16 @@ fn requests_without_points_change_nothing() {
         let before = observe(storage);
         let lsns = || storage.info("c").unwrap().shards.iter().map(|shard| shard.last_lsn).collect::<Vec<_>>();
         let (lsns_before, payload) = (lsns(), "{}".to_owned());
-        write(storage, Operation::Upsert { points: Vec::new() }).unwrap();
-        write(storage, Operation::Delete { ids: Vec::new() }).unwrap();
-        write(storage, Operation::SetPayload { ids: Vec::new(), payload }).unwrap();
+        write(storage, Operation::upsert(Vec::new())).unwrap();
+        write(storage, Operation::delete(Vec::new())).unwrap();
+        write(storage, Operation::set_payload(Vec::new(), payload)).unwrap();
         storage.update_aliases(&[]).unwrap();
         assert_eq!((observe(storage), lsns()), (before, lsns_before));
         assert!(storage.retrieve("c", &[], &ALL).unwrap().is_empty());
         storage.flush().unwrap();
         storage.flush().unwrap();
         storage.compact().unwrap();
-        assert_eq!(storage.count("c").unwrap(), 1);
+        assert_eq!(storage.count("c", None).unwrap(), 1);
     });
 }
 
@@ -49,21 +49,21 @@ fn requests_without_points_change_nothing() {
 fn of_an_id_that_is_twice_in_a_request_the_last_one_counts() {
     with_storage(|_, storage| {
         let points = vec![point(1, &[1.0, 1.0], r#"{"a":1}"#), point(1, &[2.0, 2.0], r#"{"a":2}"#)];
-        write(storage, Operation::Upsert { points }).unwrap();
-        assert_eq!(storage.count("c").unwrap(), 1);
+        write(storage, Operation::upsert(points)).unwrap();
+        assert_eq!(storage.count("c", None).unwrap(), 1);
         let one = PointId::Num(1);
         let payload = r#"{"b":3}"#.to_owned();
-        write(storage, Operation::SetPayload { ids: vec![one, one], payload }).unwrap();
+        write(storage, Operation::set_payload(vec![one, one], payload)).unwrap();
         let found = storage.retrieve("c", &[one, PointId::Num(2), one], &ALL).unwrap();
         assert_eq!(found.len(), 2, "asked twice, answered twice; the missing one is left out");
         assert_eq!(found[0], found[1]);
         assert_eq!(found[0].payload, r#"{"a":2,"b":3}"#);
         storage.flush().unwrap();
         assert_eq!(storage.retrieve("c", &[one], &ALL).unwrap()[0], found[0]);
-        write(storage, Operation::Delete { ids: vec![one, one, PointId::Num(9)] }).unwrap();
-        assert_eq!(storage.count("c").unwrap(), 0);
-        write(storage, Operation::Delete { ids: vec![one] }).unwrap();
-        assert_eq!(storage.count("c").unwrap(), 0);
+        write(storage, Operation::delete(vec![one, one, PointId::Num(9)])).unwrap();
+        assert_eq!(storage.count("c", None).unwrap(), 0);
+        write(storage, Operation::delete(vec![one])).unwrap();
+        assert_eq!(storage.count("c", None).unwrap(), 0);
     });
 }
 
@@ -76,7 +76,7 @@ fn scrolls_begin_and_end_anywhere() {
         upsert(storage, "c", vec![end]);
         write(storage, upsert_of(0..5, 1)).unwrap();
         let scroll = |from, limit| {
-            let page = storage.scroll("c", from, limit, &ALL).unwrap();
+            let page = storage.scroll("c", &crate::support::scroll(from, limit)).unwrap();
             (page.records.iter().map(|record| record.id).collect::<Vec<_>>(), page.next)
         };
         for _ in 0..2 {
@@ -89,7 +89,7 @@ fn scrolls_begin_and_end_anywhere() {
             storage.flush().unwrap();
         }
         let none = Select { payload: false, vectors: WithVectors::Named(vec!["other".into()]) };
-        let bare = storage.scroll("c", None, 1, &none).unwrap();
+        let bare = storage.scroll("c", &Scroll { select: none, ..crate::support::scroll(None, 1) }).unwrap();
         assert!(bare.records[0].vectors.is_empty() && bare.records[0].payload.is_empty());
     });
 }
@@ -101,18 +101,18 @@ fn a_payload_that_is_accepted_keeps_its_keys() {
     let deep = format!(r#"{{"keep":1,"deep":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
     for payload in [r#"{"keep":1,"big":1e999}"#, &deep, r#"{"keep":1,"half":"\ud800"}"#, r#"{"keep":1,"a":1,"a":2}"#] {
         with_storage(|_, storage| {
-            match write(storage, Operation::Upsert { points: vec![point(1, &[1.0, 2.0], payload)] }) {
-                Err(Error::PayloadNotObject { .. }) => assert_eq!(storage.count("c").unwrap(), 0),
+            match write(storage, Operation::upsert(vec![point(1, &[1.0, 2.0], payload)])) {
+                Err(Error::PayloadNotObject { .. }) => assert_eq!(storage.count("c", None).unwrap(), 0),
                 Err(other) => panic!("{other}"),
                 Ok(_) => {
                     let ids = vec![PointId::Num(1)];
-                    write(storage, Operation::SetPayload { ids, payload: r#"{"new":2}"#.into() }).unwrap();
+                    write(storage, Operation::set_payload(ids, r#"{"new":2}"#)).unwrap();
                     let found = dump(storage, "c").remove(0).payload;
                     assert!(found.contains(r#""keep":1"#) && found.contains(r#""new":2"#), "{payload}: {found}");
                 }
             }
             upsert(storage, "c", vec![point(2, &[1.0, 2.0], r#"{"keep":1}"#)]);
-            let set = Operation::SetPayload { ids: vec![PointId::Num(2)], payload: payload.into() };
+            let set = Operation::set_payload(vec![PointId::Num(2)], payload);
             let before = dump(storage, "c");
             match write(storage, set) {
                 Err(_) => assert_eq!(dump(storage, "c"), before),
@@ -131,8 +131,9 @@ fn values_come_back_bit_for_bit() {
         upsert(storage, "c", points);
         for step in 0..2 {
             for (found, point) in dump(storage, "c").iter().zip(&expected) {
-                let Vector::Dense(found) = &found.vectors[0].vector;
-                let Vector::Dense(written) = &point.vectors[0].vector;
+                let (Vector::Dense(found), Vector::Dense(written)) = (&found.vectors[0].vector, &point.vectors[0].vector) else {
+                    panic!("another kind")
+                };
                 assert!(found.iter().map(|v| v.to_bits()).eq(written.iter().map(|v| v.to_bits())), "step {step}");
             }
             storage.flush().unwrap();
@@ -147,12 +148,12 @@ fn a_rejected_request_is_rejected_wholly() {
         let before = observe(storage);
         let mut points: Vec<_> = (0..20).map(|id| point(id, &[1.0, 2.0], "")).collect();
         points.push(point(20, &[f32::NAN, 0.0], ""));
-        assert!(matches!(write(storage, Operation::Upsert { points }), Err(Error::VectorNotFinite { .. })));
+        assert!(matches!(write(storage, Operation::upsert(points)), Err(Error::VectorNotFinite { .. })));
         let mut twice = point(1, &[1.0, 2.0], "");
         twice.vectors.push(twice.vectors[0].clone());
-        assert!(write(storage, Operation::Upsert { points: vec![twice] }).is_err());
+        assert!(write(storage, Operation::upsert(vec![twice])).is_err());
         for payload in ["[]", "1", "{", "{}x", "null", " {}x"] {
-            assert!(write(storage, Operation::Upsert { points: vec![point(1, &[1.0, 2.0], payload)] }).is_err(), "{payload}");
+            assert!(write(storage, Operation::upsert(vec![point(1, &[1.0, 2.0], payload)])).is_err(), "{payload}");
         }
         assert_eq!(observe(storage), before);
     });
@@ -172,7 +173,7 @@ fn impossible_names_and_configurations_are_refused() {
         for (shards, size) in [(0, 2), (1025, 2), (1, 0), (1, 65_537)] {
             assert!(matches!(storage.create_collection("d", config(shards, size)), Err(Error::InvalidConfig { .. })));
         }
-        let vectors = BTreeMap::from([("n".repeat(256), DenseParams { size: 2, distance: Distance::Dot })]);
+        let vectors = BTreeMap::from([("n".repeat(256), DenseParams::new(2, Distance::Dot))]);
         let long = CollectionConfig { vectors, ..config(1, 2) };
         assert!(storage.create_collection("d", long).is_err());
         assert!(storage.snapshot(&Scope::Collection("missing".into())).is_err());

@@ -52,7 +52,7 @@ fn filled() -> MemFs {
         write(storage, "b", &upsert_of(tag..tag + 8, tag)).unwrap();
         storage.flush().unwrap();
     }
-    write(storage, "a", &Operation::Delete { ids: (0..8).map(PointId::Num).collect() }).unwrap();
+    write(storage, "a", &Operation::delete((0..8).map(PointId::Num).collect())).unwrap();
     write(storage, "a", &upsert_of(9..14, 9)).unwrap();
     bench.disk.fork()
 }

@@ -15,6 +15,8 @@ mod edges;
 mod faults;
 mod hostile;
 mod model;
+mod plain;
+mod random;
 mod recorded;
 mod state;
 mod support;

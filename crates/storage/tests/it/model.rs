@@ -5,14 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use icecore_io::{Fs, MemFs, Rng};
-use icecore_storage::{
-    CollectionConfig, DenseParams, Distance, Durability, Error, NamedVector, Operation, Point, PointId, Storage, Vector,
-};
+use icecore_storage::filter::Filter;
+use icecore_storage::{Durability, Error, Operation, Scroll, Select, Storage, WithVectors};
 
 use crate::disk::assert_no_orphans;
+use crate::random;
 use crate::recorded::ROOT;
-use crate::state::{Points, apply, points_of};
-use crate::support::{ALL, open, restore, snapshot};
+use crate::state::{Points, apply, matching, points_of};
+use crate::support::{ALL, every_kind, open, restore, snapshot};
 
 const STEPS: usize = 700;
 const SEEDS: u64 = 5;
@@ -25,18 +25,12 @@ struct World {
     copies: u64,
 }
 
-fn three_vectors(shard_number: u32) -> CollectionConfig {
-    let params = |size| DenseParams { size, distance: Distance::Euclid };
-    let vectors = BTreeMap::from([(String::new(), params(3)), ("image".into(), params(1)), ("text".into(), params(5))]);
-    CollectionConfig { shard_number, vectors, settings: serde_json::Value::Null }
-}
-
 impl World {
     fn new(seed: u64) -> Self {
         let fs: Arc<dyn Fs> = Arc::new(MemFs::new());
         let storage = open(&fs, Path::new(ROOT)).unwrap();
-        storage.create_collection("one", three_vectors(1)).unwrap();
-        storage.create_collection("many", three_vectors(5)).unwrap();
+        storage.create_collection("one", every_kind(1, 3)).unwrap();
+        storage.create_collection("many", every_kind(5, 3)).unwrap();
         let collections = BTreeMap::from([("one".into(), Points::new()), ("many".into(), Points::new())]);
         Self { fs, storage: Some(storage), collections, rng: Rng::new(seed), copies: 0 }
     }
@@ -50,61 +44,12 @@ impl World {
         self.collections.keys().nth(number).unwrap().clone()
     }
 
-    /// Ids of both kinds, close together, so that the same ones come again and again.
-    fn id(&mut self) -> PointId {
-        let number = self.rng.below(60);
-        match self.rng.below(3) {
-            0 => {
-                let mut bytes = [0; 16];
-                bytes[15] = u8::try_from(number).unwrap();
-                bytes[0] = bytes[15] % 4 * 85;
-                PointId::Uuid(bytes)
-            }
-            1 if number > 57 => PointId::Num(u64::MAX - number),
-            _ => PointId::Num(number),
-        }
-    }
-
-    fn ids(&mut self) -> Vec<PointId> {
-        (0..self.rng.below(8)).map(|_| self.id()).collect()
-    }
-
-    fn payload(&mut self) -> String {
-        let value = self.rng.below(1000);
-        match self.rng.below(5) {
-            0 => String::new(),
-            1 => "{}".into(),
-            2 => format!(r#"{{"a":{value},"n":{{"x":[1,null,"ü\n"]}}}}"#),
-            3 => format!(r#"{{"b":"{}"}}"#, "é".repeat(usize::try_from(value).unwrap())),
-            _ => format!(r#"{{"a":{value}.5,"c":false}}"#),
-        }
-    }
-
-    fn point(&mut self) -> Point {
-        let mut vectors = Vec::new();
-        for (name, size) in [("", 3), ("image", 1), ("text", 5)] {
-            if self.rng.chance(70) {
-                let values = (0..size).map(|_| self.rng.below(2000) as f32 / 7.0 - 100.0).collect();
-                vectors.push(NamedVector { name: name.into(), vector: Vector::Dense(values) });
-            }
-        }
-        Point { id: self.id(), vectors, payload: self.payload() }
-    }
-
     fn step(&mut self) -> String {
         let name = self.some_collection();
         match self.rng.below(100) {
-            0..45 => {
-                let points = (0..self.rng.below(12)).map(|_| self.point()).collect();
-                self.write(&name, Operation::Upsert { points })
-            }
-            45..60 => {
-                let ids = self.ids();
-                self.write(&name, Operation::Delete { ids })
-            }
-            60..72 => {
-                let (ids, payload) = (self.ids(), self.payload());
-                self.write(&name, Operation::SetPayload { ids, payload })
+            0..72 => {
+                let operation = random::operation(&mut self.rng);
+                self.write(&name, operation)
             }
             72..82 => {
                 self.storage().flush().unwrap();
@@ -132,16 +77,11 @@ impl World {
 
     fn write(&mut self, name: &str, operation: Operation) -> String {
         let durability = if self.rng.chance(50) { Durability::Synced } else { Durability::Buffered };
-        let points = self.collections.get_mut(name).unwrap();
-        let missing = match &operation {
-            Operation::SetPayload { ids, .. } => ids.iter().any(|id| !points.contains_key(id)),
-            _ => false,
-        };
-        apply(points, &operation);
+        let found = apply(self.collections.get_mut(name).unwrap(), &operation);
         let what = format!("{operation:?} in {name}");
         match self.storage().write(name, operation, durability) {
-            Ok(_) => assert!(!missing, "{what}"),
-            Err(Error::PointNotFound { .. }) => assert!(missing, "{what}"),
+            Ok(_) => assert!(found, "{what}"),
+            Err(Error::PointNotFound { .. }) => assert!(!found, "{what}"),
             Err(error) => panic!("{what}: {error}"),
         }
         what
@@ -153,7 +93,7 @@ impl World {
         let points = self.collections[name].clone();
         // What happens behind the cut is not in it.
         let ids = points.keys().copied().take(3).collect();
-        self.write(name, Operation::Delete { ids });
+        self.write(name, Operation::delete(ids));
         let force = self.collections.len() > 4;
         let to = if force { self.some_collection() } else { format!("copy {}", self.copies) };
         self.copies += 1;
@@ -168,32 +108,50 @@ impl World {
         };
         assert!(self.storage().delete_collection(&name).unwrap());
         self.collections.remove(&name);
-        assert!(matches!(self.storage().count(&name), Err(Error::CollectionNotFound { .. })));
+        assert!(matches!(self.storage().count(&name, None), Err(Error::CollectionNotFound { .. })));
         format!("{name} deleted")
     }
 
     /// Compares every answer about one collection, at a random place.
     fn compare(&mut self, context: &str) {
         let name = self.some_collection();
-        let from = self.rng.chance(70).then(|| self.id());
-        let limit = usize::try_from(self.rng.below(20)).unwrap();
-        let ids = self.ids();
+        let rng = &mut self.rng;
+        let from = rng.chance(70).then(|| random::id(rng));
+        let limit = usize::try_from(rng.below(20)).unwrap();
+        let ids = random::ids(rng);
+        let filter = rng.chance(50).then(|| random::filter(rng));
+        let wanted = random::name(rng);
         let (storage, points) = (self.storage(), &self.collections[&name]);
         let context = format!("{context}, {name}");
-        assert_eq!(storage.count(&name).unwrap(), points.len() as u64, "{context}");
+        assert_eq!(storage.count(&name, None).unwrap(), points.len() as u64, "{context}");
         let info = storage.info(&name).unwrap();
         assert_eq!(info.shards.iter().map(|shard| shard.points).sum::<u64>(), points.len() as u64, "{context}");
-        let page = storage.scroll(&name, from, limit, &ALL).unwrap();
-        let mut expected = points.iter().filter(|(id, _)| from.is_none_or(|from| **id >= from));
+
+        let context = format!("{context}: {filter:?} from {from:?}");
+        let matching = match &filter {
+            None => points.clone(),
+            Some(text) => matching(points, text).map(|id| (id, points[&id].clone())).collect(),
+        };
+        let filter = filter.map(|text| Filter::parse(&text).unwrap());
+        assert_eq!(storage.count(&name, filter.as_ref()).unwrap(), matching.len() as u64, "{context}");
+        let page = storage.scroll(&name, &Scroll { from, limit, filter, select: ALL }).unwrap();
+        let mut expected = matching.iter().filter(|(id, _)| from.is_none_or(|from| **id >= from));
         let shown: Vec<_> = expected.by_ref().take(limit).map(|(id, point)| (*id, point.clone())).collect();
         let found: Vec<_> = page.records.iter().map(|record| record.id).collect();
-        assert_eq!(found, shown.iter().map(|(id, _)| *id).collect::<Vec<_>>(), "{context}: scroll from {from:?}");
-        assert_eq!(points_of(&page.records), shown.into_iter().collect(), "{context}: scroll from {from:?}");
-        assert_eq!(page.next, expected.next().map(|(id, _)| *id), "{context}: next after {limit} from {from:?}");
+        assert_eq!(found, shown.iter().map(|(id, _)| *id).collect::<Vec<_>>(), "{context}");
+        assert_eq!(points_of(&page.records), shown.into_iter().collect(), "{context}");
+        assert_eq!(page.next, expected.next().map(|(id, _)| *id), "{context}: next after {limit}");
+
         let found = storage.retrieve(&name, &ids, &ALL).unwrap();
-        let wanted: Vec<_> = ids.iter().filter(|id| points.contains_key(id)).copied().collect();
-        assert_eq!(found.iter().map(|record| record.id).collect::<Vec<_>>(), wanted, "{context}: retrieve");
+        let existing: Vec<_> = ids.iter().filter(|id| points.contains_key(id)).copied().collect();
+        assert_eq!(found.iter().map(|record| record.id).collect::<Vec<_>>(), existing, "{context}: retrieve");
         assert!(points_of(&found).iter().all(|(id, point)| points[id] == *point), "{context}: retrieve");
+        let part = Select { payload: false, vectors: WithVectors::Named(vec![wanted.into()]) };
+        for (id, mut point) in points_of(&storage.retrieve(&name, &ids, &part).unwrap()) {
+            let vector = point.vectors.remove(wanted);
+            assert_eq!(vector.as_ref(), points[&id].vectors.get(wanted), "{context}: {wanted} of {id}");
+            assert!(point.vectors.is_empty() && point.payload.is_empty(), "{context}: more of {id} than was asked for");
+        }
     }
 }
 

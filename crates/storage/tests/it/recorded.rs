@@ -106,7 +106,8 @@ impl Model {
         for (shard, &number) in (0u32..).zip(&numbers) {
             if let Some(part) = part(operation, shard, u32::try_from(numbers.len()).unwrap()) {
                 let mut points = self.latest(number).clone();
-                apply(&mut points, &part);
+                let found = apply(&mut points, &part);
+                assert!(found, "a recorded operation names a point that is missing: {part:?}");
                 self.shards[number].push(points);
                 if durability == Durability::Synced {
                     self.synced(&[number]);

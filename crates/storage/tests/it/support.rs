@@ -7,9 +7,17 @@ use std::time::Duration;
 
 use icecore_io::{Fs, ManualClock};
 use icecore_storage::{
-    AdoptedCollection, Adoption, CollectionConfig, DenseParams, Distance, Durability, NamedVector, Operation, Options, Point,
-    PointId, Record, Scope, Select, Snapshot, Staging, Storage, SubjectCollection, Vector, WithVectors,
+    AdoptedCollection, Adoption, CollectionConfig, Datatype, DenseParams, Distance, Durability, NamedVector, Operation, Options,
+    Point, PointId, Record, Scope, Scroll, Select, Snapshot, SparseParams, Staging, Storage, SubjectCollection, Vector,
+    WithVectors,
 };
+
+use crate::state::MULTI;
+
+/// A scroll over everything of all points.
+pub(crate) fn scroll(from: Option<PointId>, limit: usize) -> Scroll {
+    Scroll { from, limit, filter: None, select: ALL }
+}
 
 pub(crate) const ALL: Select = Select { payload: true, vectors: WithVectors::All };
 
@@ -19,6 +27,23 @@ pub(crate) fn config(shard_number: u32, size: usize) -> CollectionConfig {
         vectors: BTreeMap::from([(String::new(), DenseParams::new(size, Distance::Dot))]),
         sparse_vectors: BTreeMap::new(),
         settings: serde_json::json!({"hnsw_config": {"m": 16}}),
+    }
+}
+
+/// Every kind of vector: `half`, `byte`, `multi` and `sparse` beside an unnamed one of `size` floats.
+pub(crate) fn every_kind(shard_number: u32, size: usize) -> CollectionConfig {
+    let params = |size, datatype| DenseParams { datatype, ..DenseParams::new(size, Distance::Dot) };
+    let multi = DenseParams { multi: true, ..params(2, Datatype::Float16) };
+    let vectors = [
+        ("", params(size, Datatype::Float32)),
+        ("half", params(2, Datatype::Float16)),
+        ("byte", params(3, Datatype::Uint8)),
+        (MULTI, multi),
+    ];
+    CollectionConfig {
+        vectors: vectors.map(|(name, params)| (name.into(), params)).into(),
+        sparse_vectors: BTreeMap::from([("sparse".into(), SparseParams {})]),
+        ..config(shard_number, size)
     }
 }
 
@@ -34,7 +59,7 @@ pub(crate) fn point(id: u64, values: &[f32], payload: &str) -> Point {
 }
 
 pub(crate) fn upsert(storage: &Storage, collection: &str, points: Vec<Point>) {
-    storage.write(collection, Operation::Upsert { points }, Durability::Synced).unwrap();
+    storage.write(collection, Operation::upsert(points), Durability::Synced).unwrap();
 }
 
 /// All points of a collection in the order of a scroll with small pages.
@@ -42,7 +67,7 @@ pub(crate) fn dump(storage: &Storage, collection: &str) -> Vec<Record> {
     let mut records = Vec::new();
     let mut from = None;
     loop {
-        let page = storage.scroll(collection, from, 7, &ALL).unwrap();
+        let page = storage.scroll(collection, &scroll(from, 7)).unwrap();
         records.extend(page.records);
         match page.next {
             Some(next) => from = Some(next),
@@ -91,7 +116,7 @@ pub(crate) fn upsert_of(ids: std::ops::Range<u64>, tag: u64) -> Operation {
         let payload = if id.is_multiple_of(3) { String::new() } else { format!(r#"{{"t":{tag}}}"#) };
         point(id, &[id as f32, tag as f32], &payload)
     };
-    Operation::Upsert { points: ids.map(contents).collect() }
+    Operation::upsert(ids.map(contents).collect())
 }
 
 /// Copies the first `len` bytes of a file, durably.
