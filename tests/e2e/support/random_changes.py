@@ -3,10 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
+from uuid import UUID
 
 from qdrant_client import QdrantClient, models
 
 from support.random_payloads import path, payload, point_id, point_ids
+
+SINGLES = [-0.0, 2.0**-149, 3.4028234663852886e38, 0.10000000149011612, -0.30000001192092896]
+"""Numbers that a 32-bit float is: the smallest, the largest, and some that a shorter one is not."""
 
 FilterOf = Callable[[], dict]
 """Draws a filter."""
@@ -66,7 +70,7 @@ class Changes:
         ids = point_ids(draw, 10)
         if condition:
             # What a request with a condition does with an id that it has twice is nowhere said.
-            ids = list({models.HasIdCondition(has_id=[one]).model_dump_json(): one for one in map(canonical, ids)}.values())
+            ids = list({canonical(one): one for one in ids}.values())
         if draw.random() < 0.7:
             points = [
                 models.PointStruct(id=one, vector=self._some(), payload=payload(draw) if draw.random() < 0.9 else None)
@@ -83,11 +87,11 @@ class Changes:
         """A vector of this name, of numbers that its datatype holds exactly."""
         if name in self._shape.sparse:
             indices = self._draw.sample([0, 1, 5, 7, 1000, 2**32 - 1], self._draw.randint(0, 5))
-            return models.SparseVector(indices=indices, values=[self._number(None) for _ in indices])
+            return models.SparseVector(indices=indices, values=[self._number() for _ in indices])
         params = self._shape.dense()[name]
 
         def row() -> list[float]:
-            return [self._number(params.datatype) for _ in range(params.size)]
+            return [self._number(params) for _ in range(params.size)]
 
         return row() if params.multivector_config is None else [row() for _ in range(self._draw.randint(1, 3))]
 
@@ -116,14 +120,15 @@ class Changes:
         points = [models.PointStruct(id=one, vector=vector, payload={}) for one, vector in zip(ids, vectors)]
         return models.UpsertOperation(upsert=models.PointsList(points=points))
 
-    def _number(self, datatype: models.Datatype | None) -> float:
-        """A number that is exact as a half, or as a byte, or as a float."""
+    def _number(self, params: models.VectorParams | None = None) -> float:
+        """A number that the datatype holds exactly; none that makes a vector of cosine too short to be normalised."""
         draw = self._draw
-        if datatype == models.Datatype.UINT8:
+        if params is not None and params.datatype == models.Datatype.UINT8:
             return float(draw.randrange(256))
-        if datatype == models.Datatype.FLOAT16 or draw.random() < 0.7:
+        half = params is not None and params.datatype == models.Datatype.FLOAT16
+        if half or draw.random() < 0.7 or (params is not None and params.distance == models.Distance.COSINE):
             return draw.randint(-64, 64) / 8
-        return draw.choice([-0.0, 3.4028234663852886e38 / 2**70, 2.0**-20, 0.10000000149011612, -0.30000001192092896])
+        return draw.choice(SINGLES)
 
     def _names_of_point(self) -> list[str]:
         names = self._shape.names()
@@ -168,8 +173,6 @@ class Changes:
 
 def canonical(one: int | str) -> int | str:
     """An id in the spelling that answers have."""
-    from uuid import UUID
-
     return one if isinstance(one, int) else str(UUID(one))
 
 
