@@ -17,8 +17,8 @@ use icecore_storage::segment::{RawTrailer, TRAILER_LEN};
 use icecore_storage::wal::file::HEADER_LEN as WAL_HEADER_LEN;
 use icecore_storage::wal::record::{RECORD_HEADER_LEN, RecordHeader};
 use icecore_storage::{
-    CollectionConfig, DenseParams, Distance, Durability, NamedVector, Operation, Options, Point, PointId, SegmentId, Storage,
-    Vector,
+    CollectionConfig, Datatype, DenseParams, Distance, Durability, NamedVector, Operation, Options, Point, PointId, PointVectors,
+    SegmentId, SparseParams, Storage, Target, UpsertMode, Vector,
 };
 use serde_json::json;
 
@@ -43,26 +43,49 @@ fn storage_inputs() -> Result<(Vec<Input>, Vec<Input>)> {
     let path = Path::new("/storage");
     let options = Options { background: false, ..Options::default() };
     let storage = Storage::open(fs.clone(), Arc::new(ManualClock::new(Duration::ZERO)), path, options)?;
-    let params = |size| DenseParams::new(size, Distance::Dot);
-    let vectors = BTreeMap::from([(String::new(), params(2)), ("other".to_owned(), params(3))]);
-    storage.create_collection(
-        "seeds",
-        CollectionConfig { shard_number: 1, vectors, sparse_vectors: BTreeMap::new(), settings: json!(null) },
-    )?;
+    storage.create_collection("seeds", every_kind())?;
 
-    let both = |seed: f32| vec![vector("", &[seed, -0.0]), vector("other", &[f32::MIN_POSITIVE, seed, 1e30])];
+    let both = |seed: f32| {
+        vec![
+            dense("", &[seed, -0.0]),
+            dense("other", &[f32::MIN_POSITIVE, seed, 1e30]),
+            dense("half", &[seed, -0.0]),
+            dense("byte", &[0.0, 255.0]),
+            vector("multi", Vector::Multi(vec![seed, 1.0, 0.5, -seed])),
+            vector("sparse", Vector::Sparse { indices: vec![0, 7, u32::MAX], values: vec![seed, -0.0, 1.0] }),
+        ]
+    };
     let points = vec![
         point(PointId::Num(1), both(1.5), r#"{"city":"Zürich","n":[1,2.5,null]}"#),
-        point(PointId::Num(u64::MAX), vec![vector("", &[0.25, 0.5])], ""),
+        point(PointId::Num(u64::MAX), vec![dense("", &[0.25, 0.5])], ""),
         point(PointId::Uuid([7; 16]), Vec::new(), "{}"),
     ];
     let all_num = (10..14).map(|id| point(PointId::Num(id), both(0.125), r#"{"k":1}"#)).collect();
     let ids = vec![PointId::Num(1), PointId::Uuid([7; 16])];
     let mut segments = Vec::new();
     let mut records = Vec::new();
+    let named = || Target::Ids(ids.clone());
+    let filter = || r#"{"must":[{"key":"k","match":{"value":1}}]}"#.to_owned();
+    let few = |vectors| vec![PointVectors { id: PointId::Num(1), vectors }];
+    let empty = Vector::Sparse { indices: Vec::new(), values: Vec::new() };
     for operations in [
-        vec![Operation::upsert(points), Operation::set_payload(ids.clone(), r#"{"k":"v"}"#)],
-        vec![Operation::upsert(all_num), Operation::delete(ids), Operation::delete(Vec::new())],
+        vec![
+            Operation::upsert(points),
+            Operation::set_payload(ids.clone(), r#"{"k":"v"}"#),
+            Operation::SetPayload { target: named(), payload: r#"{"x":null}"#.into(), key: Some("a.b".into()) },
+            Operation::UpdateVectors { points: few(both(-2.0)), condition: None },
+            Operation::DeletePayload { target: named(), keys: vec!["k".into(), "a.b[0].c".into()] },
+        ],
+        vec![
+            Operation::Upsert { points: all_num, mode: UpsertMode::InsertOnly, condition: Some(filter()) },
+            Operation::SetPayload { target: Target::Filter(filter()), payload: r#"{"k":2}"#.into(), key: None },
+            Operation::OverwritePayload { target: named(), payload: r#"{"n":[]}"#.into() },
+            Operation::UpdateVectors { points: few(vec![vector("sparse", empty)]), condition: Some(filter()) },
+            Operation::DeleteVectors { target: named(), names: vec!["multi".into(), String::new()] },
+            Operation::ClearPayload { target: Target::Filter(filter()) },
+            Operation::Delete { target: Target::Filter(filter()) },
+            Operation::delete(ids.clone()),
+        ],
     ] {
         for operation in operations {
             storage.write("seeds", operation, Durability::Synced)?;
@@ -79,8 +102,30 @@ fn storage_inputs() -> Result<(Vec<Input>, Vec<Input>)> {
     Ok((records, segments))
 }
 
-fn vector(name: &str, values: &[f32]) -> NamedVector {
-    NamedVector { name: name.into(), vector: Vector::Dense(values.to_vec()) }
+/// A collection with every kind of vector.
+fn every_kind() -> CollectionConfig {
+    let params = |size, datatype| DenseParams { datatype, ..DenseParams::new(size, Distance::Dot) };
+    let vectors = [
+        ("", params(2, Datatype::Float32)),
+        ("other", params(3, Datatype::Float32)),
+        ("half", params(2, Datatype::Float16)),
+        ("byte", params(2, Datatype::Uint8)),
+        ("multi", DenseParams { multi: true, ..params(2, Datatype::Float16) }),
+    ];
+    CollectionConfig {
+        shard_number: 1,
+        vectors: vectors.map(|(name, params)| (name.to_owned(), params)).into(),
+        sparse_vectors: BTreeMap::from([("sparse".to_owned(), SparseParams {})]),
+        settings: json!(null),
+    }
+}
+
+fn dense(name: &str, values: &[f32]) -> NamedVector {
+    vector(name, Vector::Dense(values.to_vec()))
+}
+
+fn vector(name: &str, vector: Vector) -> NamedVector {
+    NamedVector { name: name.into(), vector }
 }
 
 fn point(id: PointId, vectors: Vec<NamedVector>, payload: &str) -> Point {
