@@ -20,8 +20,8 @@ pub enum OrderKind {
     Datetime,
 }
 
-/// A value to order by.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// A value to order by. An integer and a float that are the same number are equal.
+#[derive(Debug, Clone, Copy)]
 pub enum OrderValue {
     /// An integer, or a datetime's microseconds since 1970.
     Int(i64),
@@ -56,6 +56,12 @@ fn compare_mixed(integer: i64, float: f64) -> Ordering {
     } else {
         let floor = float.floor();
         integer.cmp(&(floor as i64)).then(if float > floor { Ordering::Less } else { Ordering::Equal })
+    }
+}
+
+impl PartialEq for OrderValue {
+    fn eq(&self, other: &Self) -> bool {
+        self.compare(other) == Ordering::Equal
     }
 }
 
@@ -119,6 +125,17 @@ mod tests {
         assert_eq!(of(Some(OrderKind::Float)), [1.0, 1.5, 3.0, 18_446_744_073_709_551_615.0].map(OrderValue::Float));
         assert_eq!(of(Some(OrderKind::Datetime)), [OrderValue::Int(1_583_020_800_000_000)]);
         assert_eq!(of(None).len(), 5);
+    }
+
+    /// Once the derived equality told an integer from the float of the same number, the order did not, and a point with both
+    /// came twice.
+    #[test]
+    fn a_number_in_both_forms_is_one_value_in_its_first_form() {
+        for (list, first) in
+            [(json!([0, 0.0, 0]), "[Int(0)]"), (json!([-1.0, -1]), "[Float(-1.0)]"), (json!([-0.0, 0.0]), "[Float(-0.0)]")]
+        {
+            assert_eq!(format!("{:?}", order_values(&[&list], None)), first);
+        }
     }
 
     #[test]
