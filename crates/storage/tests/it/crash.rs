@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use icecore_io::{CrashKind, Fs, MemFs, RecordingFs, Replay};
-use icecore_storage::{Durability, Operation, PointId, Scope, Storage};
+use icecore_storage::{Durability, Operation, PointId, PointVectors, Scope, Storage, Target, UpsertMode};
 
 use crate::disk::assert_no_orphans;
+use crate::plain::{among, number_at, with_vector};
 use crate::recorded::{Model, ROOT, Run};
-use crate::state::{Observed, observe, stored};
-use crate::support::{open, point, upsert, upsert_of};
+use crate::state::{MULTI, Observed, observe, stored};
+use crate::support::{kinds, open, point, upsert, upsert_kinds, upsert_of};
 
 /// A point that no run writes.
 const PROBE: u64 = 1 << 40;
@@ -30,6 +31,7 @@ fn everything() -> (Replay, Model) {
     run.upsert("a", 2..3, 3, Buffered);
     run.write("a", &Operation::delete((0..9).step_by(4).map(PointId::Num).collect()), Synced);
     run.flush();
+    parts_of_points(&mut run);
     run.create("b", 1);
     run.alias("x", "a");
     run.upsert("a", 5..12, 4, Buffered);
@@ -64,7 +66,41 @@ fn everything() -> (Replay, Model) {
     run.end()
 }
 
-fn kinds(position: usize) -> Vec<CrashKind> {
+/// Every operation that changes a part of a point, most of them on points in segments: their rows in memory refer to those.
+fn parts_of_points(run: &mut Run) {
+    let ids = |ids: &[u64]| Target::Ids(ids.iter().copied().map(PointId::Num).collect());
+    let payload = || r#"{"x":[1,null],"t":2}"#.to_owned();
+    let points = |operation| match operation {
+        Operation::Upsert { points, .. } => points,
+        other => panic!("{other:?}"),
+    };
+    let update = |id: u64| PointVectors { id: PointId::Num(id), vectors: kinds(id, 20) };
+    let second = Target::Filter(number_at("t", 2));
+    run.write("a", &Operation::SetPayload { target: second, payload: payload(), key: Some("n.m".into()) }, Buffered);
+    run.write("a", &Operation::UpdateVectors { points: vec![update(1), update(6)], condition: None }, Buffered);
+    run.flush();
+    let (mode, condition) = (UpsertMode::UpdateOnly, Some(number_at("t", 1)));
+    run.write("a", &Operation::Upsert { points: points(upsert_kinds(0..3, 21)), mode, condition }, Buffered);
+    let mode = UpsertMode::InsertOnly;
+    run.write("a", &Operation::Upsert { points: points(upsert_kinds(4..6, 22)), mode, condition: None }, Synced);
+    let names = vec![MULTI.to_owned(), String::new()];
+    run.write("a", &Operation::DeleteVectors { target: Target::Filter(with_vector("half")), names }, Synced);
+    run.write("a", &Operation::DeletePayload { target: ids(&[5, 6]), keys: vec!["n.m".into(), "t".into()] }, Buffered);
+    run.write("a", &Operation::ClearPayload { target: ids(&[7]) }, Buffered);
+    let third = Target::Filter(among(&[PointId::Num(3), PointId::Num(77)]));
+    run.write("a", &Operation::OverwritePayload { target: third, payload: payload() }, Buffered);
+    // What is in memory refers to segments that the compaction replaces.
+    run.compact();
+    let points = vec![PointVectors { id: PointId::Num(3), vectors: kinds(3, 23) }, update(7)];
+    run.write("a", &Operation::UpdateVectors { points, condition: Some(number_at("t", 2)) }, Synced);
+    run.flush();
+    run.write("a", &Operation::set_payload(vec![PointId::Num(6), PointId::Num(7)], payload()), Buffered);
+    run.compact();
+    run.write("a", &Operation::Delete { target: Target::Filter(number_at("t", 22)) }, Buffered);
+    run.flush();
+}
+
+fn kinds_of_crashes(position: usize) -> Vec<CrashKind> {
     let seed = position as u64;
     vec![
         CrashKind::Kill,
@@ -131,7 +167,7 @@ fn after_any_crash_each_part_is_before_or_after_each_operation() {
     at_every_position(
         || Replay::new(&MemFs::new(), ops.clone()),
         |replay, position| {
-            for kind in kinds(position) {
+            for kind in kinds_of_crashes(position) {
                 let context = format!("{kind:?} before operation {position}, {:?}", name_of(replay));
                 check_image(&model, replay.image(kind), kind, replay.marks(), &context);
                 images.fetch_add(1, Ordering::Relaxed);
@@ -140,7 +176,7 @@ fn after_any_crash_each_part_is_before_or_after_each_operation() {
     );
     let images = images.into_inner();
     println!("{images} images of {} file operations", ops.len());
-    assert!(images >= 1000, "only {images} images");
+    assert!(images >= 2000, "only {images} images");
 }
 
 /// The next operation without its bytes.

@@ -13,7 +13,7 @@ use icecore_storage::{AdoptedShard, Adoption, AliasAction, Durability, Operation
 use serde_json::Value;
 
 use crate::state::{Observed, Points, Seen, apply, part};
-use crate::support::{adoption, config, open, stage, upsert_of};
+use crate::support::{adoption, every_kind, open, stage, upsert_of};
 
 pub(crate) const ROOT: &str = "/db";
 
@@ -197,7 +197,7 @@ impl Run {
 
     pub(crate) fn create(&mut self, name: &str, shards: u32) {
         self.step(
-            |_, storage| storage.create_collection(name, config(shards, 2)).unwrap(),
+            |_, storage| storage.create_collection(name, every_kind(shards, 2)).unwrap(),
             |model| {
                 let numbers = (0..shards).map(|_| model.add_shard(Points::new())).collect();
                 model.change_names(|names| drop(names.collections.insert(name.into(), (numbers, BTreeMap::new()))));

@@ -119,6 +119,25 @@ pub(crate) fn upsert_of(ids: std::ops::Range<u64>, tag: u64) -> Operation {
     Operation::upsert(ids.map(contents).collect())
 }
 
+/// An upsert of points with a vector of every kind and a payload.
+pub(crate) fn upsert_kinds(ids: std::ops::Range<u64>, tag: u64) -> Operation {
+    let contents = |id: u64| Point { vectors: kinds(id, tag), ..point(id, &[], &format!(r#"{{"t":{tag},"n":{{"id":{id}}}}}"#)) };
+    Operation::upsert(ids.map(contents).collect())
+}
+
+/// A vector of every kind.
+pub(crate) fn kinds(id: u64, tag: u64) -> Vec<NamedVector> {
+    let (id, tag) = (id as f32, tag as f32);
+    let vector = |name: &str, vector| NamedVector { name: name.into(), vector };
+    vec![
+        vector("", Vector::Dense(vec![id, tag])),
+        vector("half", Vector::Dense(vec![-0.0, tag])),
+        vector("byte", Vector::Dense(vec![id, tag, 255.0])),
+        vector(MULTI, Vector::Multi(vec![id, tag, -0.0, 0.5])),
+        vector("sparse", Vector::Sparse { indices: vec![7, 3, u32::MAX], values: vec![id, tag, -0.0] }),
+    ]
+}
+
 /// Copies the first `len` bytes of a file, durably.
 pub(crate) fn copy_member(fs: &Arc<dyn Fs>, source: &Path, len: u64, target: &Path) {
     let mut bytes = vec![0; usize::try_from(len).unwrap()];
