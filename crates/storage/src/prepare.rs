@@ -38,7 +38,7 @@ impl Collection {
             Operation::Delete { target } => self.split_target(target, |target| Operation::Delete { target }),
             Operation::SetPayload { target, mut payload, key } => {
                 check_payload(first(&target), &mut payload)?;
-                key.as_deref().map_or(Ok(()), check_path)?;
+                key.as_deref().map_or(Ok(()), |key| check_place(key, &payload))?;
                 self.split_target(target, |target| Operation::SetPayload { target, payload: payload.clone(), key: key.clone() })
             }
             Operation::OverwritePayload { target, mut payload } => {
@@ -197,6 +197,14 @@ fn check_filter(text: &str) -> Result<()> {
 fn check_path(text: &str) -> Result<()> {
     let parsed = text.parse::<JsonPath>().map(drop);
     parsed.map_err(|error| Error::PayloadPath { path: text.to_owned(), reason: error.to_string() })
+}
+
+/// Checks the place where the keys of a payload are set.
+fn check_place(key: &str, payload: &str) -> Result<()> {
+    let wrong = |reason: String| Error::PayloadPath { path: key.to_owned(), reason };
+    let path = key.parse::<JsonPath>().map_err(|error| wrong(error.to_string()))?;
+    let values = payload::parse(payload).unwrap_or_default();
+    payload::edit::check_depth(&values, Some(&path)).map_err(|error| wrong(error.to_string()))
 }
 
 /// A point to name in an error about all of them.

@@ -6,18 +6,44 @@ use serde_json::{Map, Value};
 
 use super::path::JsonPath;
 use super::walk::merge_keys;
-use super::{parse, to_text};
+use super::{DEPTH_MAX, parse, to_text};
 
-/// The stored text of a payload is not a JSON object, so it cannot be edited.
+/// Why a payload cannot be edited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the stored payload is not a JSON object")]
-pub struct NotAnObject;
+pub enum EditError {
+    /// The stored text is not a JSON object.
+    #[error("the stored payload is not a JSON object")]
+    NotAnObject,
+    /// What is set would lie deeper than any parser follows.
+    #[error("objects and lists can be {DEPTH_MAX} levels deep, the path and what is set there need {0}")]
+    TooDeep(usize),
+}
+
+/// Checks that setting `values` at a path leaves payloads that can be parsed again.
+///
+/// The path makes objects that no text limits: without a check a long one writes a payload that no later operation can read.
+pub fn check_depth(values: &Map<String, Value>, at: Option<&JsonPath>) -> Result<(), EditError> {
+    let above = at.map_or(0, |path| 1 + path.rest().len());
+    let levels = above.saturating_add(levels(values.values()));
+    if levels > DEPTH_MAX { Err(EditError::TooDeep(levels)) } else { Ok(()) }
+}
+
+/// Levels of an object or a list with these values. The values were parsed, so that they are not deep themselves.
+fn levels<'a>(values: impl Iterator<Item = &'a Value>) -> usize {
+    let inner = values.map(|value| match value {
+        Value::Array(list) => levels(list.iter()),
+        Value::Object(object) => levels(object.values()),
+        _ => 0,
+    });
+    1 + inner.max().unwrap_or(0)
+}
 
 /// Sets the keys of `values`, at the top or in the object that `at` leads to, and leaves all others.
 ///
 /// A key of `values` that is null is removed; nulls deeper in it are kept (source: Qdrant's `merge_map`).
-pub fn set(text: &str, values: &Map<String, Value>, at: Option<&JsonPath>) -> Result<String, NotAnObject> {
-    let mut object = parse(text).ok_or(NotAnObject)?;
+pub fn set(text: &str, values: &Map<String, Value>, at: Option<&JsonPath>) -> Result<String, EditError> {
+    check_depth(values, at)?;
+    let mut object = parse(text).ok_or(EditError::NotAnObject)?;
     match at {
         Some(path) => path.merge(&mut object, values),
         None => merge_keys(&mut object, values),
@@ -31,8 +57,8 @@ pub fn overwrite(values: &Map<String, Value>) -> String {
 }
 
 /// Removes what each path leads to, one after the other; paths that lead nowhere are no error.
-pub fn delete(text: &str, paths: &[JsonPath]) -> Result<String, NotAnObject> {
-    let mut object = parse(text).ok_or(NotAnObject)?;
+pub fn delete(text: &str, paths: &[JsonPath]) -> Result<String, EditError> {
+    let mut object = parse(text).ok_or(EditError::NotAnObject)?;
     for path in paths {
         path.remove(&mut object);
     }
@@ -72,6 +98,23 @@ mod tests {
         assert_eq!(set("", &values, Some(&path)).unwrap(), r#"{"a":{"b":{"x":1}}}"#);
     }
 
+    /// A path of a hundred thousand keys made a payload whose text no stack could write, at each replay of the log again; one of
+    /// two hundred made a payload that was never read again.
+    #[test]
+    fn nothing_is_set_deeper_than_it_can_be_read() {
+        let path = |steps: usize| vec!["k"; steps].join(".").parse::<JsonPath>().unwrap();
+        let values = map(&json!({"x": [1]}));
+        let deepest = set("", &values, Some(&path(DEPTH_MAX - 2))).unwrap();
+        assert!(parse(&deepest).is_some());
+        let deeper = format!(r#"{{"k":{deepest}}}"#);
+        assert!(parse(&deeper).is_none(), "the limit is the parser's");
+        for steps in [DEPTH_MAX - 1, 100_000] {
+            assert_eq!(set("", &values, Some(&path(steps))), Err(EditError::TooDeep(steps + 2)));
+        }
+        let lists = "k[]".repeat(3 * DEPTH_MAX).replace("]k", "].k").parse().unwrap();
+        assert!(matches!(set(r#"{"a":1}"#, &values, Some(&lists)), Err(EditError::TooDeep(_))));
+    }
+
     #[test]
     fn overwrite_keeps_nulls_and_an_empty_object_is_no_payload() {
         assert_eq!(overwrite(&map(&json!({"a": null}))), r#"{"a":null}"#);
@@ -98,8 +141,8 @@ mod tests {
     #[test]
     fn damaged_text_is_an_error_and_never_replaced() {
         for text in ["[1]", "{", "1", "null"] {
-            assert_eq!(set(text, &map(&json!({"a": 1})), None), Err(NotAnObject), "{text}");
-            assert_eq!(delete(text, &[]), Err(NotAnObject), "{text}");
+            assert_eq!(set(text, &map(&json!({"a": 1})), None), Err(EditError::NotAnObject), "{text}");
+            assert_eq!(delete(text, &[]), Err(EditError::NotAnObject), "{text}");
         }
     }
 }

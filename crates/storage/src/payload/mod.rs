@@ -14,12 +14,15 @@ pub mod select;
 mod walk;
 
 pub use datetime::Datetime;
-pub use edit::NotAnObject;
+pub use edit::EditError;
 pub use facet::{FacetKind, FacetValue, facet_value};
 pub use order::{OrderKind, OrderValue, order_value};
 pub use path::{InvalidPath, JsonPath, Step};
 
 use serde_json::{Map, Value};
+
+/// The most levels of objects and lists that [`parse`] follows.
+pub const DEPTH_MAX: usize = 127;
 
 /// The object of a payload's text; `None` if the text is none. Empty text is the empty object.
 pub fn parse(text: &str) -> Option<Map<String, Value>> {

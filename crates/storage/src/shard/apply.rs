@@ -13,7 +13,7 @@ use crate::filter::Filter;
 use crate::ids::{Lsn, PointId};
 use crate::memtable::{Entry, Part, Row};
 use crate::op::{NamedVector, Operation, Point, PointVectors, Target, UpsertMode};
-use crate::payload::{self, JsonPath, NotAnObject, edit};
+use crate::payload::{self, EditError, JsonPath, edit};
 use crate::shard::candidate::FoundPoint;
 
 /// What one operation changes, before it is put in place in one step.
@@ -91,7 +91,7 @@ impl Changes<'_> {
     }
 
     /// Gives each target the payload that `change` makes of its own.
-    fn change_payloads(&mut self, target: Target, change: impl Fn(&str) -> Result<String, NotAnObject>) -> Result<()> {
+    fn change_payloads(&mut self, target: Target, change: impl Fn(&str) -> Result<String, EditError>) -> Result<()> {
         self.for_each(target, |id, found| {
             let payload = change(found.payload()?).map_err(|error| Error::Payload { id, reason: error.to_string() })?;
             Ok((found.keep_vectors(), Part::Here(payload)))
