@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use crate::catalog::CatalogCollection;
 use crate::collection::Collection;
+use crate::config::CollectionConfig;
 use crate::engine::{Inner, SHARDS, State, Storage};
 use crate::error::{Error, Result, on};
 use crate::ids::{Generation, PointId, ShardDirId};
@@ -275,10 +276,14 @@ fn replace_shard(
     let current = next.get(name).ok_or_else(missing)?.clone();
     current.shard(number)?;
     let (ours, theirs) = (&current.config, &adopted.from.config);
-    if ours.vectors != theirs.vectors || ours.shard_number != theirs.shard_number {
+    let vectors = |config: &CollectionConfig| (config.vectors.clone(), config.sparse_vectors.clone());
+    if vectors(ours) != vectors(theirs) || ours.shard_number != theirs.shard_number {
         let reason = format!(
             "the archive's shard is of a collection with the vectors {:?} in {} shards, this one has {:?} in {}",
-            theirs.vectors, theirs.shard_number, ours.vectors, ours.shard_number
+            vectors(theirs),
+            theirs.shard_number,
+            vectors(ours),
+            ours.shard_number
         );
         return Err(Error::InvalidConfig { field: format!("collection {name:?}"), reason });
     }
