@@ -27,6 +27,8 @@ use crate::{http, logging};
 
 /// How long threads that were told to stop may take; after that the process ends without them, as in a crash.
 const STOP_TIME: Duration = Duration::from_secs(5);
+/// Time between two looks at the storage's health.
+const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Why the server did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -111,8 +113,27 @@ async fn serve(arguments: ServerArgs, config: Config) -> Result<(), ServeError> 
     }
     let listener = port.listen()?;
     announce(&app, &listener);
-    answer(&app, listener).await?;
+    let watch = tokio::spawn(watch_storage(Arc::clone(&app)));
+    let answered = answer(&app, listener).await;
+    watch.abort();
+    answered?;
     close(&app).await
+}
+
+/// Logs when points can no longer be moved from memory to the disk, and when they can again.
+async fn watch_storage(app: Arc<App>) {
+    let mut known = None;
+    loop {
+        tokio::time::sleep(WATCH_INTERVAL).await;
+        let problem = app.storage.flush_problem();
+        if problem != known {
+            match &problem {
+                Some(reason) => tracing::error!("points cannot be moved from memory to the disk: {reason}"),
+                None => tracing::info!("points are moved from memory to the disk again"),
+            }
+            known = problem;
+        }
+    }
 }
 
 /// Answers requests until the end is asked for and the time for draining is over, or all are answered and all that they began is
@@ -154,6 +175,10 @@ fn open(mut config: Config, shutdown: Shutdown) -> Result<Arc<App>, ServeError> 
     let options = config.storage.options();
     let storage =
         Storage::open(Arc::clone(&fs), Arc::clone(&clock), &config.storage.storage_path, options).map_err(AppError::from)?;
+    for torn in storage.torn_tails() {
+        let (path, offset) = (torn.path.display(), torn.offset);
+        tracing::warn!("cut {} bytes of an unfinished write off {path} at {offset}: {}", torn.len, torn.reason);
+    }
     let open = |error: StoreError| ServeError::from(AppError::from(error));
     let store = LocalStore::open(Arc::clone(&fs), Arc::clone(&clock), config.storage.snapshots_path.clone()).map_err(open)?;
     match store.sweep() {

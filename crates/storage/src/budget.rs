@@ -108,6 +108,11 @@ impl Budget {
         }
     }
 
+    /// Why memtables cannot be flushed, if they cannot.
+    pub(crate) fn stuck(&self) -> Option<String> {
+        self.lock().stuck.clone()
+    }
+
     /// Says whether flushing works, and why not.
     pub(crate) fn set_stuck(&self, reason: Option<String>) {
         self.lock().stuck = reason;

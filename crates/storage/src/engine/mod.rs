@@ -145,6 +145,12 @@ impl Storage {
         self.inner.pinned.get()
     }
 
+    /// Why points cannot be moved from memory into segments, if they cannot: a full disk, say. Writes go on until the memory for
+    /// them is full. Nothing acknowledged is in danger: it is in the log.
+    pub fn flush_problem(&self) -> Option<String> {
+        self.inner.budget().stuck()
+    }
+
     /// Bytes of points that are not in segments yet.
     pub fn memtable_bytes(&self) -> u64 {
         self.inner.budget().used()

@@ -8,15 +8,16 @@ use serde_json::{Map, Value, json};
 use super::collection_config::{SPARSE_VECTORS, VECTORS};
 use super::settings;
 
-/// The result of `GET /collections/{collection}`.
-pub(super) fn render(info: &CollectionInfo) -> Value {
+/// The result of `GET /collections/{collection}`. `stuck` says that points cannot be moved from memory to the disk.
+pub(super) fn render(info: &CollectionInfo, stuck: bool) -> Value {
     let settings = &info.config.settings;
     let points: u64 = info.shards.iter().map(|shard| shard.points).sum();
     let segments: u64 = info.shards.iter().map(|shard| shard.segments).sum();
     let poisoned = info.shards.iter().find_map(|shard| {
         shard.poisoned.as_ref().map(|_| format!("shard {} takes no more writes since a failure", shard.number))
     });
-    let (status, optimizer_status) = match poisoned {
+    let stuck = stuck.then(|| "points cannot be moved from memory to the disk; the server's log says why".to_owned());
+    let (status, optimizer_status) = match poisoned.or(stuck) {
         None => ("green", json!("ok")),
         Some(reason) => ("red", json!({ "error": reason })),
     };
@@ -139,6 +140,10 @@ mod tests {
     use super::super::collection_config;
     use super::*;
 
+    fn rendered_healthy(info: &CollectionInfo) -> Value {
+        render(info, false)
+    }
+
     fn info(request: &Value) -> CollectionInfo {
         let shard =
             |number, points, poisoned| ShardInfo { number, points, segments: 2, memtable_bytes: 0, last_lsn: Lsn(9), poisoned };
@@ -155,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_was_given_comes_back_over_the_defaults() {
-        let rendered = render(&info(&json!({
+        let rendered = rendered_healthy(&info(&json!({
             "vectors": {"size": 4, "distance": "Cosine", "on_disk": true},
             "shard_number": 2,
             "on_disk_payload": false,
@@ -194,9 +199,9 @@ mod tests {
 
     #[test]
     fn named_vectors_are_rendered_by_name_and_no_vectors_as_an_empty_object() {
-        let rendered = render(&info(&json!({"vectors": {"a": {"size": 1, "distance": "Dot"}}})));
+        let rendered = rendered_healthy(&info(&json!({"vectors": {"a": {"size": 1, "distance": "Dot"}}})));
         assert_eq!(rendered["config"]["params"]["vectors"], json!({"a": {"size": 1, "distance": "Dot"}}));
-        assert_eq!(render(&info(&json!({})))["config"]["params"]["vectors"], json!({}));
+        assert_eq!(rendered_healthy(&info(&json!({})))["config"]["params"]["vectors"], json!({}));
     }
 
     #[test]
@@ -207,27 +212,33 @@ mod tests {
             "multi": {"size": 2, "distance": "Dot", "multivector_config": {"comparator": "max_sim"}},
         });
         let sparse = json!({"plain": {}, "text": {"modifier": "idf", "index": {"on_disk": true}}});
-        let rendered = render(&info(&json!({"vectors": vectors, "sparse_vectors": sparse})));
+        let rendered = rendered_healthy(&info(&json!({"vectors": vectors, "sparse_vectors": sparse})));
         assert_eq!(rendered["config"]["params"]["vectors"], vectors);
         assert_eq!(rendered["config"]["params"]["sparse_vectors"], sparse);
-        assert!(render(&info(&json!({})))["config"]["params"].get("sparse_vectors").is_none());
+        assert!(rendered_healthy(&info(&json!({})))["config"]["params"].get("sparse_vectors").is_none());
     }
 
     #[test]
     fn what_the_engine_knows_is_shown_without_settings_too() {
         let mut info = info(&json!({"vectors": {"size": 2, "distance": "Dot", "datatype": "uint8",
             "multivector_config": {"comparator": "max_sim"}}}));
-        let shown = render(&info);
+        let shown = rendered_healthy(&info);
         info.config.settings = Value::Null;
-        assert_eq!(render(&info)["config"]["params"]["vectors"], shown["config"]["params"]["vectors"]);
+        assert_eq!(rendered_healthy(&info)["config"]["params"]["vectors"], shown["config"]["params"]["vectors"]);
     }
 
     #[test]
     fn a_poisoned_shard_turns_the_collection_red_without_showing_its_paths() {
         let mut info = info(&json!({}));
         info.shards[1].poisoned = Some("sync of /secret/file failed".into());
-        let rendered = render(&info);
+        let rendered = rendered_healthy(&info);
         assert_eq!(rendered["status"], "red");
         assert_eq!(rendered["optimizer_status"], json!({"error": "shard 1 takes no more writes since a failure"}));
+    }
+
+    #[test]
+    fn a_disk_that_takes_nothing_turns_the_collection_red() {
+        assert_eq!(render(&info(&json!({})), true)["status"], "red");
+        assert_eq!(render(&info(&json!({})), false)["status"], "green");
     }
 }

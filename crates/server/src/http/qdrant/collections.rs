@@ -38,7 +38,11 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Response {
 
 /// `GET /collections/{collection}`
 pub(super) async fn get(State(app): State<Arc<App>>, path: InCollection) -> Response {
-    answer(move || Ok(collection_info::render(&app.storage.info(&path.collection)?))).await
+    answer(move || {
+        let info = app.storage.info(&path.collection)?;
+        Ok(collection_info::render(&info, app.storage.flush_problem().is_some()))
+    })
+    .await
 }
 
 /// `GET /collections/{collection}/exists`
