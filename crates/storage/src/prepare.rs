@@ -98,10 +98,12 @@ impl Collection {
                     }
                     // A single vector is a multi-vector of one.
                     (true, vector @ Vector::Dense(_)) => {
-                        let Vector::Dense(values) = std::mem::replace(vector, Vector::Multi(Vec::new())) else { continue };
-                        let Vector::Multi(multi) = vector else { continue };
-                        *multi = values;
-                        check_multi(name, id, *params, multi)?;
+                        let Vector::Dense(mut values) = std::mem::replace(vector, Vector::Multi(Vec::new())) else { continue };
+                        if values.len() > params.size {
+                            return Err(dimension(name, params.size, values.len()));
+                        }
+                        check_multi(name, id, *params, &mut values)?;
+                        *vector = Vector::Multi(values);
                     }
                     (true, Vector::Multi(values)) => check_multi(name, id, *params, values)?,
                     (multi, vector) => {

@@ -90,6 +90,7 @@ async fn vectors_that_do_not_fit_are_refused_with_all_their_batch() {
         (json!([]), 400, "Wrong input: Vector dimension error: expected dim: 2, got 0"),
         (json!({"x": [1, 2]}), 400, "Wrong input: Not existing vector name error: x"),
         (json!({"multi": [[1, 2, 3, 4]]}), 400, "Wrong input: Vector dimension error: expected dim: 2, got 4"),
+        (json!({"multi": [1, 2, 3, 4]}), 400, "Wrong input: Vector dimension error: expected dim: 2, got 4"),
         (json!({"multi": [[1], [2]]}), 400, "Wrong input: Vector dimension error: expected dim: 2, got 1"),
         (json!({"multi": [[1, 2], [3]]}), 422, "all vectors must have the same dimension"),
         (json!({"multi": [[]]}), 422, "all vectors must be non-empty"),
