@@ -97,7 +97,6 @@ mod tests {
         assert_eq!(encode(&Operation::Delete { ids: vec![PointId::Num(9)] }).unwrap(), expected);
 
         let set = Operation::SetPayload { ids: vec![PointId::Num(9)], payload: "{}".into() };
-        let mut expected = expected;
         expected[0] = 2; // SetPayload
         expected.extend(2u64.to_le_bytes());
         expected.extend(b"{}");
