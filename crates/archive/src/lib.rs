@@ -9,7 +9,6 @@
 //! goes through [`icecore_io::Fs`]. Everything is synchronous.
 
 mod create;
-mod digest;
 mod error;
 mod foreign;
 mod format;
@@ -23,7 +22,6 @@ mod verify;
 mod writer;
 
 pub use create::{Created, create};
-pub use digest::{Crc32c, MemberHasher, ParseDigestError, Sha256Digest};
 pub use error::{Error, ErrorKind};
 pub use foreign::Foreign;
 pub use format::layout::{
@@ -34,6 +32,7 @@ pub use format::manifest::{Manifest, Member, MemberRef};
 pub use format::path::{COMPONENT_LEN_MAX, MemberPath, PATH_LEN_MAX, PathRule, RESERVED_PREFIX};
 pub use format::tar::{BLOCK_LEN, NAME_SIZE, USTAR_SIZE_MAX};
 pub use format::version::LAYOUT;
+pub use icecore_io::digest::{Crc32c, FileDigest, Hasher, ParseDigestError, Sha256Digest};
 pub use plan::Plan;
 pub use problem::Problem;
 pub use progress::{Progress, ProgressHandle};

@@ -133,7 +133,8 @@ mod tests {
     #[test]
     fn each_broken_rule_is_found() {
         assert_eq!(catalog().check(), Ok(()));
-        let breaks: [(&str, fn(&mut Catalog)); 6] = [
+        type Damage = fn(&mut Catalog);
+        let breaks: [(&str, Damage); 6] = [
             ("shadow", |catalog| drop(catalog.aliases.insert("c".into(), "c".into()))),
             ("dangling", |catalog| drop(catalog.aliases.insert("b".into(), "d".into()))),
             ("shards", |catalog| catalog.collections.values_mut().for_each(|collection| collection.shards.truncate(1))),

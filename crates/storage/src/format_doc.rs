@@ -3,6 +3,7 @@
 use std::path::Path;
 
 /// The description of the formats.
+#[expect(clippy::disallowed_methods, reason = "a document of the project, not data")]
 fn document() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     std::fs::read_to_string(root.join("FORMAT.md")).unwrap()

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use icecore_io::{Fs, MemFs};
 use icecore_storage::{
-    AdoptedShard, Adoption, Generation, Lsn, Scope, SegmentId, Snapshot, Storage, SubjectCollection, SubjectTombstones,
+    AdoptedShard, Adoption, CollectionConfig, Generation, Lsn, Scope, SegmentId, Snapshot, Storage, SubjectCollection,
+    SubjectTombstones,
 };
 
 use crate::disk::files;
 use crate::recorded::ROOT;
 use crate::state::observe;
-use crate::support::{adoption, config, open, snapshot, stage, upsert_of};
+use crate::support::{adoption, config, every_kind, open, snapshot, stage, upsert_of};
 
 /// A collection of two shards, each with segments, tombstones and a log.
 fn filled() -> (Arc<dyn Fs>, Storage) {
@@ -124,10 +125,13 @@ fn a_single_shard_must_fit_its_collection() {
     let (fs, storage) = filled();
     storage.create_collection("wide", config(2, 3)).unwrap();
     storage.create_collection("many", config(3, 2)).unwrap();
+    storage.create_collection("sparse", CollectionConfig { vectors: config(2, 2).vectors, ..every_kind(2, 2) }).unwrap();
     let cut = storage.snapshot(&Scope::Shard { collection: "c".into(), shard: 1 }).unwrap();
     let (seen, disk) = (observe(&storage), files(fs.as_ref(), Path::new(ROOT)));
-    let cases: [(&str, &str, Lie); 5] = [
+    let cases: [(&str, &str, Lie); 6] = [
         ("other vectors", "wide", |_| {}),
+        // It was adopted, and the next start refused its segments.
+        ("other sparse vectors", "sparse", |_| {}),
         ("other shards", "many", |_| {}),
         ("no collection", "missing", |_| {}),
         ("no such shard", "plain", |from| from.shards[0].number = 2),

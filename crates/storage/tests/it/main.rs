@@ -13,6 +13,7 @@ mod damage;
 mod disk;
 mod edges;
 mod faults;
+mod foreign_logs;
 mod hostile;
 mod model;
 mod plain;

@@ -121,7 +121,7 @@ pub(crate) fn upsert_of(ids: std::ops::Range<u64>, tag: u64) -> Operation {
 
 /// An upsert of points with a vector of every kind and a payload.
 pub(crate) fn upsert_kinds(ids: std::ops::Range<u64>, tag: u64) -> Operation {
-    let contents = |id: u64| Point { vectors: kinds(id, tag), ..point(id, &[], &format!(r#"{{"t":{tag},"n":{{"id":{id}}}}}"#)) };
+    let contents = |id: u64| Point { vectors: kinds(id, tag), ..point(id, &[], &format!(r#"{{"n":{{"id":{id}}},"t":{tag}}}"#)) };
     Operation::upsert(ids.map(contents).collect())
 }
 
