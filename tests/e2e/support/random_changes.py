@@ -157,10 +157,10 @@ class Changes:
         return condition
 
     def _target(self) -> dict:
-        """Some ids, or a filter that hits at most some ids, or any filter."""
+        """Some ids (seldom none, which is refused), or a filter that hits at most some ids, or any filter."""
         draw = self._draw
         if draw.random() < 0.55:
-            return {"points": point_ids(draw, 4)}
+            return {"points": point_ids(draw, 4) if draw.random() < 0.97 else []}
         found = self._filter_of()
         if draw.random() < 0.8:
             found = {"must": [{"has_id": point_ids(draw, 12)}, found]}

@@ -45,7 +45,10 @@ def scalar(draw: Random) -> object:
         return draw.choice(INTEGERS)
     if kind < 9:
         return draw.choice(FLOATS)
-    return [None, draw.random() < 0.5, geo_point(draw)][kind - 9]
+    if kind == 9:
+        # What is not on Earth is a place as well, for the server.
+        return geo_point(draw) | ({"lon": draw.uniform(180, 400)} if draw.random() < 0.1 else {})
+    return None if kind == 10 else draw.random() < 0.5
 
 
 def value(draw: Random, depth: int) -> object:
