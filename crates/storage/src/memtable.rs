@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use crate::budget::Budget;
 use crate::error::Result;
 use crate::ids::{Lsn, PointId};
-use crate::op::NamedVector;
+use crate::op::{NamedVector, Vector};
 use crate::refs::FileRef;
 use crate::shard::LiveSegment;
 use crate::vector::VectorRef;
@@ -26,12 +26,12 @@ const VECTOR_OVERHEAD: usize = 56;
 pub(crate) struct Row {
     /// The record that made it.
     pub(crate) version: Lsn,
-    pub(crate) vectors: Part<Vec<NamedVector>>,
+    pub(crate) vectors: RowVectors,
     /// The text of a JSON object, or empty.
     pub(crate) payload: Part<String>,
 }
 
-/// A part of a point that an operation may have left as it was: a payload that is set does not bring the vectors into memory.
+/// A part of a point that an operation may have left as it was: vectors that are updated do not bring the payload into memory.
 #[derive(Debug, Clone)]
 pub(crate) enum Part<T> {
     Here(T),
@@ -39,23 +39,87 @@ pub(crate) enum Part<T> {
     InSegment(Arc<LiveSegment>, u32),
 }
 
+/// The vectors of a point. Those that stay as they are are not read when others change: damage to them then cannot lose the change.
+#[derive(Debug, Clone)]
+pub(crate) enum RowVectors {
+    /// All of them.
+    Here(Vec<NamedVector>),
+    /// Those of a row of a segment, but for these names, which have another vector or none.
+    Over(Arc<LiveSegment>, u32, Vec<(String, Option<Vector>)>),
+}
+
+impl RowVectors {
+    /// The vector of this name, if there is one.
+    pub(crate) fn get(&self, name: &str) -> Result<Option<VectorRef<'_>>> {
+        match self {
+            Self::Here(vectors) => Ok(vectors.iter().find(|named| named.name == name).map(|named| named.vector.as_ref())),
+            Self::Over(live, row, changes) => match change_of(changes, name) {
+                Some(vector) => Ok(vector.as_ref().map(Vector::as_ref)),
+                None => live.segment.vector(*row, name),
+            },
+        }
+    }
+
+    /// Whether there is a vector of this name.
+    pub(crate) fn has(&self, name: &str) -> Result<bool> {
+        match self {
+            Self::Here(vectors) => Ok(vectors.iter().any(|named| named.name == name)),
+            Self::Over(live, row, changes) => match change_of(changes, name) {
+                Some(vector) => Ok(vector.is_some()),
+                None => live.segment.has_vector(*row, name),
+            },
+        }
+    }
+
+    /// The vectors whose names are wanted.
+    pub(crate) fn wanted(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<NamedVector>> {
+        let live = match self {
+            Self::Here(vectors) => return Ok(vectors.iter().filter(|named| wanted(&named.name)).cloned().collect()),
+            Self::Over(live, ..) => live,
+        };
+        let mut vectors = Vec::new();
+        // A segment names all vectors of the collection.
+        for (name, _) in live.segment.vectors().filter(|(name, _)| wanted(name)) {
+            if let Some(vector) = self.get(name)? {
+                vectors.push(NamedVector { name: name.to_owned(), vector: vector.into_owned() });
+            }
+        }
+        Ok(vectors)
+    }
+
+    /// Puts another vector, or none, in the place of the one of this name.
+    pub(crate) fn change(&mut self, name: &str, vector: Option<Vector>) {
+        match self {
+            Self::Here(vectors) => {
+                vectors.retain(|named| named.name != name);
+                vectors.extend(vector.map(|vector| NamedVector { name: name.to_owned(), vector }));
+                vectors.sort_by(|a, b| a.name.cmp(&b.name));
+            }
+            Self::Over(_, _, changes) => {
+                changes.retain(|(changed, _)| changed != name);
+                changes.push((name.to_owned(), vector));
+            }
+        }
+    }
+
+    /// Bytes in memory, roughly.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Here(vectors) => vectors.iter().map(|named| VECTOR_OVERHEAD + named.name.len() + named.vector.bytes()).sum(),
+            Self::Over(_, _, changes) => {
+                let bytes = |vector: &Option<Vector>| vector.as_ref().map_or(0, Vector::bytes);
+                changes.iter().map(|(name, vector)| VECTOR_OVERHEAD + name.len() + bytes(vector)).sum()
+            }
+        }
+    }
+}
+
+/// What stands here for a name; `None` if it is as it was.
+fn change_of<'a>(changes: &'a [(String, Option<Vector>)], name: &str) -> Option<&'a Option<Vector>> {
+    changes.iter().find(|(changed, _)| changed == name).map(|(_, vector)| vector)
+}
+
 impl Row {
-    /// The vector of this name, if the point has it.
-    pub(crate) fn vector(&self, name: &str) -> Result<Option<VectorRef<'_>>> {
-        match &self.vectors {
-            Part::Here(vectors) => Ok(vectors.iter().find(|named| named.name == name).map(|named| named.vector.as_ref())),
-            Part::InSegment(live, row) => live.segment.vector(*row, name),
-        }
-    }
-
-    /// Whether the point has a vector of this name.
-    pub(crate) fn has_vector(&self, name: &str) -> Result<bool> {
-        match &self.vectors {
-            Part::Here(vectors) => Ok(vectors.iter().any(|named| named.name == name)),
-            Part::InSegment(live, row) => live.segment.has_vector(*row, name),
-        }
-    }
-
     /// The text of the payload.
     pub(crate) fn payload(&self) -> Result<&str> {
         match &self.payload {
@@ -163,17 +227,11 @@ fn entry_bytes(entry: &Entry) -> usize {
     let contents = match entry {
         Entry::Dead => 0,
         Entry::Live(row) => {
-            let vectors = match &row.vectors {
-                Part::Here(vectors) => {
-                    vectors.iter().map(|named| VECTOR_OVERHEAD + named.name.len() + named.vector.bytes()).sum()
-                }
-                Part::InSegment(..) => 0,
-            };
             let payload = match &row.payload {
                 Part::Here(payload) => payload.len(),
                 Part::InSegment(..) => 0,
             };
-            vectors + payload
+            row.vectors.bytes() + payload
         }
     };
     ENTRY_OVERHEAD + contents

@@ -6,13 +6,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 use super::found::Found;
 use super::view::View;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::ids::{Lsn, PointId};
-use crate::memtable::{Entry, Part, Row};
-use crate::op::{NamedVector, Operation, Point, PointVectors, Target, UpsertMode};
+use crate::memtable::{Entry, Part, Row, RowVectors};
+use crate::op::{Operation, Point, PointVectors, Target, UpsertMode};
 use crate::payload::{self, EditError, JsonPath, edit};
 use crate::shard::candidate::FoundPoint;
 
@@ -40,16 +42,16 @@ impl Changes<'_> {
             Operation::Upsert { points, mode, condition } => self.upsert(points, mode, condition.as_deref()),
             Operation::Delete { target } => self.delete(target),
             Operation::SetPayload { target, payload, key } => {
-                let key = key.as_deref().map(path).transpose()?;
                 let values = payload::parse(&payload).ok_or(Error::PayloadNotObject { id: PointId::Num(0) })?;
+                let key = key.as_deref().map(|text| place(text, &values)).transpose()?;
                 self.change_payloads(target, |old| edit::set(old, &values, key.as_ref()))
             }
-            Operation::OverwritePayload { target, payload } => self.change_payloads(target, |_| Ok(payload.clone())),
+            Operation::OverwritePayload { target, payload } => self.replace_payloads(target, &payload),
             Operation::DeletePayload { target, keys } => {
                 let keys = keys.iter().map(|key| path(key)).collect::<Result<Vec<_>>>()?;
                 self.change_payloads(target, |old| edit::delete(old, &keys))
             }
-            Operation::ClearPayload { target } => self.change_payloads(target, |_| Ok(String::new())),
+            Operation::ClearPayload { target } => self.replace_payloads(target, ""),
             Operation::UpdateVectors { points, condition } => self.update_vectors(points, condition.as_deref()),
             Operation::DeleteVectors { target, names } => self.delete_vectors(target, &names),
         }
@@ -57,21 +59,24 @@ impl Changes<'_> {
 
     fn upsert(&mut self, points: Vec<Point>, mode: UpsertMode, condition: Option<&str>) -> Result<()> {
         let condition = condition.map(filter).transpose()?;
+        let mut problem = None;
         for point in points {
             // The common case asks nothing of what is there.
             let wanted = match (mode, &condition) {
-                (UpsertMode::Upsert, None) => true,
-                _ => match (self.find(point.id)?, mode) {
-                    (None, UpsertMode::UpdateOnly) | (Some(_), UpsertMode::InsertOnly) => false,
-                    (None, UpsertMode::Upsert | UpsertMode::InsertOnly) => true,
-                    (Some(found), UpsertMode::Upsert | UpsertMode::UpdateOnly) => matches(condition.as_ref(), point.id, &found)?,
-                },
+                (UpsertMode::Upsert, None) => Ok(true),
+                _ => self.find(point.id).and_then(|found| match (found, mode) {
+                    (None, UpsertMode::UpdateOnly) | (Some(_), UpsertMode::InsertOnly) => Ok(false),
+                    (None, UpsertMode::Upsert | UpsertMode::InsertOnly) => Ok(true),
+                    (Some(found), UpsertMode::Upsert | UpsertMode::UpdateOnly) => matches(condition.as_ref(), point.id, &found),
+                }),
             };
-            if wanted {
-                self.put(point.id, Part::Here(point.vectors), Part::Here(point.payload));
+            match wanted {
+                Ok(true) => self.put(point.id, RowVectors::Here(point.vectors), Part::Here(point.payload)),
+                Ok(false) => {}
+                Err(error) => problem = Some(worse(problem, error)),
             }
         }
-        Ok(())
+        problem.map_or(Ok(()), Err)
     }
 
     fn delete(&mut self, target: Target) -> Result<()> {
@@ -82,9 +87,11 @@ impl Changes<'_> {
                 }
             }
             Target::Filter(text) => {
-                for (id, _) in self.matching(&text)? {
+                let (matching, problem) = self.matching(&text)?;
+                for (id, _) in matching {
                     self.insert(id, Entry::Dead);
                 }
+                problem.map_or(Ok(()), Err)?;
             }
         }
         Ok(())
@@ -93,25 +100,33 @@ impl Changes<'_> {
     /// Gives each target the payload that `change` makes of its own.
     fn change_payloads(&mut self, target: Target, change: impl Fn(&str) -> Result<String, EditError>) -> Result<()> {
         self.for_each(target, |id, found| {
-            let payload = change(found.payload()?).map_err(|error| Error::Payload { id, reason: error.to_string() })?;
+            let payload = change(found.payload()?).map_err(|error| match error {
+                EditError::NotAnObject => Error::Payload { id, reason: error.to_string() },
+                // What cannot be done to any payload is no damage of this one.
+                EditError::TooDeep(_) => Error::PayloadPath { path: String::new(), reason: error.to_string() },
+            })?;
             Ok((found.keep_vectors(), Part::Here(payload)))
         })
+    }
+
+    /// Gives each target this payload, whatever it has, readable or not.
+    fn replace_payloads(&mut self, target: Target, payload: &str) -> Result<()> {
+        self.for_each(target, |_, found| Ok((found.keep_vectors(), Part::Here(payload.to_owned()))))
     }
 
     fn update_vectors(&mut self, points: Vec<PointVectors>, condition: Option<&str>) -> Result<()> {
         let condition = condition.map(filter).transpose()?;
         let mut problem = None;
         for PointVectors { id, vectors } in points {
-            match self.find(id)? {
-                None => problem = problem.or(Some(Error::PointNotFound { id })),
-                Some(found) if matches(condition.as_ref(), id, &found)? => {
-                    let replaced = |name: &str| vectors.iter().any(|named: &NamedVector| named.name == name);
-                    let mut all = found.vectors(|name| !replaced(name))?;
-                    all.extend(vectors.iter().cloned());
-                    all.sort_by(|a, b| a.name.cmp(&b.name));
-                    self.put(id, Part::Here(all), found.keep_payload());
+            let wanted = |found: Found| Ok(matches(condition.as_ref(), id, &found)?.then_some(found));
+            match self.find(id).and_then(|found| found.ok_or(Error::PointNotFound { id })).and_then(wanted) {
+                Ok(Some(found)) => {
+                    let mut all = found.keep_vectors();
+                    vectors.into_iter().for_each(|named| all.change(&named.name, Some(named.vector)));
+                    self.put(id, all, found.keep_payload());
                 }
-                Some(_) => {}
+                Ok(None) => {}
+                Err(error) => problem = Some(worse(problem, error)),
             }
         }
         problem.map_or(Ok(()), Err)
@@ -119,29 +134,33 @@ impl Changes<'_> {
 
     fn delete_vectors(&mut self, target: Target, names: &[String]) -> Result<()> {
         self.for_each(target, |_, found| {
-            let vectors = found.vectors(|name| !names.iter().any(|deleted| deleted == name))?;
-            Ok((Part::Here(vectors), found.keep_payload()))
+            let mut vectors = found.keep_vectors();
+            names.iter().for_each(|name| vectors.change(name, None));
+            Ok((vectors, found.keep_payload()))
         })
     }
 
-    /// Replaces each target by what `change` makes of it. A point that is named but missing is reported after the others
-    /// were changed.
+    /// Replaces each target by what `change` makes of it. A point that is named but missing, or damaged, is reported after the
+    /// others were changed.
     fn for_each(&mut self, target: Target, change: impl Fn(PointId, &Found) -> Result<Changed>) -> Result<()> {
         let mut problem = None;
         match target {
             Target::Filter(text) => {
-                for (id, found) in self.matching(&text)? {
-                    let (vectors, payload) = change(id, &found)?;
-                    self.put(id, vectors, payload);
+                let (matching, unknown) = self.matching(&text)?;
+                problem = unknown;
+                for (id, found) in matching {
+                    match change(id, &found) {
+                        Ok((vectors, payload)) => self.put(id, vectors, payload),
+                        Err(error) => problem = Some(worse(problem, error)),
+                    }
                 }
             }
             Target::Ids(ids) => {
                 for id in ids {
-                    match self.find(id).and_then(|found| found.map(|found| change(id, &found)).transpose()) {
-                        Ok(Some((vectors, payload))) => self.put(id, vectors, payload),
-                        Ok(None) => problem = problem.or(Some(Error::PointNotFound { id })),
-                        // Damage of one point does not keep the others from being changed.
-                        Err(error) => problem = Some(error),
+                    let found = self.find(id).and_then(|found| found.ok_or(Error::PointNotFound { id }));
+                    match found.and_then(|found| change(id, &found)) {
+                        Ok((vectors, payload)) => self.put(id, vectors, payload),
+                        Err(error) => problem = Some(worse(problem, error)),
                     }
                 }
             }
@@ -149,21 +168,24 @@ impl Changes<'_> {
         problem.map_or(Ok(()), Err)
     }
 
-    /// The points that match a filter. Call before the operation has changed anything.
-    fn matching(&self, text: &str) -> Result<Vec<(PointId, Found)>> {
+    /// The points that match a filter, and the first error of one of which it cannot be said: it does not keep the others from being
+    /// changed. Call before the operation has changed anything.
+    fn matching(&self, text: &str) -> Result<(Vec<(PointId, Found)>, Option<Error>)> {
         debug_assert!(self.entries.is_empty(), "a filter is evaluated once, first");
         let filter = filter(text)?;
-        let mut matching = Vec::new();
+        let (mut matching, mut problem) = (Vec::new(), None);
         for item in self.view.scan(None)? {
             let (id, found) = item?;
-            if matches(Some(&filter), id, &found)? {
-                matching.push((id, found));
+            match matches(Some(&filter), id, &found) {
+                Ok(true) => matching.push((id, found)),
+                Ok(false) => {}
+                Err(error) => problem = Some(worse(problem, error)),
             }
         }
-        Ok(matching)
+        Ok((matching, problem))
     }
 
-    fn put(&mut self, id: PointId, vectors: Part<Vec<NamedVector>>, payload: Part<String>) {
+    fn put(&mut self, id: PointId, vectors: RowVectors, payload: Part<String>) {
         self.insert(id, Entry::Live(Arc::new(Row { version: self.lsn, vectors, payload })));
     }
 
@@ -190,8 +212,16 @@ impl Changes<'_> {
     }
 }
 
+/// The one of two problems that is reported: damage rather than a missing point, otherwise the first.
+fn worse(before: Option<Error>, error: Error) -> Error {
+    match before {
+        Some(before) if before.is_corrupt() || !error.is_corrupt() => before,
+        _ => error,
+    }
+}
+
 /// Vectors and payload of a changed point.
-type Changed = (Part<Vec<NamedVector>>, Part<String>);
+type Changed = (RowVectors, Part<String>);
 
 /// A filter that was checked before it was logged.
 fn filter(text: &str) -> Result<Filter> {
@@ -201,6 +231,14 @@ fn filter(text: &str) -> Result<Filter> {
 /// A path that was checked before it was logged.
 fn path(text: &str) -> Result<JsonPath> {
     text.parse().map_err(|error| Error::PayloadPath { path: text.to_owned(), reason: format!("{error}") })
+}
+
+/// A path at which these keys can be set.
+fn place(text: &str, values: &Map<String, Value>) -> Result<JsonPath> {
+    let place = path(text)?;
+    let wrong = |error: EditError| Error::PayloadPath { path: text.to_owned(), reason: error.to_string() };
+    edit::check_depth(values, Some(&place)).map_err(wrong)?;
+    Ok(place)
 }
 
 fn matches(filter: Option<&Filter>, id: PointId, found: &Found) -> Result<bool> {

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use super::structure::{Change, NewSegment};
 use super::view::{Version, View};
 use super::{Shard, layout};
-use crate::error::{ErrorKind, Result, on};
+use crate::error::{Error, ErrorKind, Result, on};
 use crate::ids::{Lsn, PointId, SegmentId};
 use crate::memtable::{Entry, LogFile, Memtable, Row};
 use crate::refs::FileRef;
@@ -63,7 +63,8 @@ impl Shard {
         let Some(memtable) = self.view().frozen.first().cloned() else {
             return Ok(false);
         };
-        let add = self.write_memtable(&memtable)?;
+        // What stays of a point as it was is in a segment, and is read only now.
+        let add = self.write_memtable(&memtable).inspect_err(|error| self.poison_if_damaged(error))?;
         let held = self.lock_structure();
         let view = self.view();
         if !view.frozen.first().is_some_and(|oldest| Arc::ptr_eq(oldest, &memtable)) {
@@ -74,9 +75,7 @@ impl Shard {
         let marks = match resolve_marks(&memtable, &view.version) {
             Ok(marks) => marks,
             Err(error) => {
-                if error.is_corrupt() {
-                    self.poison.set(format!("a memtable cannot be flushed over damaged segments: {error}"));
-                }
+                self.poison_if_damaged(&error);
                 retire(add);
                 return Err(error);
             }
@@ -88,6 +87,13 @@ impl Shard {
             retire(add);
         }
         published.map(|()| true)
+    }
+
+    /// Refuses writes from now on if damage keeps a memtable from being flushed: they could never be flushed either.
+    fn poison_if_damaged(&self, error: &Error) {
+        if error.is_corrupt() {
+            self.poison.set(format!("a memtable cannot be flushed over damaged segments: {error}"));
+        }
     }
 
     /// Writes and syncs the segment of a memtable; `None` if it has no live points.
@@ -169,11 +175,11 @@ impl Rows for MemtableRows<'_> {
     }
 
     fn vector<'a>(&'a self, row: usize, name: &str) -> Result<Option<VectorRef<'a>>> {
-        self.0[row].1.vector(name)
+        self.0[row].1.vectors.get(name)
     }
 
     fn has_vector(&self, row: usize, name: &str) -> Result<bool> {
-        self.0[row].1.has_vector(name)
+        self.0[row].1.vectors.has(name)
     }
 
     fn payload<'a>(&'a self, row: usize) -> Result<Cow<'a, str>> {

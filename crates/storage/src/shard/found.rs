@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::view::LiveSegment;
 use crate::error::Result;
 use crate::ids::{Lsn, PointId};
-use crate::memtable::{Part, Row};
+use crate::memtable::{Part, Row, RowVectors};
 use crate::op::NamedVector;
 use crate::read::{Record, Select};
 
@@ -36,27 +36,17 @@ impl Found {
     /// Whether the point has a vector of this name.
     pub(crate) fn has_vector(&self, name: &str) -> Result<bool> {
         match self {
-            Self::InMemory(row) => row.has_vector(name),
+            Self::InMemory(row) => row.vectors.has(name),
             Self::InSegment(live, row) => live.segment.has_vector(*row, name),
         }
     }
 
     /// The vectors whose names are wanted.
     pub(crate) fn vectors(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<NamedVector>> {
-        let (live, row) = match self {
-            Self::InMemory(row) => match &row.vectors {
-                Part::Here(vectors) => return Ok(vectors.iter().filter(|named| wanted(&named.name)).cloned().collect()),
-                Part::InSegment(live, row) => (live, *row),
-            },
-            Self::InSegment(live, row) => (live, *row),
-        };
-        let mut vectors = Vec::new();
-        for (name, _) in live.segment.vectors().filter(|(name, _)| wanted(name)) {
-            if let Some(vector) = live.segment.vector(row, name)? {
-                vectors.push(NamedVector { name: name.to_owned(), vector: vector.into_owned() });
-            }
+        match self {
+            Self::InMemory(row) => row.vectors.wanted(wanted),
+            Self::InSegment(..) => self.keep_vectors().wanted(wanted),
         }
-        Ok(vectors)
     }
 
     /// The payload as it is, for a point whose other parts change.
@@ -67,11 +57,11 @@ impl Found {
         }
     }
 
-    /// The vectors as they are, for a point whose payload changes.
-    pub(super) fn keep_vectors(&self) -> Part<Vec<NamedVector>> {
+    /// The vectors as they are, for a point that changes in part.
+    pub(super) fn keep_vectors(&self) -> RowVectors {
         match self {
             Self::InMemory(row) => row.vectors.clone(),
-            Self::InSegment(live, row) => Part::InSegment(live.clone(), *row),
+            Self::InSegment(live, row) => RowVectors::Over(live.clone(), *row, Vec::new()),
         }
     }
 

@@ -10,6 +10,7 @@ mod basics;
 mod concurrency;
 mod crash;
 mod damage;
+mod damaged_parts;
 mod disk;
 mod edges;
 mod faults;
