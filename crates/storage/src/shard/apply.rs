@@ -168,9 +168,8 @@ impl Changes<'_> {
         problem.map_or(Ok(()), Err)
     }
 
-    /// The points that match a filter, and the first error of one of which it cannot be said: it does not keep the others from being
-    /// changed. Call before the operation has changed anything.
-    fn matching(&self, text: &str) -> Result<(Vec<(PointId, Found)>, Option<Error>)> {
+    /// The points that match a filter. Call before the operation has changed anything.
+    fn matching(&self, text: &str) -> Result<Matching> {
         debug_assert!(self.entries.is_empty(), "a filter is evaluated once, first");
         let filter = filter(text)?;
         let (mut matching, mut problem) = (Vec::new(), None);
@@ -219,6 +218,10 @@ fn worse(before: Option<Error>, error: Error) -> Error {
         _ => error,
     }
 }
+
+/// The points that match a filter, and the first error of those of which it cannot be said: it does not keep the others from being
+/// changed.
+type Matching = (Vec<(PointId, Found)>, Option<Error>);
 
 /// Vectors and payload of a changed point.
 type Changed = (RowVectors, Part<String>);
