@@ -14,6 +14,7 @@ mod disk;
 mod edges;
 mod faults;
 mod hostile;
+mod inspect;
 mod model;
 mod recorded;
 mod state;
