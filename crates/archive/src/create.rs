@@ -12,13 +12,13 @@ use std::time::SystemTime;
 use icecore_io::{Clock, Existing, File, Fs, PublishError, publish, publish_synced};
 
 use crate::Error;
-use crate::digest::Sha256Digest;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::store::{
     ArchiveName, Attempt, CHECKSUM_SUFFIX, META_SUFFIX, Meta, checksum_bytes, remove_if_there, seconds, side_path, time,
 };
 use crate::writer::{FileSink, Source, Written, write_archive};
+use icecore_io::digest::Sha256Digest;
 
 /// What the side files and the directory may take beside the archive, in bytes.
 const SIDE_FILES_LEN: u64 = 64 << 10;

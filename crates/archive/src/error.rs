@@ -5,10 +5,10 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::digest::{Crc32c, Sha256Digest};
 use crate::foreign::Foreign;
 use crate::format::path::PathRule;
 use crate::problem::Problem;
+use icecore_io::digest::{Crc32c, Sha256Digest};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]

@@ -9,7 +9,6 @@
 //! goes through [`icecore_io::Fs`]. Everything is synchronous.
 
 mod create;
-mod digest;
 mod directory;
 mod error;
 mod foreign;
@@ -25,7 +24,6 @@ mod workers;
 mod writer;
 
 pub use create::{Created, create};
-pub use digest::{Crc32c, MemberHasher, ParseDigestError, Sha256Digest};
 pub use directory::{DIRECTORY_KIND, Directory, DirectorySubject, unpack_directory};
 pub use error::{Error, ErrorKind};
 pub use foreign::Foreign;
@@ -37,6 +35,7 @@ pub use format::manifest::{Manifest, Member, MemberRef};
 pub use format::path::{COMPONENT_LEN_MAX, MemberPath, PATH_LEN_MAX, PathRule, RESERVED_PREFIX};
 pub use format::tar::{BLOCK_LEN, NAME_SIZE, USTAR_SIZE_MAX};
 pub use format::version::LAYOUT;
+pub use icecore_io::digest::{Crc32c, FileDigest, Hasher, ParseDigestError, Sha256Digest};
 pub use plan::Plan;
 pub use problem::Problem;
 pub use progress::{Progress, ProgressHandle};

@@ -6,12 +6,12 @@
 use serde_json::Value;
 
 use crate::Error;
-use crate::digest::Sha256Digest;
 use crate::format::layout::{
     ARCHIVE_LEN_MAX, MANIFEST_LEN_MAX, TRAILER_LEN, digest_header, headers, headers_len, manifest_header, padding_len,
     prelude_len,
 };
 use crate::format::manifest::{Manifest, Member, MemberRef};
+use icecore_io::digest::Sha256Digest;
 
 /// The layout of one archive.
 #[derive(Debug, Clone, PartialEq)]
@@ -175,9 +175,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::digest::Crc32c;
     use crate::format::layout::{ALIGN_FROM_LEN, DATA_ALIGNMENT, MEMBERS_MAX};
     use crate::format::path::MemberPath;
+    use icecore_io::digest::Crc32c;
 
     fn member(path: &str, len: u64) -> Member {
         Member { path: MemberPath::new(path).unwrap(), len, sha256: Sha256Digest([7; 32]), crc32c: Crc32c(9) }

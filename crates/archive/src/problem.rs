@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::digest::{Crc32c, Sha256Digest};
+use icecore_io::digest::{Crc32c, Sha256Digest};
 
 /// A damage found by [`verify`](crate::verify()) or [`unpack`](crate::unpack()).
 #[derive(Debug, thiserror::Error)]

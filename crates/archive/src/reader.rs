@@ -10,7 +10,6 @@ use std::sync::Arc;
 use icecore_io::{File, Fs};
 
 use crate::Error;
-use crate::digest::{MemberHasher, Sha256Digest};
 use crate::foreign::{Foreign, identify, is_zstd};
 use crate::format::layout::{
     DIGEST_NAME, MANIFEST_LEN_MAX, MANIFEST_NAME, TRAILER_LEN, digest_header, manifest_header, padding_len, prelude_len,
@@ -20,6 +19,7 @@ use crate::format::tar::{BLOCK_LEN, NAME_SIZE, RawHeader, has_magic};
 use crate::format::version::LAYOUT;
 use crate::plan::{Placed, Plan};
 use crate::problem::Problem;
+use icecore_io::digest::{FileDigest, Hasher, Sha256Digest};
 
 /// An open archive whose manifest has been checked.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl Reader {
             .map_err(|_| self.io_error("allocate memory for", std::io::ErrorKind::OutOfMemory.into()))?;
         let mut bytes = vec![0; len];
         self.read_exact(&mut bytes, placed.data_offset)?;
-        let mut hasher = MemberHasher::default();
+        let mut hasher = Hasher::default();
         hasher.update(&bytes);
         match check_member(member, hasher).into_iter().next() {
             Some(problem) => Err(self.damaged(problem)),
@@ -134,8 +134,8 @@ impl Reader {
 }
 
 /// What is wrong with the data that a hasher has seen.
-pub(crate) fn check_member(member: MemberRef<'_>, hasher: MemberHasher) -> Vec<Problem> {
-    let (sha256, crc32c) = hasher.finish();
+pub(crate) fn check_member(member: MemberRef<'_>, hasher: Hasher) -> Vec<Problem> {
+    let FileDigest { sha256, crc32c, .. } = hasher.finish();
     let mut problems = Vec::new();
     if sha256 != member.sha256 {
         problems.push(Problem::Sha256 { member: member.path.to_owned(), expected: member.sha256, actual: sha256 });

@@ -13,12 +13,12 @@ use std::sync::PoisonError;
 use icecore_io::{FileKind, Fs};
 
 use crate::Error;
-use crate::digest::MemberHasher;
 use crate::format::manifest::MemberRef;
 use crate::progress::{Progress, advance};
 use crate::reader::{Reader, check_member};
 use crate::workers;
 use crate::writer::start_writeback;
+use icecore_io::digest::Hasher;
 
 /// Bytes after which a file's write-back is started.
 const WRITEBACK_LEN: u64 = 8 << 20;
@@ -117,7 +117,7 @@ fn write_member(reader: &Reader, made: &Made<'_>, job: &Job, buffer: &mut [u8], 
     reader.check_frame(&placed)?;
     let file = made.fs.create_new(&job.path).map_err(Error::io("create", &job.path))?;
     made.files.lock().unwrap_or_else(PoisonError::into_inner).push(job.path.clone());
-    let mut hasher = MemberHasher::default();
+    let mut hasher = Hasher::default();
     let (mut offset, mut writeback_offset) = (0, 0);
     while offset < job.len {
         let len = usize::try_from(job.len - offset).unwrap_or(usize::MAX).min(buffer.len());

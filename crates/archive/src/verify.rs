@@ -10,7 +10,6 @@ use std::path::Path;
 use icecore_io::Fs;
 
 use crate::Error;
-use crate::digest::{MemberHasher, Sha256Digest};
 use crate::format::layout::MANIFEST_NAME;
 use crate::plan::Placed;
 use crate::problem::Problem;
@@ -18,6 +17,7 @@ use crate::progress::{Progress, advance};
 use crate::reader::{Reader, check_member};
 use crate::store::{CHECKSUM_SUFFIX, read_checksum, side_path};
 use crate::writer::hash::{Buffer, Digester, with_digester};
+use icecore_io::digest::{Hasher, Sha256Digest};
 
 /// What [`verify`] found.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ impl Scan<'_> {
             self.problems.push(Problem::Header { member: path.to_owned(), offset: placed.header_offset });
         }
         let start = placed.data_offset;
-        let mut hasher = MemberHasher::default();
+        let mut hasher = Hasher::default();
         let mut left = placed.member.len;
         while left > 0 {
             let bytes = self.next(left)?;

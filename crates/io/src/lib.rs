@@ -5,6 +5,7 @@
 //! [`FaultFs`] makes calls fail.
 
 mod clock;
+pub mod digest;
 mod fault;
 mod fs;
 mod image;

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use crate::catalog::CatalogCollection;
 use crate::collection::Collection;
+use crate::config;
 use crate::engine::{Inner, SHARDS, State, Storage};
 use crate::error::{Error, Result, on};
 use crate::ids::{Generation, ShardDirId};
@@ -181,6 +182,7 @@ type Schema = BTreeMap<String, serde_json::Value>;
 fn adopt_collection(new_dirs: &mut NewDirs<'_>, adopted: &AdoptedCollection) -> Result<(Arc<Collection>, Schema)> {
     let AdoptedCollection { name, from, staging } = adopted;
     from.config.validate()?;
+    from.payload_schema.iter().try_for_each(|(field, schema)| config::check_depth(field, schema))?;
     let expected: Vec<u32> = (0..from.config.shard_number).collect();
     let actual: Vec<u32> = from.shards.iter().map(|shard| shard.number).collect();
     if actual != expected {
@@ -221,6 +223,9 @@ fn adopt_shard(
     if shard.last_lsn() != described.lsn {
         let reason = format!("its log ends with record {}, the archive says {}", shard.last_lsn(), described.lsn);
         return Err(Error::Malformed { path: path.join(shard::WAL), offset: 0, reason });
+    }
+    if let Some(reason) = shard.poisoned() {
+        return Err(Error::Malformed { path: path.join(shard::WAL), offset: 0, reason: reason.to_owned() });
     }
     // The digests say that these are the archive's bytes; this, that an engine wrote them.
     if let Some(problem) = shard.scrub().into_iter().next() {

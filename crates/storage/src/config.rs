@@ -13,6 +13,10 @@ pub const VECTOR_SIZE_MAX: usize = 65_536;
 /// The longest name of a vector, in bytes.
 pub const VECTOR_NAME_LEN_MAX: usize = 255;
 
+/// The most arrays and objects inside each other in the caller's settings and in an index schema, so that the catalog and the
+/// manifests of archives, which have them inside theirs, can be read back.
+pub const SETTINGS_DEPTH_MAX: usize = 48;
+
 /// How two vectors are compared. The engine only cares for `Cosine`, whose vectors are stored normalised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Distance {
@@ -70,6 +74,44 @@ impl CollectionConfig {
                 return invalid(field, format!("the name has {} bytes, more than {VECTOR_NAME_LEN_MAX}", name.len()));
             }
         }
-        Ok(())
+        check_depth("settings", &self.settings)
+    }
+}
+
+/// Refuses JSON that is nested too deeply to be kept.
+pub(crate) fn check_depth(field: &str, value: &serde_json::Value) -> Result<()> {
+    // Level by level, because the depth may be too much for a recursion.
+    let mut level = vec![value];
+    for _ in 0..=SETTINGS_DEPTH_MAX {
+        if level.is_empty() {
+            return Ok(());
+        }
+        level = level
+            .into_iter()
+            .flat_map(|value| -> Box<dyn Iterator<Item = &serde_json::Value>> {
+                match value {
+                    serde_json::Value::Array(list) => Box::new(list.iter()),
+                    serde_json::Value::Object(map) => Box::new(map.values()),
+                    _ => Box::new(std::iter::empty()),
+                }
+            })
+            .collect();
+    }
+    if level.is_empty() {
+        return Ok(());
+    }
+    let reason = format!("it is nested more than {SETTINGS_DEPTH_MAX} levels deep");
+    Err(Error::InvalidConfig { field: field.to_owned(), reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_no_archive_could_hold_are_refused() {
+        let nested = |levels| (0..levels).fold(serde_json::Value::Null, |value, _| serde_json::json!([value]));
+        assert!(check_depth("settings", &nested(SETTINGS_DEPTH_MAX)).is_ok());
+        assert!(check_depth("settings", &nested(SETTINGS_DEPTH_MAX + 1)).is_err());
     }
 }

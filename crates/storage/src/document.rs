@@ -40,6 +40,8 @@ pub(crate) struct Magic(pub(crate) [u8; MAGIC_LEN]);
 /// The bytes of a document.
 pub(crate) fn encode(magic: Magic, generation: Generation, value: &impl Serialize) -> Result<Vec<u8>, String> {
     let body = serde_json::to_vec(value).map_err(|error| error.to_string())?;
+    // What could not be read back (JSON has limits of depth) is not written.
+    serde_json::from_slice::<serde_json::Value>(&body).map_err(|error| format!("it could not be read back: {error}"))?;
     let body_len = u32::try_from(body.len()).ok().filter(|len| u64::from(*len) <= BODY_LEN_MAX);
     let body_len = body_len.ok_or_else(|| format!("{} bytes, more than the {BODY_LEN_MAX} that are allowed", body.len()))?;
     let mut bytes = Vec::with_capacity(HEADER_LEN + body.len());

@@ -10,10 +10,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use icecore_io::File;
+use icecore_io::digest::{FileDigest, Hasher};
 
 use super::scan::{Directory, Found};
 use crate::Error;
-use crate::digest::{Crc32c, MemberHasher, Sha256Digest};
 use crate::format::manifest::Member;
 use crate::plan::Plan;
 use crate::progress::{Progress, advance};
@@ -37,8 +37,8 @@ impl Directory {
         })?;
         let digests = digests.into_inner().unwrap_or_else(PoisonError::into_inner);
         let members = self.files.iter().zip(digests).filter_map(|(file, digest)| {
-            let (sha256, crc32c) = digest?;
-            Some(Member { path: file.path.clone(), len: file.len, sha256, crc32c })
+            let FileDigest { len, sha256, crc32c } = digest?;
+            Some(Member { path: file.path.clone(), len, sha256, crc32c })
         });
         let members: Vec<Member> = members.collect();
         assert_eq!(members.len(), self.files.len(), "every file was digested");
@@ -58,7 +58,7 @@ impl Directory {
     }
 
     /// Reads a file that is as long as the scan found it.
-    fn digest(&self, file: &Found, buffer: &mut [u8], progress: &dyn Progress) -> Result<(Sha256Digest, Crc32c), Error> {
+    fn digest(&self, file: &Found, buffer: &mut [u8], progress: &dyn Progress) -> Result<FileDigest, Error> {
         let path = self.path(file);
         let opened = match self.fs.open_read(&path) {
             Ok(opened) => opened,
@@ -67,7 +67,7 @@ impl Directory {
                 return Err(Error::io("open", path)(error));
             }
         };
-        let mut hasher = MemberHasher::default();
+        let mut hasher = Hasher::default();
         let mut offset = 0;
         while offset < file.len {
             let len = usize::try_from(file.len - offset).unwrap_or(usize::MAX).min(buffer.len());

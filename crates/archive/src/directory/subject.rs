@@ -72,8 +72,9 @@ fn refuse(path: &str, reason: impl ToString) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use icecore_io::digest::{Crc32c, Sha256Digest};
+
     use super::*;
-    use crate::digest::{Crc32c, Sha256Digest};
     use crate::format::manifest::Member;
     use crate::format::path::MemberPath;
 

@@ -17,7 +17,7 @@ use super::path::MemberPath;
 use super::records::Records;
 use super::version::LAYOUT;
 use crate::Error;
-use crate::digest::{Crc32c, Sha256Digest};
+use icecore_io::digest::{Crc32c, Sha256Digest};
 
 /// A member as the caller plans it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use std::time::SystemTime;
 use icecore_io::{FileKind, Fs};
 
 use crate::Error;
-use crate::digest::Sha256Digest;
+use icecore_io::digest::Sha256Digest;
 
 pub(crate) use attempt::Attempt;
 pub use name::{ARCHIVE_NAME_LEN_MAX, ARCHIVE_SUFFIX, ArchiveName};

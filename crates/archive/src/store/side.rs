@@ -12,7 +12,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use crate::Error;
-use crate::digest::Sha256Digest;
+use icecore_io::digest::Sha256Digest;
 
 /// What the digest file is called, after the archive's name.
 pub(crate) const CHECKSUM_SUFFIX: &str = ".checksum";

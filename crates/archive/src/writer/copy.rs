@@ -8,9 +8,9 @@ use std::io;
 use super::hash::{Buffer, Digester};
 use super::{Sink, Source};
 use crate::Error;
-use crate::digest::Crc32c;
 use crate::format::manifest::MemberRef;
 use crate::progress::{Progress, advance};
+use icecore_io::digest::Crc32c;
 
 /// The archive on its way from sources to sink.
 pub(super) struct Stream<'a> {

@@ -9,7 +9,7 @@ use std::thread;
 
 use sha2::{Digest, Sha256};
 
-use crate::digest::Sha256Digest;
+use icecore_io::digest::Sha256Digest;
 
 /// Size of a buffer in bytes.
 pub(crate) const BUFFER_LEN: usize = 1 << 20;

@@ -14,11 +14,11 @@ use std::sync::Arc;
 use icecore_io::File;
 
 use crate::Error;
-use crate::digest::Sha256Digest;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use copy::Stream;
 use hash::with_digester;
+use icecore_io::digest::Sha256Digest;
 
 pub(crate) use sink::start_writeback;
 pub use sink::{FileSink, Sink, WriteSink};

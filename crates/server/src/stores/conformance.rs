@@ -4,7 +4,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use icecore_archive::{ArchiveName, Member, MemberHasher, MemberPath, Plan, Progress, Sha256Digest, Source};
+use icecore_archive::{ArchiveName, FileDigest, Hasher, Member, MemberPath, Plan, Progress, Sha256Digest, Source};
 use icecore_io::{File, Fs, MemFs};
 
 use super::{ArchiveInfo, Result, Store, StoreError};
@@ -107,9 +107,9 @@ fn names(store: &dyn Store, place: &Place) -> Vec<String> {
 }
 
 fn plan(data: &[u8]) -> Plan {
-    let mut hasher = MemberHasher::default();
+    let mut hasher = Hasher::default();
     hasher.update(data);
-    let (sha256, crc32c) = hasher.finish();
+    let FileDigest { sha256, crc32c, .. } = hasher.finish();
     let path = MemberPath::new("data").unwrap();
     Plan::new(serde_json::json!({}), vec![Member { path, len: data.len() as u64, sha256, crc32c }]).unwrap()
 }

@@ -3,7 +3,7 @@
 //! The cut keeps its files until the archive is finished, whatever is written, compacted or deleted meanwhile. Nothing is listed
 //! before the archive is complete.
 
-use icecore_archive::{Crc32c, Member, MemberPath, Plan, Sha256Digest};
+use icecore_archive::{Member, MemberPath, Plan};
 use icecore_storage::{Scope, SnapshotFile};
 
 use super::{fetch, naming};
@@ -35,5 +35,5 @@ fn member(file: &SnapshotFile) -> Result<Member, icecore_archive::Error> {
     let path =
         MemberPath::new(file.member.as_str()).map_err(|rule| icecore_archive::Error::Path { path: file.member.clone(), rule })?;
     let digest = file.digest;
-    Ok(Member { path, len: digest.len, sha256: Sha256Digest(digest.sha256.0), crc32c: Crc32c(digest.crc32c.0) })
+    Ok(Member { path, len: digest.len, sha256: digest.sha256, crc32c: digest.crc32c })
 }

@@ -216,23 +216,29 @@ fn compaction_loop(inner: &Inner) {
 }
 
 impl Storage {
-    /// Makes segments of all memtables and waits for it.
+    /// Makes segments of all memtables and waits for it. A shard that cannot be flushed does not keep the others from it; the first
+    /// failure is returned.
     pub fn flush(&self) -> Result<()> {
-        self.inner().shards().iter().try_for_each(|shard| shard.flush())
+        for_all(&self.inner().shards(), |shard| shard.flush())
     }
 
-    /// Does all compactions that there are to do and waits for them.
+    /// Does all compactions that there are to do and waits for them; failures as in [`Storage::flush`].
     pub fn compact(&self) -> Result<()> {
-        for shard in self.inner().shards() {
+        for_all(&self.inner().shards(), |shard| {
             while shard.compact()? {}
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
-    /// Makes everything durable that was written so far.
+    /// Makes everything durable that was written so far; failures as in [`Storage::flush`].
     pub fn sync(&self) -> Result<()> {
-        self.inner().shards().iter().try_for_each(|shard| shard.sync())
+        for_all(&self.inner().shards(), |shard| shard.sync())
     }
+}
+
+/// Does it to all shards, and returns the first failure.
+fn for_all(shards: &[Arc<Shard>], run: impl Fn(&Shard) -> Result<()>) -> Result<()> {
+    shards.iter().map(|shard| run(shard)).fold(Ok(()), Result::and)
 }
 
 #[cfg(test)]

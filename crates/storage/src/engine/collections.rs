@@ -8,7 +8,7 @@ use super::{CollectionInfo, Inner, ShardInfo, State, Storage};
 use crate::alias::{self, AliasAction};
 use crate::catalog::CatalogCollection;
 use crate::collection::Collection;
-use crate::config::CollectionConfig;
+use crate::config::{self, CollectionConfig};
 use crate::error::{Error, Result, on};
 use crate::ids::ShardDirId;
 use crate::manifest::ShardManifest;
@@ -118,6 +118,7 @@ impl Storage {
 
     /// Records the index schema of a payload field, replacing that of the same field.
     pub fn put_payload_index(&self, collection: &str, field: &str, schema: serde_json::Value) -> Result<()> {
+        config::check_depth(field, &schema)?;
         self.change_payload_schema(collection, |fields| drop(fields.insert(field.to_owned(), schema)))
     }
 

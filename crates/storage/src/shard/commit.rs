@@ -257,6 +257,7 @@ impl Shard {
             return;
         }
         self.log_bytes.store(committer.writer.len(), Ordering::Relaxed);
+        self.last_lsn.store(committer.writer.last_lsn().0, Ordering::Relaxed);
         committer.unsynced_since.get_or_insert_with(|| self.clock.monotonic());
         let view = self.view();
         let mut lsn = Lsn(committer.writer.last_lsn().0 - run.len() as u64);

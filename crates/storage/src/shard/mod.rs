@@ -54,6 +54,7 @@ pub(crate) struct Shard {
     view: RwLock<Arc<View>>,
     next_segment_id: AtomicU64,
     log_bytes: AtomicU64,
+    last_lsn: AtomicU64,
     /// Live points. Signed, because a damaged shard may count a point out that it never counted in.
     points: AtomicI64,
     torn: Option<TornTail>,
@@ -97,7 +98,7 @@ impl Shard {
         for memtable in &view.frozen {
             memtable.log.file.retire_with_len(memtable.log.sealed().map_or(0, crate::wal::writer::WalMark::len));
         }
-        view.active.log.file.retire_with_len(self.lock_committer().writer.len());
+        view.active.log.file.retire_with_len(self.log_bytes());
         self.dir.retire();
     }
 
@@ -113,7 +114,7 @@ impl Shard {
 
     /// The last record in the log.
     pub(crate) fn last_lsn(&self) -> Lsn {
-        self.lock_committer().writer.last_lsn()
+        Lsn(self.last_lsn.load(Ordering::Relaxed))
     }
 
     /// The point `id`, if it is live.

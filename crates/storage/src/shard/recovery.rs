@@ -54,6 +54,8 @@ struct Replay<'a> {
     version: Arc<Version>,
     vectors: &'a [VectorSpec],
     points: i64,
+    /// Why not every record could be applied.
+    damage: Option<String>,
 }
 
 impl Shard {
@@ -75,27 +77,33 @@ impl Shard {
         let flushed = manifest.flushed_lsn;
         let version = Arc::new(open_version(fs, &dir, manifest, &vectors)?);
         let points = version.segments.iter().map(|live| i64::from(live.live_count())).sum();
-        let mut replay = Replay { budget: &setup.budget, dir: &dir, view: None, version, vectors: &vectors, points };
+        let mut replay =
+            Replay { budget: &setup.budget, dir: &dir, view: None, version, vectors: &vectors, points, damage: None };
         let recovered = recover(fs, &dir.path().join(layout::WAL), id, flushed, &mut |record| replay.apply(record))?;
         for path in &recovered.obsolete {
             fs.remove_file(path).map_err(on("remove", path))?;
         }
         let (points, torn) = (replay.points, recovered.torn.clone());
+        let poison = Poison::default();
+        if let Some(reason) = replay.damage.take() {
+            poison.set(reason);
+        }
         let (view, committer) = replay.finish(recovered);
-        let log_bytes = committer.writer.len();
+        let (log_bytes, last_lsn) = (committer.writer.len(), committer.writer.last_lsn());
         Ok(Arc::new(Self {
             id,
             fs: setup.fs.clone(),
             clock: setup.clock.clone(),
             vectors,
             budget: setup.budget.clone(),
-            poison: Poison::default(),
+            poison,
             queue: Queue::default(),
             structure: Mutex::new(()),
             committer: Mutex::new(committer),
             view: RwLock::new(Arc::new(view)),
             next_segment_id: AtomicU64::new(next_segment_id.0),
             log_bytes: AtomicU64::new(log_bytes),
+            last_lsn: AtomicU64::new(last_lsn.0),
             points: AtomicI64::new(points),
             torn,
             dir,
@@ -113,9 +121,15 @@ impl Replay<'_> {
         let operation = codec::decode(record.body).map_err(malformed)?;
         check_vectors(&operation, self.vectors).map_err(malformed)?;
         let view = self.enter(record.file, record.path);
-        // An operation that had no effect when it was written (a point that does not exist) has none now.
-        let (balance, _no_effect) = apply(view, record.lsn, operation);
+        let (balance, outcome) = apply(view, record.lsn, operation);
         self.points += balance;
+        // An operation that had no effect when it was written (a point that does not exist) has none now. But what damage keeps from
+        // being applied may have been acknowledged: the shard must not go on as if it had been.
+        if let Err(error) = outcome
+            && error.is_corrupt()
+        {
+            self.damage.get_or_insert_with(|| format!("record {} cannot be applied again: {error}", record.lsn));
+        }
         Ok(())
     }
 

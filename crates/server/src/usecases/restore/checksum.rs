@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use icecore_archive::{MemberHasher, Progress, Sha256Digest};
+use icecore_archive::{Hasher, Progress, Sha256Digest};
 use icecore_io::{Fs, read_file};
 
 use super::RestoreError;
@@ -36,7 +36,7 @@ pub(super) fn beside(fs: &dyn Fs, archive: &Path) -> Result<Option<Sha256Digest>
 pub(super) fn check(fs: &dyn Fs, path: &Path, expected: Sha256Digest, progress: &dyn Progress) -> Result<(), RestoreError> {
     let read = |source| RestoreError::Read { path: path.to_owned(), source };
     let file = fs.open_read(path).map_err(read)?;
-    let mut hasher = MemberHasher::default();
+    let mut hasher = Hasher::default();
     let mut buffer = vec![0; BUFFER_LEN];
     let mut offset = 0;
     loop {
@@ -52,7 +52,7 @@ pub(super) fn check(fs: &dyn Fs, path: &Path, expected: Sha256Digest, progress: 
             return Err(RestoreError::Archive(icecore_archive::Error::Cancelled));
         }
     }
-    let (actual, _) = hasher.finish();
+    let actual = hasher.finish().sha256;
     match actual == expected {
         true => Ok(()),
         false => Err(RestoreError::Checksum { path: path.to_owned(), expected, actual }),

@@ -19,7 +19,7 @@ use std::thread;
 
 use icecore_archive::{Progress, Reader, Sha256Digest};
 use icecore_io::Fs;
-use icecore_storage::{AdoptedCollection, Adoption, Crc32c, FileDigest, Storage};
+use icecore_storage::{AdoptedCollection, Adoption, FileDigest, Storage};
 
 use crate::error::Result;
 use checksum::{Race, beside};
@@ -140,10 +140,7 @@ fn unpack(fs: &dyn Fs, storage: &Storage, source: Source, progress: &dyn Progres
         .manifest()
         .iter()
         .filter(|member| selection.wants(member.path))
-        .map(|member| {
-            let sha256 = icecore_storage::Sha256Digest(member.sha256.0);
-            (member.path.to_owned(), FileDigest { len: member.len, sha256, crc32c: Crc32c(member.crc32c.0) })
-        })
+        .map(|member| (member.path.to_owned(), FileDigest { len: member.len, sha256: member.sha256, crc32c: member.crc32c }))
         .collect();
     let staging = Arc::new(storage.stage(digests)?);
     let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);

@@ -1,4 +1,4 @@
-//! The two checksums of an archive as types: SHA-256, which decides, and CRC32C, which is cheap enough for every copy.
+//! The two digests of a file's contents as types: SHA-256, which names them, and CRC32C, which is cheap enough for every copy.
 //!
 //! Both are written as lower-case hexadecimal digits of fixed length, and parsed in exactly that form, so that a value has one
 //! spelling. Comparing is not constant-time: nothing here is secret.
@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 /// A SHA-256 digest, shown as 64 lower-case hexadecimal digits.
@@ -52,25 +53,63 @@ impl Crc32c {
     }
 }
 
-/// Both checksums of a member's data, fed in order.
+/// The length and both digests of a file's contents, or of a part of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileDigest {
+    /// Bytes.
+    pub len: u64,
+    /// SHA-256 of all of them.
+    pub sha256: Sha256Digest,
+    /// CRC32C of all of them.
+    pub crc32c: Crc32c,
+}
+
+/// Computes a [`FileDigest`] piece by piece. A clone is the state at that point.
 #[derive(Debug, Clone, Default)]
-pub struct MemberHasher {
+pub struct Hasher {
+    len: u64,
     sha256: Sha256,
     crc32c: Crc32c,
 }
 
-impl MemberHasher {
+impl Hasher {
     /// Takes the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
+        self.len += bytes.len() as u64;
         self.sha256.update(bytes);
         self.crc32c = self.crc32c.append(bytes);
     }
 
-    /// The checksums of everything taken.
-    pub fn finish(self) -> (Sha256Digest, Crc32c) {
-        (Sha256Digest(self.sha256.finalize().into()), self.crc32c)
+    /// Bytes taken so far.
+    pub fn position(&self) -> u64 {
+        self.len
+    }
+
+    /// The digest of all bytes taken.
+    pub fn finish(self) -> FileDigest {
+        FileDigest { len: self.len, sha256: Sha256Digest(self.sha256.finalize().into()), crc32c: self.crc32c }
     }
 }
+
+/// Digests stand in JSON as their texts.
+macro_rules! text_in_json {
+    ($name:ident) => {
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+text_in_json!(Crc32c);
+text_in_json!(Sha256Digest);
 
 impl fmt::Display for Sha256Digest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -151,10 +190,11 @@ mod tests {
         assert_eq!(Sha256Digest::of(b"abc").to_string(), abc);
         assert_eq!(Crc32c::of(b"123456789").to_string(), "e3069283");
         assert_eq!(Crc32c::of(b"1234").append(b"56789"), Crc32c::of(b"123456789"));
-        let mut hasher = MemberHasher::default();
+        let mut hasher = Hasher::default();
         hasher.update(b"a");
         hasher.update(b"bc");
-        assert_eq!(hasher.finish(), (Sha256Digest::of(b"abc"), Crc32c::of(b"abc")));
+        let expected = FileDigest { len: 3, sha256: Sha256Digest::of(b"abc"), crc32c: Crc32c::of(b"abc") };
+        assert_eq!(hasher.finish(), expected);
     }
 
     #[test]
