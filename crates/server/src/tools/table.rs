@@ -65,7 +65,7 @@ mod tests {
         table.row(["a\u{1b}[2Jb".to_owned(), "123456".to_owned()]);
         let mut out = Vec::new();
         table.write(&mut out).unwrap();
-        let expected = "name            bytes\ngr\u{fc}n                7\na\\u{1b}[2Jb   123456\n";
+        let expected = "name          bytes\ngr\u{fc}n              7\na\\u{1b}[2Jb  123456\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 }
