@@ -76,6 +76,33 @@ pub enum Error {
         /// What it has to be.
         rule: &'static str,
     },
+    /// Something in a directory that no archive can hold.
+    #[error("{path:?} is {found}; only regular files and directories can be archived")]
+    NotArchivable {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
+    /// A file of a directory whose archive is being made is not as it was at the beginning.
+    #[error("{path:?} changed while it was archived: {change}; try again when nobody writes there")]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// In what way.
+        change: &'static str,
+    },
+    /// The subject says that the archive is of a directory, but cannot be understood.
+    #[error("the description of the archived directory cannot be read")]
+    DirectorySubject(#[source] serde_json::Error),
+    /// The subject of an archived directory names a path that it cannot name.
+    #[error("the description of the archived directory names {path:?}: {reason}")]
+    DirectoryPath {
+        /// The path.
+        path: String,
+        /// The rule that it breaks.
+        reason: String,
+    },
     /// The destination of a member is not a relative path below the root.
     #[error("member {member:?}: destination {path:?} is not a relative path without `.` and `..`")]
     Destination {
@@ -278,6 +305,9 @@ impl Error {
             | Self::ArchiveTooLong { .. }
             | Self::SubjectTooDeep { .. }
             | Self::ArchiveName { .. }
+            | Self::NotArchivable { .. }
+            | Self::DirectorySubject(_)
+            | Self::DirectoryPath { .. }
             | Self::Destination { .. }
             | Self::NotTar { .. }
             | Self::Manifest { .. }
@@ -286,6 +316,7 @@ impl Error {
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::AlreadyExists { .. } => ErrorKind::AlreadyExists,
             Self::NoSpace { .. } => ErrorKind::NoSpace,
+            Self::Changed { .. } => ErrorKind::Io,
             Self::Corrupt { .. }
             | Self::SourceLength { .. }
             | Self::ManifestDigest { .. }

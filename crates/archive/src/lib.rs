@@ -3,12 +3,13 @@
 //! A [`Plan`] says what an archive will contain and where, before anything is read. [`write_archive`] sends it to any [`Sink`];
 //! [`create`] makes a file of it, which appears complete under its name or not at all. [`Reader`] opens one; [`verify`] lists all that
 //! is wrong with it; [`unpack`] takes members out, or a part of them. [`list`], [`delete`] and [`sweep`] look after a directory of
-//! archives. The format is described in `FORMAT.md`.
+//! archives. [`Directory`] makes an archive of any directory. The format is described in `FORMAT.md`.
 //!
 //! What the members mean is the caller's business: the manifest carries a JSON value, the subject, on their behalf. All disk access
 //! goes through [`icecore_io::Fs`]. Everything is synchronous.
 
 mod create;
+mod directory;
 mod error;
 mod foreign;
 mod format;
@@ -19,9 +20,11 @@ mod reader;
 mod store;
 mod unpack;
 mod verify;
+mod workers;
 mod writer;
 
 pub use create::{Created, create};
+pub use directory::{DIRECTORY_KIND, Directory, DirectorySubject, unpack_directory};
 pub use error::{Error, ErrorKind};
 pub use foreign::Foreign;
 pub use format::layout::{

@@ -9,8 +9,6 @@ use std::num::NonZeroUsize;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
 
 use icecore_io::{FileKind, Fs};
 
@@ -18,7 +16,7 @@ use crate::Error;
 use crate::format::manifest::MemberRef;
 use crate::progress::{Progress, advance};
 use crate::reader::{Reader, check_member};
-use crate::writer::hash::BUFFER_LEN;
+use crate::workers;
 use crate::writer::start_writeback;
 use icecore_io::digest::Hasher;
 
@@ -48,11 +46,34 @@ pub fn unpack(
     threads: NonZeroUsize,
     progress: &dyn Progress,
 ) -> Result<Unpacked, Error> {
+    unpack_with(reader, fs, root, select, &Extras::default(), threads, progress)
+}
+
+/// What a tree has beside the data of its files.
+#[derive(Debug, Default)]
+pub(crate) struct Extras {
+    /// Members that get the executable bits.
+    pub(crate) executables: BTreeSet<String>,
+    /// Directories to be made, whether there is a member in them or not.
+    pub(crate) directories: Vec<PathBuf>,
+}
+
+/// [`unpack`] with what else the tree has.
+pub(crate) fn unpack_with(
+    reader: &Reader,
+    fs: &dyn Fs,
+    root: &Path,
+    select: impl Fn(usize, MemberRef<'_>) -> Option<PathBuf>,
+    extras: &Extras,
+    threads: NonZeroUsize,
+    progress: &dyn Progress,
+) -> Result<Unpacked, Error> {
     let mut jobs = Vec::new();
     for (index, member) in reader.manifest().iter().enumerate() {
         if let Some(destination) = select(index, member) {
             check_destination(member, &destination)?;
-            jobs.push(Job { index, len: member.len, path: root.join(destination) });
+            let executable = extras.executables.contains(member.path);
+            jobs.push(Job { index, len: member.len, executable, path: root.join(destination) });
         }
     }
     let done = Unpacked { files: jobs.len() as u64, bytes: jobs.iter().map(|job| job.len).sum() };
@@ -64,8 +85,8 @@ pub fn unpack(
     reader.check_trailer()?;
 
     let mut made = Made { fs, dirs: Vec::new(), files: Mutex::new(Vec::new()), complete: false };
-    let changed_dirs = made.create_dirs(root, &jobs)?;
-    run(&jobs, threads, |job, buffer| write_member(reader, &made, job, buffer, progress))?;
+    let changed_dirs = made.create_dirs(root, &jobs, &extras.directories)?;
+    workers::run(&jobs, threads, |job, buffer| write_member(reader, &made, job, buffer, progress))?;
     for dir in &changed_dirs {
         fs.sync_dir(dir).map_err(Error::io("sync", dir))?;
     }
@@ -77,6 +98,7 @@ pub fn unpack(
 struct Job {
     index: usize,
     len: u64,
+    executable: bool,
     path: PathBuf,
 }
 
@@ -86,32 +108,6 @@ fn check_destination(member: MemberRef<'_>, path: &Path) -> Result<(), Error> {
         return Err(Error::Destination { member: member.path.to_owned(), path: path.to_owned() });
     }
     Ok(())
-}
-
-/// Runs the jobs in order of their numbers, on several threads. The first error stops the others at their next job.
-fn run(jobs: &[Job], threads: NonZeroUsize, work: impl Fn(&Job, &mut [u8]) -> Result<(), Error> + Sync) -> Result<(), Error> {
-    let next = AtomicUsize::new(0);
-    let stop = AtomicBool::new(false);
-    let first_error = Mutex::new(None);
-    let worker = || {
-        let mut buffer = vec![0; BUFFER_LEN];
-        while !stop.load(Ordering::Relaxed) {
-            let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) else {
-                return;
-            };
-            if let Err(error) = work(job, &mut buffer) {
-                stop.store(true, Ordering::Relaxed);
-                first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-            }
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 1..threads.get().min(jobs.len()) {
-            scope.spawn(worker);
-        }
-        worker();
-    });
-    first_error.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
 fn write_member(reader: &Reader, made: &Made<'_>, job: &Job, buffer: &mut [u8], progress: &dyn Progress) -> Result<(), Error> {
@@ -139,7 +135,16 @@ fn write_member(reader: &Reader, made: &Made<'_>, job: &Job, buffer: &mut [u8], 
     if let Some(problem) = check_member(placed.member, hasher).into_iter().next() {
         return Err(reader.damaged(problem));
     }
+    if job.executable {
+        make_executable(made.fs, &job.path)?;
+    }
     file.sync_data().map_err(Error::io("sync", &job.path))
+}
+
+/// Whoever may read the file may execute it, as after `chmod +x` under the process's umask.
+fn make_executable(fs: &dyn Fs, path: &Path) -> Result<(), Error> {
+    let mode = fs.metadata(path).map_err(Error::io("look at", path))?.mode;
+    fs.set_mode(path, mode | (mode & 0o444) >> 2).map_err(Error::io("make executable", path))
 }
 
 /// Everything that one call has created. Dropping it removes that again, unless the call has succeeded.
@@ -152,18 +157,22 @@ struct Made<'a> {
 }
 
 impl Made<'_> {
-    /// Creates the directories that the jobs need, and gives those in which something is new.
-    fn create_dirs(&mut self, root: &Path, jobs: &[Job]) -> Result<BTreeSet<PathBuf>, Error> {
+    /// Creates the directories that the jobs need, and `others` below the root; gives those in which something is new.
+    fn create_dirs(&mut self, root: &Path, jobs: &[Job], others: &[PathBuf]) -> Result<BTreeSet<PathBuf>, Error> {
         let mut needed = BTreeSet::new();
         let mut changed = BTreeSet::new();
-        for job in jobs {
-            for dir in job.path.ancestors().skip(1).take_while(|dir| *dir != root) {
+        let mut need = |dir: &Path| {
+            for dir in dir.ancestors().take_while(|dir| *dir != root) {
                 if !needed.insert(dir.to_owned()) {
                     break;
                 }
             }
-            changed.extend(job.path.parent().map(Path::to_owned));
+        };
+        for parent in jobs.iter().filter_map(|job| job.path.parent()) {
+            need(parent);
+            changed.insert(parent.to_owned());
         }
+        others.iter().for_each(|dir| need(&root.join(dir)));
         // In the order of the set a directory comes before what is in it.
         for dir in needed {
             match self.fs.create_dir(&dir) {

@@ -60,14 +60,37 @@ pub(crate) struct Mapping {
 /// Anything but the server.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Look into snapshot files.
+    /// Make, check and unpack archives.
     #[command(subcommand)]
     Archive(ArchiveCommand),
+    /// Show what a storage directory, or an archive, consists of: collections, shards, segments, log files, points, bytes, LSNs.
+    ///
+    /// Changes nothing, and works while a server runs on the directory.
+    Inspect {
+        /// A storage directory or an archive.
+        path: PathBuf,
+        /// Print the report as JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Tools for archives.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ArchiveCommand {
+    /// Make an archive of any directory but a storage.
+    ///
+    /// Files must not change meanwhile. Links and special files are refused. Of the permissions only the owner's executable bit is
+    /// kept.
+    Create {
+        /// The directory.
+        dir: PathBuf,
+        /// The archive: a file that does not exist yet, outside of the directory.
+        file: PathBuf,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Read a whole snapshot and report everything that is wrong with it.
     Verify {
         /// The snapshot.
@@ -182,6 +205,10 @@ mod tests {
     fn subcommands_take_their_files() {
         let cli = parse(&["archive", "extract", "a", "b", "--json"]).unwrap();
         assert!(matches!(cli.command, Some(Command::Archive(ArchiveCommand::Extract { json: true, .. }))));
+        let cli = parse(&["inspect", "--json", "a"]).unwrap();
+        assert!(matches!(cli.command, Some(Command::Inspect { json: true, .. })));
+        assert!(parse(&["archive", "create", "a", "b"]).is_ok());
+        assert!(parse(&["archive", "create", "a"]).is_err());
         assert!(parse(&["archive", "verify"]).is_err());
         assert!(parse(&["-f", "archive", "verify", "x"]).is_err());
     }

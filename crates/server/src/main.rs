@@ -26,7 +26,8 @@ use cli::{Cli, Command};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome: Result<(), Box<dyn Error>> = match cli.command {
-        Some(Command::Archive(command)) => tools::run(command).map_err(Into::into),
+        Some(Command::Archive(command)) => tools::archive(command).map_err(Into::into),
+        Some(Command::Inspect { path, json }) => tools::inspect(&path, json).map_err(Into::into),
         None => serve::run(cli.server).map_err(Into::into),
     };
     match outcome {

@@ -95,15 +95,22 @@ pub(crate) fn write(fs: &dyn Fs, dir: &Path, catalog: &Catalog) -> Result<(), Pu
     document::write(fs, dir, MAGIC, catalog.generation, catalog)
 }
 
-/// The newest catalog in `dir`, or `None` if there is none at all.
+/// The newest catalog in `dir`, or `None` if there is none at all. What it replaced is removed.
 pub(crate) fn recover(fs: &dyn Fs, dir: &Path) -> Result<Option<Catalog>> {
-    let Some((generation, catalog)) = document::recover::<Catalog>(fs, dir, MAGIC)? else {
-        return Ok(None);
-    };
+    document::recover(fs, dir, MAGIC)?.map(|found| checked(dir, found)).transpose()
+}
+
+/// The newest catalog in `dir`, or `None` if there is none at all. Changes nothing, and another process may.
+pub(crate) fn newest(fs: &dyn Fs, dir: &Path) -> Result<Option<Catalog>> {
+    document::newest(fs, dir, MAGIC)?.map(|found| checked(dir, found)).transpose()
+}
+
+/// A catalog that was read, if it keeps its rules.
+fn checked(dir: &Path, (generation, catalog): (Generation, Catalog)) -> Result<Catalog> {
     let rule =
         if catalog.generation == generation { catalog.check() } else { Err(format!("the name says generation {generation}")) };
     match rule {
-        Ok(()) => Ok(Some(catalog)),
+        Ok(()) => Ok(catalog),
         Err(rule) => Err(Error::Invariant { what: format!("{dir:?}"), generation, rule }),
     }
 }

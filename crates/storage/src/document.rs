@@ -4,6 +4,7 @@
 //! damaged that is an error, never a reason to fall back to an older one, because what the older one names may be gone.
 //! What the JSON means is not known here.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use icecore_io::{Existing, Fs, PublishError, publish};
@@ -20,6 +21,8 @@ pub const HEADER_LEN: usize = 32;
 pub const BODY_LEN_MAX: u64 = 256 * 1024 * 1024;
 /// The format version of documents.
 pub const VERSION: u32 = 1;
+/// Generations that may vanish one after another before they are read.
+const READ_ATTEMPTS_MAX: u32 = 16;
 
 const MAGIC_OFFSET: usize = 0;
 const MAGIC_LEN: usize = 8;
@@ -109,29 +112,60 @@ pub(crate) fn remove(fs: &dyn Fs, dir: &Path, generation: Generation) {
 /// newest was read and found whole, and its name made durable: a process that was killed between the rename and the sync of
 /// the directory leaves a generation that a power cut could still take back, after others have built on it.
 pub(crate) fn recover<T: DeserializeOwned>(fs: &dyn Fs, dir: &Path, magic: Magic) -> Result<Option<(Generation, T)>> {
-    let mut generations = Vec::new();
-    let mut leftovers = Vec::new();
-    for entry in fs.list(dir).map_err(on("list", dir))? {
-        if let Ok(generation) = entry.name.parse::<Generation>() {
-            generations.push(generation);
-        } else if entry.name.ends_with(icecore_io::publish::TEMP_SUFFIX) {
-            leftovers.push(entry.path);
-        } else {
-            return Err(Error::Malformed { path: entry.path, offset: 0, reason: "no file of this name belongs here".into() });
-        }
-    }
-    let newest = generations.iter().max().copied();
-    let Some(newest) = newest else {
+    let Listing { generations, mut leftovers } = list(fs, dir)?;
+    let Some(newest) = generations.iter().max().copied() else {
         remove_all(fs, &leftovers);
         return Ok(None);
     };
-    let newest_path = path(dir, newest);
-    let bytes = icecore_io::read_file(fs, &newest_path, BODY_LEN_MAX + HEADER_LEN as u64).map_err(on("read", &newest_path))?;
-    let value = decode(magic, newest, &newest_path, &bytes)?;
+    let value = read(fs, dir, magic, newest)?;
     fs.sync_dir(dir).map_err(on("sync", dir))?;
     leftovers.extend(generations.into_iter().filter(|generation| *generation < newest).map(|generation| path(dir, generation)));
     remove_all(fs, &leftovers);
     Ok(Some((newest, value)))
+}
+
+/// The newest generation in `dir`, or `None` if there is none. Changes nothing, and works while another process publishes: a
+/// generation that is gone when it is to be read has been replaced by a newer one.
+pub(crate) fn newest<T: DeserializeOwned>(fs: &dyn Fs, dir: &Path, magic: Magic) -> Result<Option<(Generation, T)>> {
+    let mut attempt = 1;
+    loop {
+        let Some(newest) = list(fs, dir)?.generations.into_iter().max() else {
+            return Ok(None);
+        };
+        match read(fs, dir, magic, newest) {
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound && attempt < READ_ATTEMPTS_MAX => {
+                attempt += 1
+            }
+            value => return Ok(Some((newest, value?))),
+        }
+    }
+}
+
+/// The files of a directory of documents.
+struct Listing {
+    generations: Vec<Generation>,
+    /// Temporaries.
+    leftovers: Vec<PathBuf>,
+}
+
+fn list(fs: &dyn Fs, dir: &Path) -> Result<Listing> {
+    let mut listing = Listing { generations: Vec::new(), leftovers: Vec::new() };
+    for entry in fs.list(dir).map_err(on("list", dir))? {
+        if let Ok(generation) = entry.name.parse::<Generation>() {
+            listing.generations.push(generation);
+        } else if entry.name.ends_with(icecore_io::publish::TEMP_SUFFIX) {
+            listing.leftovers.push(entry.path);
+        } else {
+            return Err(Error::Malformed { path: entry.path, offset: 0, reason: "no file of this name belongs here".into() });
+        }
+    }
+    Ok(listing)
+}
+
+fn read<T: DeserializeOwned>(fs: &dyn Fs, dir: &Path, magic: Magic, generation: Generation) -> Result<T> {
+    let path = path(dir, generation);
+    let bytes = icecore_io::read_file(fs, &path, BODY_LEN_MAX + HEADER_LEN as u64).map_err(on("read", &path))?;
+    decode(magic, generation, &path, &bytes)
 }
 
 /// Leftovers are harmless, so failing to remove one is too.

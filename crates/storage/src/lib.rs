@@ -17,6 +17,7 @@ pub mod filter;
 #[cfg(test)]
 mod format_doc;
 pub mod ids;
+pub mod inspect;
 mod manifest;
 mod memtable;
 pub mod names;

@@ -106,8 +106,9 @@ fn needs_size_record(len: u64) -> bool {
     len > USTAR_SIZE_MAX
 }
 
+/// What is not ASCII has no agreed encoding in a header, but is UTF-8 in a record.
 fn needs_path_record(path: &str) -> bool {
-    path.len() > NAME_SIZE
+    path.len() > NAME_SIZE || !path.is_ascii()
 }
 
 /// Appends `LEN KEY=VALUE\n`, where LEN counts itself too.
@@ -163,6 +164,16 @@ mod tests {
                     assert!(!value("comment").unwrap().is_empty() && value("comment").unwrap().trim().is_empty());
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_is_not_ascii_stands_in_a_record() {
+        // The name in the header is cut inside a character, which nobody looks at.
+        for path in ["\u{e9}".to_owned(), format!("{}\u{e9}", "p".repeat(99))] {
+            let bytes = headers(512, &path, 3);
+            assert_eq!(bytes.len() as u64, headers_len(512, &path, 3));
+            assert_eq!(records(&bytes[512..1024]).first(), Some(&("path".to_owned(), path)));
         }
     }
 

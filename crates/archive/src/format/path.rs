@@ -1,8 +1,8 @@
 //! Member paths: the one place that decides which names may stand in an archive.
 //!
-//! A path that passes names a file below whatever directory it is joined to, in every tool and on every file system: it is
-//! relative, has no empty, `.` or `..` component, and consists of printable ASCII. Where a member goes when it is unpacked is
-//! the caller's decision all the same.
+//! A path that passes names a file below whatever directory it is joined to, in every tool: it is relative, has no empty, `.` or
+//! `..` component, and is UTF-8 without characters that act on a terminal or reorder what is shown. Characters are bytes here:
+//! nothing is normalised, so two spellings of one text are two paths. Where a member goes when it is unpacked is the caller's decision all the same.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,7 +16,7 @@ pub const COMPONENT_LEN_MAX: usize = 255;
 /// Paths that begin so belong to the format.
 pub const RESERVED_PREFIX: &str = "icecore/";
 
-/// The path of a member: relative, `/`-separated, printable ASCII without a backslash, not below `icecore/`.
+/// The path of a member: relative, `/`-separated, without control characters and backslashes, not below `icecore/`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MemberPath(String);
 
@@ -42,8 +42,8 @@ pub enum PathRule {
     /// A component longer than [`COMPONENT_LEN_MAX`].
     #[error("it has a component longer than {COMPONENT_LEN_MAX} bytes")]
     LongComponent,
-    /// A control character, a backslash, or anything that is not ASCII.
-    #[error("it has a character that is a control character, a backslash or not ASCII")]
+    /// A control character (of ASCII or of Latin-1), a separator of lines, an override of the direction of text, or a backslash.
+    #[error("it has a character that controls how text is shown, or a backslash")]
     Character,
     /// Below `icecore/`, or `icecore` itself.
     #[error("`icecore` belongs to the format")]
@@ -89,7 +89,7 @@ pub(crate) fn check(path: &str) -> Result<(), PathRule> {
     if path.starts_with('/') {
         return Err(PathRule::Absolute);
     }
-    if !path.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'\\') {
+    if path.chars().any(is_forbidden) {
         return Err(PathRule::Character);
     }
     for component in path.split('/') {
@@ -106,13 +106,31 @@ pub(crate) fn check(path: &str) -> Result<(), PathRule> {
     Ok(())
 }
 
+/// Whether no path may have this character. U+2028 to U+202E separate lines and override the direction of text, U+2066 to U+2069
+/// isolate it (Unicode Standard Annex 9): with them a path can be shown as another one.
+fn is_forbidden(character: char) -> bool {
+    character.is_control() || matches!(character, '\\' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn ordinary_paths_pass() {
-        for path in ["a", "a/b", "collections/0003/shards/0/segments/1f.seg", "..a", "a..", ".hidden", "a b", "icecore2/x"] {
+        for path in [
+            "a",
+            "a/b",
+            "collections/0003/shards/0/segments/1f.seg",
+            "..a",
+            "a..",
+            ".hidden",
+            "a b",
+            "icecore2/x",
+            "\u{e9}",
+            "e\u{301}",
+            "\u{1f600}/\u{4e2d}",
+        ] {
             assert_eq!(MemberPath::new(path).map(|path| path.to_string()), Ok(path.to_owned()));
         }
         assert!(MemberPath::new("d/".repeat(511) + "ab").is_ok());
@@ -131,7 +149,11 @@ mod tests {
             ("a\\b", PathRule::Character),
             ("a\nb", PathRule::Character),
             ("a\0", PathRule::Character),
-            ("\u{e9}", PathRule::Character),
+            ("\u{85}", PathRule::Character),
+            ("\u{9f}", PathRule::Character),
+            ("\u{2028}", PathRule::Character),
+            ("a\u{202e}b", PathRule::Character),
+            ("\u{2066}", PathRule::Character),
             ("\x7f", PathRule::Character),
             ("icecore", PathRule::Reserved),
             ("icecore/manifest.json", PathRule::Reserved),
@@ -140,6 +162,7 @@ mod tests {
             assert_eq!(MemberPath::new(path), Err(rule), "{path:?}");
         }
         assert_eq!(MemberPath::new("x".repeat(256)), Err(PathRule::LongComponent));
+        assert_eq!(MemberPath::new("\u{e9}".repeat(128)), Err(PathRule::LongComponent), "bytes count, not characters");
         assert_eq!(MemberPath::new("d/".repeat(512) + "a"), Err(PathRule::TooLong));
     }
 }

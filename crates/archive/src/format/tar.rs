@@ -50,8 +50,8 @@ pub(crate) const TYPE_FILE: u8 = b'0';
 /// Type flag of a pax header, whose records belong to the next header.
 pub(crate) const TYPE_PAX: u8 = b'x';
 
-/// A header block. `name` is cut after [`NAME_SIZE`] bytes; a `size` over [`USTAR_SIZE_MAX`] is written as 0. Both need a pax
-/// record before the block.
+/// A header block. `name` is cut after [`NAME_SIZE`] bytes, even inside a character; a `size` over [`USTAR_SIZE_MAX`] is written as
+/// 0. Both need a pax record before the block.
 pub(crate) fn header(name: &str, typeflag: u8, size: u64) -> [u8; HEADER_LEN] {
     let mut block = [0; HEADER_LEN];
     let mut put = |offset: usize, bytes: &[u8]| {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use super::side::{CHECKSUM_SUFFIX, META_SUFFIX};
 use crate::Error;
 
 /// How the name of an archive ends.
@@ -13,18 +14,31 @@ pub const ARCHIVE_NAME_LEN_MAX: usize = 220;
 /// How the name of an archive in the making ends.
 pub(super) const TEMP_SUFFIX: &str = ".tmp";
 
-/// The file name of an archive: one path component, visible, without control characters, ending in `.snapshot`.
+/// The file name of an archive: one path component, visible, without control characters. Those that a directory of archives lists
+/// and sweeps end in `.snapshot`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ArchiveName(String);
 
 impl ArchiveName {
-    /// Checks a name; [`Error::ArchiveName`] says what is wrong with it.
+    /// Checks the name of an archive that lists show; [`Error::ArchiveName`] says what is wrong with it.
     pub fn new(name: impl Into<String>) -> Result<Self, Error> {
         let name = name.into();
-        let rule = if name.len() > ARCHIVE_NAME_LEN_MAX {
+        if name.strip_suffix(ARCHIVE_SUFFIX).is_none_or(str::is_empty) {
+            return Err(Error::ArchiveName { name, rule: "it must be something followed by `.snapshot`" });
+        }
+        Self::unlisted(name)
+    }
+
+    /// Checks the name of an archive that need not be listed: it may end in anything that is not the end of a side file or of a
+    /// temporary. [`sweep`](crate::sweep()) does not look after it.
+    pub fn unlisted(name: impl Into<String>) -> Result<Self, Error> {
+        let name = name.into();
+        let rule = if name.is_empty() {
+            "it must not be empty"
+        } else if name.len() > ARCHIVE_NAME_LEN_MAX {
             "it must not be longer than 220 bytes"
-        } else if name.strip_suffix(ARCHIVE_SUFFIX).is_none_or(str::is_empty) {
-            "it must be something followed by `.snapshot`"
+        } else if [CHECKSUM_SUFFIX, META_SUFFIX, TEMP_SUFFIX].iter().any(|suffix| name.ends_with(suffix)) {
+            "it must not end as the files beside an archive do (`.checksum`, `.meta.json`, `.tmp`)"
         } else if name.starts_with('.') {
             "it must not begin with a dot"
         } else if name.chars().any(|character| matches!(character, '/' | '\\') || character.is_control()) {
@@ -79,6 +93,12 @@ mod tests {
             assert!(matches!(ArchiveName::new(name), Err(Error::ArchiveName { .. })), "{name:?}");
         }
         assert!(ArchiveName::new("x".repeat(212) + ".snapshot").is_err());
+        for name in ["a", "a.tar", "a.snapshot", "checksum"] {
+            assert!(ArchiveName::unlisted(name).is_ok(), "{name}");
+        }
+        for name in ["", ".a", "..", "a/b", "a.checksum", "a.snapshot.meta.json", "a.tmp", "a\u{85}"] {
+            assert!(matches!(ArchiveName::unlisted(name), Err(Error::ArchiveName { .. })), "{name:?}");
+        }
     }
 
     #[test]

@@ -27,6 +27,12 @@ pub use sink::{FileSink, Sink, WriteSink};
 pub trait Source: Sync {
     /// Opens the source of the member at `index`. Of a file that is longer than planned only the beginning is taken.
     fn open(&self, index: usize) -> io::Result<Arc<dyn File>>;
+
+    /// Called once, after the last member was copied: an error fails the archive before anybody can see it. For sources that
+    /// others may be changing meanwhile, and that can tell.
+    fn check_unchanged(&self) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 impl<F: Fn(usize) -> io::Result<Arc<dyn File>> + Sync> Source for F {
@@ -47,7 +53,8 @@ pub struct Written {
 /// Writes the archive to `sink`. Progress counts all bytes of the archive.
 ///
 /// Fails with [`Error::Corrupt`] if a member's data does not have the CRC32C of the plan, [`Error::SourceLength`] if a source is too
-/// short, [`Error::Source`] and [`Error::Sink`] if either side fails, and [`Error::Cancelled`].
+/// short, [`Error::Source`] and [`Error::Sink`] if either side fails, what [`Source::check_unchanged`] returns, and
+/// [`Error::Cancelled`].
 pub fn write_archive(plan: &Plan, source: &dyn Source, sink: &mut dyn Sink, progress: &dyn Progress) -> Result<Written, Error> {
     progress.start(plan.archive_len());
     let (written, sha256) = with_digester(|digester| {
@@ -61,7 +68,9 @@ pub fn write_archive(plan: &Plan, source: &dyn Source, sink: &mut dyn Sink, prog
             stream.put_zeros(placed.padding_len())?;
         }
         stream.put_zeros(1024)?;
-        stream.finish()
+        let len = stream.finish()?;
+        source.check_unchanged()?;
+        Ok(len)
     });
     let len = written?;
     assert_eq!(len, plan.archive_len(), "the writer and the plan disagree about the length");

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::support::{Files, archive, bytes, files};
 
 fn run(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).env("LC_ALL", "C").env("TZ", "UTC").output().unwrap();
+    let output = Command::new(program).args(arguments).env("LC_ALL", "C.UTF-8").env("TZ", "UTC").output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && errors.is_empty(), "{program} {arguments:?}: {} {errors}", output.status);
     String::from_utf8(output.stdout).unwrap()
@@ -19,6 +19,8 @@ fn run(program: &str, arguments: &[&str]) -> String {
 fn samples() -> Files {
     let mut files = files();
     files.push(("a name with spaces".to_owned(), bytes(77, 10)));
+    files.push(("gr\u{fc}n/\u{4e2d}\u{6587} \u{1f9ca}".to_owned(), bytes(76, 10)));
+    files.push((format!("{}\u{e9}", "x".repeat(99)), bytes(75, 70_000)));
     files.push((format!("{}end", "long/".repeat(60)), bytes(78, 100)));
     files.push((format!("{}aligned", "long/".repeat(60)), bytes(79, 100_000)));
     files

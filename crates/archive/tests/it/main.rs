@@ -11,4 +11,5 @@ mod format_doc;
 mod hostile;
 mod roundtrip;
 mod support;
+mod tree;
 mod unpack;

@@ -29,9 +29,19 @@ pub(crate) fn write(fs: &dyn Fs, dir: &Path, manifest: &ShardManifest) -> Result
     document::write(fs, dir, MAGIC, manifest.generation, manifest)
 }
 
-/// The newest generation in `dir`.
+/// The newest generation in `dir`. What it replaced is removed.
 pub(crate) fn recover(fs: &dyn Fs, dir: &Path) -> Result<ShardManifest> {
-    let Some((generation, manifest)) = document::recover::<ShardManifest>(fs, dir, MAGIC)? else {
+    checked(dir, document::recover(fs, dir, MAGIC)?)
+}
+
+/// The newest generation in `dir`. Changes nothing, and another process may.
+pub(crate) fn newest(fs: &dyn Fs, dir: &Path) -> Result<ShardManifest> {
+    checked(dir, document::newest(fs, dir, MAGIC)?)
+}
+
+/// A manifest that was read, if there is one and it keeps its rules.
+fn checked(dir: &Path, found: Option<(Generation, ShardManifest)>) -> Result<ShardManifest> {
+    let Some((generation, manifest)) = found else {
         return Err(Error::Malformed { path: dir.to_owned(), offset: 0, reason: "the shard has no manifest".into() });
     };
     check(dir, generation, &manifest)?;

@@ -170,6 +170,11 @@ impl Segment {
         Violation::rule(offset, reason).into_error(&self.path)
     }
 
+    /// What stands in the file, in its order.
+    pub(crate) fn section_table(&self) -> impl Iterator<Item = &Section> {
+        self.sections().map(|(blocks, _)| blocks.section())
+    }
+
     /// All sections in the order of the file, each with what its elements count up to (see [`Order`](super::order::Order)).
     pub(super) fn sections(&self) -> impl Iterator<Item = (&Blocks, u64)> {
         let ids = [(&self.ids_num, 0), (&self.ids_uuid, 0), (&self.versions, 0)];

@@ -10,6 +10,7 @@ pub mod file;
 pub(crate) mod reader;
 pub mod record;
 pub(crate) mod recovery;
+pub(crate) mod survey;
 mod tail;
 mod window;
 pub(crate) mod writer;

@@ -73,9 +73,9 @@ pub(crate) struct Recovered {
 
 /// A file of the directory listing.
 #[derive(Debug)]
-struct Listed {
-    first_lsn: Lsn,
-    path: PathBuf,
+pub(super) struct Listed {
+    pub(super) first_lsn: Lsn,
+    pub(super) path: PathBuf,
 }
 
 /// How the replay of one file ended.
@@ -159,7 +159,7 @@ fn list(fs: &dyn Fs, dir: &Path) -> Result<Vec<Listed>> {
 }
 
 /// Takes out the files in front of the one that begins right after the flushed records.
-fn take_obsolete(files: &mut Vec<Listed>, flushed: Lsn) -> Vec<PathBuf> {
+pub(super) fn take_obsolete(files: &mut Vec<Listed>, flushed: Lsn) -> Vec<PathBuf> {
     let live = files.iter().rposition(|file| file.first_lsn <= flushed.next()).unwrap_or(0);
     files.drain(..live).map(|file| file.path).collect()
 }
@@ -172,7 +172,7 @@ fn start(fs: &dyn Fs, dir: &Path, flushed: Lsn, obsolete: Vec<PathBuf>) -> Resul
 }
 
 /// Checks that a file begins with the record that the one before it, or the manifest, leaves off at.
-fn check_start(file: &Listed, shard: ShardDirId, expected: Lsn, flushed: Lsn) -> Result<()> {
+pub(super) fn check_start(file: &Listed, shard: ShardDirId, expected: Lsn, flushed: Lsn) -> Result<()> {
     let actual = file.first_lsn;
     if actual > expected {
         Err(Error::WalGap { shard, expected, actual })

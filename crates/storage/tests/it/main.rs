@@ -16,6 +16,7 @@ mod edges;
 mod faults;
 mod foreign_logs;
 mod hostile;
+mod inspect;
 mod model;
 mod plain;
 mod random;

@@ -1,68 +1,19 @@
-//! `icecore archive …`: looks into archives without a server.
-//!
-//! Results go to standard output, as text or as one JSON object; progress and errors to standard error.
+//! `icecore archive verify`, `list` and `extract`: what an archive holds, and whether it is sound.
 
 use std::io::{self, Write};
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::thread;
 
-use icecore_archive::{Reader, Report, unpack, verify};
-use icecore_io::{Fs, OsFs};
+use icecore_archive::{DirectorySubject, Report, unpack, unpack_directory};
+use icecore_io::Fs;
 use serde_json::json;
 
-use crate::cli::ArchiveCommand;
+use super::{ToolError, open, threads};
 use crate::error::one_line;
 use crate::report::Reporter;
 
-/// Why a command failed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ToolError {
-    /// The archive.
-    #[error(transparent)]
-    Archive(#[from] icecore_archive::Error),
-    /// The archive is damaged; the problems have been printed.
-    #[error("{path:?} is damaged, in {count} place{}", if *.count == 1 { "" } else { "s" })]
-    Damaged {
-        /// The archive.
-        path: PathBuf,
-        /// How many.
-        count: usize,
-    },
-    /// The directory has something in it.
-    #[error("{path:?} is not empty; give a directory that does not exist yet")]
-    NotEmpty {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// A file operation failed.
-    #[error("{operation} {path:?}")]
-    Io {
-        /// What was attempted, as a verb.
-        operation: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// Standard output is closed or full.
-    #[error("write the result")]
-    Output(#[from] io::Error),
-}
-
-/// Runs a command.
-pub(crate) fn run(command: ArchiveCommand) -> Result<(), ToolError> {
-    let fs = OsFs;
-    let mut out = io::stdout().lock();
-    match command {
-        ArchiveCommand::Verify { file, json } => run_verify(&fs, &file, json, &mut out),
-        ArchiveCommand::List { file, json } => run_list(&fs, &file, json, &mut out),
-        ArchiveCommand::Extract { file, dir, json } => run_extract(&fs, &file, &dir, json, &mut out),
-    }
-}
-
-fn run_verify(fs: &dyn Fs, file: &Path, json: bool, out: &mut dyn Write) -> Result<(), ToolError> {
-    let checked = open(fs, file).and_then(|reader| Ok(verify(fs, &reader, &Reporter::new("verifying", None))?));
+/// Reads all of an archive.
+pub(super) fn verify(fs: &dyn Fs, file: &Path, json: bool, out: &mut dyn Write) -> Result<(), ToolError> {
+    let checked = open(fs, file).and_then(|reader| Ok(icecore_archive::verify(fs, &reader, &Reporter::new("verifying", None))?));
     if json {
         let problems = match &checked {
             Ok(report) => report.problems.iter().map(|problem| one_line(problem)).collect(),
@@ -99,7 +50,8 @@ fn print_report(file: &Path, report: &Report, out: &mut dyn Write) -> io::Result
     Ok(())
 }
 
-fn run_list(fs: &dyn Fs, file: &Path, json: bool, out: &mut dyn Write) -> Result<(), ToolError> {
+/// Shows the manifest.
+pub(super) fn list(fs: &dyn Fs, file: &Path, json: bool, out: &mut dyn Write) -> Result<(), ToolError> {
     let reader = open(fs, file)?;
     let (plan, manifest) = (reader.plan(), reader.manifest());
     if json {
@@ -117,15 +69,23 @@ fn run_list(fs: &dyn Fs, file: &Path, json: bool, out: &mut dyn Write) -> Result
         writeln!(out, "{object}")?;
         return Ok(());
     }
+    let directory = DirectorySubject::of(manifest)?.unwrap_or_default();
     for member in manifest.iter() {
-        writeln!(out, "{:>14}  {}  {}", member.len, member.sha256, member.path)?;
+        let executable = directory.executables.binary_search_by(|path| path.as_str().cmp(member.path)).is_ok();
+        // As `ls -F` shows them.
+        writeln!(out, "{:>14}  {}  {}{}", member.len, member.sha256, member.path, if executable { "*" } else { "" })?;
+    }
+    for empty in &directory.directories {
+        writeln!(out, "{:>14}  {:64}  {empty}/", "-", "-")?;
     }
     writeln!(out, "{} members, {} bytes of data, {} bytes in all", manifest.len(), plan.data_len(), plan.archive_len())?;
     Ok(())
 }
 
-fn run_extract(fs: &dyn Fs, file: &Path, dir: &Path, json: bool, out: &mut dyn Write) -> Result<(), ToolError> {
+/// Unpacks all members, and what else the archive of a directory holds.
+pub(super) fn extract(fs: &dyn Fs, file: &Path, dir: &Path, json: bool, out: &mut dyn Write) -> Result<(), ToolError> {
     let reader = open(fs, file)?;
+    let directory = DirectorySubject::of(reader.manifest())?;
     let created = match fs.create_dir(dir) {
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
@@ -137,9 +97,12 @@ fn run_extract(fs: &dyn Fs, file: &Path, dir: &Path, json: bool, out: &mut dyn W
     if !listed.is_empty() {
         return Err(ToolError::NotEmpty { path: dir.to_owned() });
     }
-    let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let reporter = Reporter::new("extracting", None);
-    let unpacked = match unpack(&reader, fs, dir, |_, member| Some(PathBuf::from(member.path)), threads, &reporter) {
+    let unpacked = match &directory {
+        Some(subject) => unpack_directory(&reader, subject, fs, dir, threads(), &reporter),
+        None => unpack(&reader, fs, dir, |_, member| Some(PathBuf::from(member.path)), threads(), &reporter),
+    };
+    let unpacked = match unpacked {
         Ok(unpacked) => unpacked,
         Err(error) => {
             if created {
@@ -162,10 +125,4 @@ fn run_extract(fs: &dyn Fs, file: &Path, dir: &Path, json: bool, out: &mut dyn W
         writeln!(out, "{}: {} files, {} bytes, all verified", dir.display(), unpacked.files, unpacked.bytes)?;
     }
     Ok(())
-}
-
-/// Opens an archive that may be given by a symbolic link.
-fn open(fs: &dyn Fs, file: &Path) -> Result<Reader, ToolError> {
-    let path = file.canonicalize().map_err(|source| ToolError::Io { operation: "open", path: file.to_owned(), source })?;
-    Ok(Reader::open(fs, &path)?)
 }
