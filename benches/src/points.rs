@@ -19,7 +19,8 @@ pub fn payload(id: u64) -> String {
 pub fn open(fs: Arc<dyn Fs>, path: &Path, dim: usize) -> icecore_storage::Result<Storage> {
     let storage = Storage::open(fs, Arc::new(OsClock::new()), path, Options::default())?;
     let vectors = BTreeMap::from([(String::new(), DenseParams::new(dim, Distance::Dot))]);
-    let config = CollectionConfig { shard_number: 1, vectors, sparse_vectors: BTreeMap::new(), settings: serde_json::Value::Null };
+    let config =
+        CollectionConfig { shard_number: 1, vectors, sparse_vectors: BTreeMap::new(), settings: serde_json::Value::Null };
     storage.create_collection("points", config)?;
     Ok(storage)
 }
