@@ -167,6 +167,15 @@ impl LogFile {
         debug_assert!(first, "a log file ends once");
     }
 
+    /// Where the file of a frozen memtable ends.
+    ///
+    /// # Panics
+    /// If it still grows.
+    pub(crate) fn end(&self) -> &WalMark {
+        let Some(end) = self.sealed.get() else { panic!("log file {} of a frozen memtable has no end", self.first_lsn) };
+        end
+    }
+
     /// Where the file ends; `None` while it grows.
     pub(crate) fn sealed(&self) -> Option<&WalMark> {
         self.sealed.get()

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Shard;
-use super::flush::retire;
 use super::structure::{Change, NewSegment};
 use super::view::{LiveSegment, Version};
 use crate::error::Result;
@@ -45,19 +44,9 @@ impl Shard {
         let rows = MergedRows::new(sources)?;
         let add = if rows.order.is_empty() { None } else { Some(self.seal(&rows)?) };
         let held = self.lock_structure();
-        let outcome = marked_meanwhile(sources, &self.view().version, add.as_ref()).and_then(|marks| {
-            let change = Change {
-                add: add.as_ref().map(NewSegment::share),
-                remove: sources.iter().map(|live| live.id()).collect(),
-                marks,
-                flushed: None,
-            };
-            self.publish(change, &held)
-        });
-        if outcome.is_err() && self.poison.reason().is_none() {
-            retire(add);
-        }
-        outcome
+        let marks = marked_meanwhile(sources, &self.view().version, add.as_ref())?;
+        let remove = sources.iter().map(|live| live.id()).collect();
+        self.publish(Change { add, remove, marks, flushed: None }, &held)
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::structure::{Change, NewSegment};
+use super::structure::{Change, NewSegment, Unnamed};
 use super::view::{Version, View};
 use super::{Shard, layout};
 use crate::error::{Error, ErrorKind, Result, on};
@@ -69,24 +69,11 @@ impl Shard {
         let view = self.view();
         if !view.frozen.first().is_some_and(|oldest| Arc::ptr_eq(oldest, &memtable)) {
             // Another thread flushed it meanwhile; what was written here goes away.
-            retire(add);
             return Ok(true);
         }
-        let marks = match resolve_marks(&memtable, &view.version) {
-            Ok(marks) => marks,
-            Err(error) => {
-                self.poison_if_damaged(&error);
-                retire(add);
-                return Err(error);
-            }
-        };
-        let change = Change { add: add.as_ref().map(NewSegment::share), marks, flushed: Some(memtable), ..Change::default() };
-        let published = self.publish(change, &held);
-        // A generation that may have been published keeps its files; the next start knows.
-        if published.is_err() && self.poison.reason().is_none() {
-            retire(add);
-        }
-        published.map(|()| true)
+        let marks = resolve_marks(&memtable, &view.version).inspect_err(|error| self.poison_if_damaged(error))?;
+        self.publish(Change { add, marks, flushed: Some(memtable), ..Change::default() }, &held)?;
+        Ok(true)
     }
 
     /// Refuses writes from now on if damage keeps a memtable from being flushed: they could never be flushed either.
@@ -115,33 +102,11 @@ impl Shard {
         let path = layout::segment_path(self.path(), id);
         let digest = write_segment(self.fs.as_ref(), &path, id, &self.vectors, rows)?;
         let file = FileRef::new(&self.dir, path.clone(), digest.len);
-        let finish = || {
-            let segment = Segment::open(self.fs.as_ref(), &path, id, digest.len)?;
-            let dir = self.path().join(layout::SEGMENTS);
-            self.fs.sync_dir(&dir).map_err(on("sync", &dir))?;
-            Ok(Arc::new(segment))
-        };
-        match finish() {
-            Ok(segment) => Ok(NewSegment { segment, file, digest }),
-            Err(error) => {
-                file.retire();
-                Err(error)
-            }
-        }
-    }
-}
-
-impl NewSegment {
-    /// The same segment once more.
-    pub(super) fn share(&self) -> Self {
-        Self { segment: self.segment.clone(), file: self.file.clone(), digest: self.digest }
-    }
-}
-
-/// Lets go of a segment that did not become part of a manifest.
-pub(super) fn retire(new: Option<NewSegment>) {
-    if let Some(new) = new {
-        new.file.retire();
+        let unnamed = Unnamed::new([file.clone()]);
+        let segment = Segment::open(self.fs.as_ref(), &path, id, digest.len)?;
+        let dir = self.path().join(layout::SEGMENTS);
+        self.fs.sync_dir(&dir).map_err(on("sync", &dir))?;
+        Ok(NewSegment::new(Arc::new(segment), &file, digest, unnamed))
     }
 }
 

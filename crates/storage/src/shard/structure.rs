@@ -14,7 +14,7 @@ use super::view::{LiveSegment, Version, View};
 use super::{Shard, layout};
 use crate::checksum::FileDigest;
 use crate::document;
-use crate::error::{Error, Result, on};
+use crate::error::{Result, on};
 use crate::ids::{Generation, SegmentId};
 use crate::manifest::{self, SegmentEntry, ShardManifest, TombstoneEntry};
 use crate::memtable::Memtable;
@@ -35,12 +35,16 @@ pub(super) struct Change {
     pub(super) flushed: Option<Arc<Memtable>>,
 }
 
-/// A sealed segment that no manifest names yet. Its file is removed unless it becomes part of one.
+/// A sealed segment that no manifest names yet. Its file goes away with the value unless it becomes part of one.
 pub(super) struct NewSegment {
     pub(super) segment: Arc<Segment>,
-    pub(super) file: Arc<FileRef>,
-    pub(super) digest: FileDigest,
+    file: Arc<FileRef>,
+    digest: FileDigest,
+    unnamed: Unnamed,
 }
+
+/// Files that no manifest names yet. They go away with the value unless they are kept, because a manifest names them or may.
+pub(super) struct Unnamed(Vec<Arc<FileRef>>);
 
 /// One segment in the generation that is being made.
 struct Draft {
@@ -48,10 +52,23 @@ struct Draft {
     entry: SegmentEntry,
 }
 
-/// Tombstone files that were written for a generation; they go away with the value unless it is, or may be, published.
-struct WrittenTombstones(Vec<Arc<FileRef>>);
+impl NewSegment {
+    pub(super) fn new(segment: Arc<Segment>, file: &Arc<FileRef>, digest: FileDigest, unnamed: Unnamed) -> Self {
+        Self { segment, file: file.clone(), digest, unnamed }
+    }
+}
 
-impl Drop for WrittenTombstones {
+impl Unnamed {
+    pub(super) fn new(files: impl IntoIterator<Item = Arc<FileRef>>) -> Self {
+        Self(files.into_iter().collect())
+    }
+
+    fn keep(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Unnamed {
     fn drop(&mut self) {
         self.0.iter().for_each(|file| file.retire());
     }
@@ -74,9 +91,9 @@ impl Shard {
         let view = self.view();
         let current = &view.version;
         let generation = current.manifest.generation.next();
-        let Change { add, remove, mut marks, flushed } = change;
+        let Change { mut add, remove, mut marks, flushed } = change;
 
-        let mut written = WrittenTombstones(Vec::new());
+        let mut written = Unnamed::new([]);
         let mut drafts = Vec::new();
         let kept = current.segments.iter().zip(&current.manifest.segments).filter(|(live, _)| !remove.contains(&live.id()));
         for (live, entry) in kept {
@@ -96,10 +113,7 @@ impl Shard {
             self.fs.sync_dir(&dir).map_err(on("sync", &dir))?;
         }
 
-        let flushed_lsn = match &flushed {
-            Some(memtable) => memtable.log.sealed().map_or(current.manifest.flushed_lsn, crate::wal::writer::WalMark::lsn),
-            None => current.manifest.flushed_lsn,
-        };
+        let flushed_lsn = flushed.as_ref().map_or(current.manifest.flushed_lsn, |memtable| memtable.log.end().lsn());
         let manifest = ShardManifest {
             generation,
             flushed_lsn,
@@ -107,27 +121,22 @@ impl Shard {
             segments: drafts.iter().map(|draft| draft.entry.clone()).collect(),
         };
         let published = self.write_manifest(&manifest);
-        if published.is_ok() || self.poison.reason().is_some() {
+        if !matches!(published, Err(PublishError::NotPublished(_))) {
             // They belong to the generation, or may: the next start knows which one the disk holds.
-            written.0.clear();
+            written.keep();
+            // A segment whose points all died while it was written is in no generation.
+            let named = |new: &&mut NewSegment| drafts.iter().any(|draft| draft.entry.id == new.segment.segment_id());
+            if let Some(new) = add.as_mut().filter(named) {
+                new.unnamed.keep();
+            }
         }
-        published?;
-        if let Some(new) = add.filter(|new| !drafts.iter().any(|draft| draft.entry.id == new.segment.segment_id())) {
-            // All its points died while it was written.
-            new.file.retire();
-        }
+        published.map_err(PublishError::into_source).map_err(on("publish a manifest in", &self.path().join(manifest::DIR)))?;
         self.install(current, manifest, drafts.into_iter().map(|draft| draft.live).collect(), flushed);
         Ok(())
     }
 
     /// Gives a segment more dead rows. A segment without live rows leaves the generation (`None`).
-    fn mark(
-        &self,
-        draft: Draft,
-        rows: Option<Vec<u32>>,
-        generation: Generation,
-        written: &mut WrittenTombstones,
-    ) -> Result<Option<Draft>> {
+    fn mark(&self, draft: Draft, rows: Option<Vec<u32>>, generation: Generation, written: &mut Unnamed) -> Result<Option<Draft>> {
         let Some(rows) = rows.filter(|rows| !rows.is_empty()) else {
             return Ok(Some(draft));
         };
@@ -153,13 +162,13 @@ impl Shard {
         Ok(Some(Draft { live: Arc::new(live), entry }))
     }
 
-    fn write_manifest(&self, manifest: &ShardManifest) -> Result<()> {
+    /// Publishes a manifest; the shard takes no more writes if nobody knows whether it is durable.
+    fn write_manifest(&self, manifest: &ShardManifest) -> Result<(), PublishError> {
         let dir = self.path().join(manifest::DIR);
-        manifest::write(self.fs.as_ref(), &dir, manifest).map_err(|failure| {
-            if let PublishError::Uncertain(error) = &failure {
+        manifest::write(self.fs.as_ref(), &dir, manifest).inspect_err(|failure| {
+            if let PublishError::Uncertain(error) = failure {
                 self.poison.set(format!("publication of manifest {} in {dir:?}: {error}", manifest.generation));
             }
-            Error::Io { operation: "publish a manifest in", path: dir.clone(), source: failure.into_source() }
         })
     }
 
@@ -179,7 +188,7 @@ impl Shard {
             }
         }
         if let Some(memtable) = &flushed {
-            memtable.log.file.retire_with_len(memtable.log.sealed().map_or(0, crate::wal::writer::WalMark::len));
+            memtable.log.file.retire_with_len(memtable.log.end().len());
         }
         let version = Arc::new(Version { manifest, segments });
         self.update_view(|view| View {
