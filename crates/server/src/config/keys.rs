@@ -48,7 +48,6 @@ const TABLE: &[(&str, Meaning)] = &[
     ("service.http_port", setting!(service.http_port = port)),
     ("service.max_request_size_mb", setting!(service.max_request_size_mb = megabytes)),
     ("service.enable_cors", setting!(service.enable_cors = Raw::switch)),
-    ("service.enable_snapshot_url_recovery", setting!(service.enable_snapshot_url_recovery = Raw::switch)),
     ("storage.storage_path", setting!(storage.storage_path = path)),
     ("storage.snapshots_path", setting!(storage.snapshots_path = path)),
     // As Qdrant's first guide to snapshots spells it.
@@ -90,6 +89,8 @@ const TABLE: &[(&str, Meaning)] = &[
     ("inference.*", Meaning::NoEffect),
     ("load_concurrency.*", Meaning::NoEffect),
     ("logger.*", Meaning::NoEffect),
+    // Nothing can be recovered from a URL in this version: there is nothing to forbid.
+    ("service.enable_snapshot_url_recovery", Meaning::NoEffect),
     ("service.enable_static_content", Meaning::NoEffect),
     ("service.grpc_port", Meaning::NoEffect),
     ("service.hardware_reporting", Meaning::NoEffect),

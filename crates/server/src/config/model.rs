@@ -27,8 +27,6 @@ pub(crate) struct Service {
     pub(crate) max_request_size_mb: usize,
     /// Whether browsers may call the API from pages of any origin.
     pub(crate) enable_cors: bool,
-    /// Whether a snapshot may be recovered from an `http` or `https` URL.
-    pub(crate) enable_snapshot_url_recovery: bool,
 }
 
 /// Section `storage`.
@@ -64,7 +62,6 @@ impl Default for Service {
             http_port: 6333,
             max_request_size_mb: 32,
             enable_cors: true,
-            enable_snapshot_url_recovery: true,
         }
     }
 }
