@@ -57,12 +57,7 @@ impl Default for Config {
 
 impl Default for Service {
     fn default() -> Self {
-        Self {
-            host: "0.0.0.0".to_owned(),
-            http_port: 6333,
-            max_request_size_mb: 32,
-            enable_cors: true,
-        }
+        Self { host: "0.0.0.0".to_owned(), http_port: 6333, max_request_size_mb: 32, enable_cors: true }
     }
 }
 
