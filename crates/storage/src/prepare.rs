@@ -3,6 +3,8 @@
 //! Everything is checked before anything is logged: an operation in the log can be applied. Vectors leave here as they are stored:
 //! normalised where the distance asks for it, rounded to their datatype, sparse ones sorted.
 
+use std::collections::BTreeSet;
+
 use crate::collection::Collection;
 use crate::config::{DenseParams, Distance};
 use crate::error::{Error, Result};
@@ -82,10 +84,9 @@ impl Collection {
 
     /// Checks the vectors of a point and makes them what is stored.
     fn check_vectors(&self, id: PointId, vectors: &mut [NamedVector]) -> Result<()> {
-        for (number, named) in vectors.iter().enumerate() {
-            if vectors.iter().take(number).any(|earlier| earlier.name == named.name) {
-                return Err(Error::VectorTwice { name: named.name.clone(), id });
-            }
+        let mut names = BTreeSet::new();
+        if let Some(named) = vectors.iter().find(|named| !names.insert(named.name.as_str())) {
+            return Err(Error::VectorTwice { name: named.name.clone(), id });
         }
         for NamedVector { name, vector } in vectors {
             if let Some(params) = self.config.vectors.get(name) {
