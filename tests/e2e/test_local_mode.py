@@ -23,6 +23,7 @@ the sources that are named.)
 | integers beyond 64 bits in payloads | stay integers | become floats (`serde_json::Value`) | not drawn |
 | `wide_integer` in facets | is counted | is no integer of an index (64 bits with sign) | dropped from the local mode's answer |
 | `wide_integer` in orders | stays an integer | is a float | made a float in the local mode's answer |
+| an id that is asked for twice | comes twice | comes once (`Collection::retrieve`) | made one in the local mode's answer |
 | equal values in orders | as inserted | no order; icecore: by id | the local mode's are sorted by id |
 | facets and orders without an index | answers | refuses; icecore answers, with values of all types | compared |
 | `min_should` without conditions | is never met | depends on the plan of the engine; icecore: is never met | compared |
@@ -234,6 +235,15 @@ def test_wide_integers_do_differ(pair):
     assert facets == [[], [2**63]]
     assert orders == [["9.223372036854776e+18"], ["9223372036854775808"]]
     assert payloads == ["1.8446744073709552e+19", "18446744073709551616"]
+
+
+def test_ids_that_are_asked_for_twice_do_differ(pair):
+    found = []
+    for client in pair:
+        points = [models.PointStruct(id=number, vector=[3.0, 4.0]) for number in [6, 7]]
+        client.upsert(COLLECTION, points, wait=True)
+        found.append([one.id for one in client.retrieve(COLLECTION, [7, 6, 9, 7])])
+    assert found == [[7, 6], [7, 6, 7]]
 
 
 def test_short_cosine_vectors_do_differ(pair):

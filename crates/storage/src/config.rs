@@ -11,6 +11,9 @@ use crate::vector::Datatype;
 pub const SHARD_NUMBER_MAX: u32 = 1024;
 /// The longest dense vector, in components (source: Qdrant's limit).
 pub const VECTOR_SIZE_MAX: usize = 65_536;
+/// The most vectors of all kinds that a collection may have. Each takes whole pages and a place in the footer of every segment: with
+/// enough of them no segment could be written any more.
+pub const VECTORS_MAX: usize = 1024;
 /// The longest name of a vector, in bytes.
 pub const VECTOR_NAME_LEN_MAX: usize = 255;
 
@@ -83,6 +86,10 @@ impl CollectionConfig {
                 "shard_number".into(),
                 format!("value {} invalid, must be from 1 to {SHARD_NUMBER_MAX}", self.shard_number),
             );
+        }
+        let vectors = self.vectors.len() + self.sparse_vectors.len();
+        if vectors > VECTORS_MAX {
+            return invalid("vectors".into(), format!("a collection has at most {VECTORS_MAX} vectors, not {vectors}"));
         }
         for (name, params) in &self.vectors {
             let field = if name.is_empty() { "vectors".to_owned() } else { format!("vectors.{name}") };
@@ -205,6 +212,18 @@ mod tests {
         let long = "x".repeat(VECTOR_NAME_LEN_MAX + 1);
         assert_eq!(field(config(&[], &[&long])), Some(format!("sparse_vectors.{long}")));
         assert_eq!(field(config(&[(&long, dense(1))], &[])), Some(format!("vectors.{long}")));
+    }
+
+    #[test]
+    fn there_are_only_so_many_vectors() {
+        let names: Vec<String> = (0..VECTORS_MAX).map(|number| number.to_string()).collect();
+        let dense_ones: Vec<(&str, DenseParams)> = names.iter().map(|name| (name.as_str(), dense(1))).collect();
+        assert!(config(&dense_ones, &[]).validate().is_ok());
+        for too_many in
+            [config(&dense_ones, &["s"]), config(&[("d", dense(1))], &names.iter().map(String::as_str).collect::<Vec<_>>())]
+        {
+            assert!(matches!(too_many.validate(), Err(Error::InvalidConfig { field, .. }) if field == "vectors"));
+        }
     }
 
     #[test]

@@ -99,8 +99,8 @@ pub enum Error {
     /// A name that one point has twice.
     #[error("point {id} has the vector {name:?} twice")]
     VectorTwice { name: String, id: PointId },
-    /// One operation encodes to more than a log record may hold.
-    #[error("the operation needs {len} bytes in the log, more than the {max} that one record may have; send smaller batches")]
+    /// One operation encodes to more than a log record may hold, in one shard or with its copies in all of them together.
+    #[error("the operation needs {len} bytes in the log, more than the {max} that one may have; send smaller batches")]
     OperationTooLarge { len: u64, max: u64 },
 
     /// Another process has the directory.

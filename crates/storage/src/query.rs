@@ -1,10 +1,11 @@
 //! Reads of a collection: by id, in the order of ids, in the order of values, and counts.
 //!
 //! Each shard answers from one view, so that a page never mixes states of one request in one shard. Without an index, a read by
-//! filter looks at every point; what it keeps in memory is bounded by the answer, not by the collection.
+//! filter looks at every point; what it keeps in memory is bounded by the answer, not by the collection. The exception is a facet,
+//! which keeps a count for each different value of its key, whatever its limit.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use crate::collection::Collection;
 use crate::error::Result;
@@ -18,11 +19,15 @@ use crate::shard::candidate::FoundPoint;
 use crate::shard::{Found, View};
 
 impl Collection {
-    /// The points of these ids that exist, in the order asked; an id asked twice comes twice.
+    /// The points of these ids that exist, in the order asked; an id asked twice comes once, where it is first asked for (source:
+    /// Qdrant's `Collection::retrieve`).
     pub(crate) fn retrieve(&self, ids: &[PointId], select: &Select) -> Result<Vec<Record>> {
         let mut records = Vec::with_capacity(ids.len().min(1024));
+        let mut asked = BTreeSet::new();
         for &id in ids {
-            if let Some(found) = self.shard_of(id).get(id)? {
+            if asked.insert(id)
+                && let Some(found) = self.shard_of(id).get(id)?
+            {
                 records.push(found.load(id, select)?);
             }
         }

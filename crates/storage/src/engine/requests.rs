@@ -70,7 +70,7 @@ impl Storage {
         Err(Error::Busy { collection: collection.to_owned() })
     }
 
-    /// The points of these ids that exist, in the order asked.
+    /// The points of these ids that exist, each once, in the order asked.
     pub fn retrieve(&self, collection: &str, ids: &[PointId], select: &Select) -> Result<Vec<Record>> {
         self.inner().state().resolve(collection)?.retrieve(ids, select)
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use icecore_io::{Fs, MemFs};
 use icecore_storage::{
     AliasAction, CollectionConfig, DenseParams, Distance, Durability, Error, Operation, PointId, Scope, Scroll, Select, Storage,
-    Vector, WithVectors,
+    Target, Vector, WithVectors,
 };
 
 use crate::recorded::ROOT;
@@ -55,8 +55,7 @@ fn of_an_id_that_is_twice_in_a_request_the_last_one_counts() {
         let payload = r#"{"b":3}"#.to_owned();
         write(storage, Operation::set_payload(vec![one, one], payload)).unwrap();
         let found = storage.retrieve("c", &[one, PointId::Num(2), one], &ALL).unwrap();
-        assert_eq!(found.len(), 2, "asked twice, answered twice; the missing one is left out");
-        assert_eq!(found[0], found[1]);
+        assert_eq!(found.len(), 1, "asked twice, answered once; the missing one is left out");
         assert_eq!(found[0].payload, r#"{"a":2,"b":3}"#);
         storage.flush().unwrap();
         assert_eq!(storage.retrieve("c", &[one], &ALL).unwrap()[0], found[0]);
@@ -64,6 +63,30 @@ fn of_an_id_that_is_twice_in_a_request_the_last_one_counts() {
         assert_eq!(storage.count("c", None).unwrap(), 0);
         write(storage, Operation::delete(vec![one])).unwrap();
         assert_eq!(storage.count("c", None).unwrap(), 0);
+    });
+}
+
+#[test]
+fn an_operation_cannot_grow_with_the_number_of_shards() {
+    with_storage(|_, storage| {
+        storage.create_collection("wide", config(128, 2)).unwrap();
+        let all = || Target::Filter("{}".to_owned());
+        let payload = |len: usize| format!(r#"{{"a":"{}"}}"#, "x".repeat(len));
+        let (fits, too_large) = (payload(1024), payload(3 * 1024 * 1024));
+        for payload in [&fits, &too_large] {
+            // To two points it is two copies at most.
+            let few = Operation::set_payload(vec![PointId::Num(1), PointId::Num(2)], payload.clone());
+            assert!(matches!(storage.write("wide", few, Durability::Synced), Err(Error::PointNotFound { .. })));
+        }
+        for (payload, refused) in [(fits, false), (too_large, true)] {
+            for operation in [
+                Operation::SetPayload { target: all(), payload: payload.clone(), key: None },
+                Operation::OverwritePayload { target: all(), payload },
+            ] {
+                let outcome = storage.write("wide", operation, Durability::Synced);
+                assert_eq!(matches!(outcome, Err(Error::OperationTooLarge { .. })), refused, "{outcome:?}");
+            }
+        }
     });
 }
 

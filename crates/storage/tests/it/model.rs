@@ -1,6 +1,6 @@
 //! Thousands of random operations beside a `BTreeMap`: after each of them the two must answer the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -143,7 +143,8 @@ impl World {
         assert_eq!(page.next, expected.next().map(|(id, _)| *id), "{context}: next after {limit}");
 
         let found = storage.retrieve(&name, &ids, &ALL).unwrap();
-        let existing: Vec<_> = ids.iter().filter(|id| points.contains_key(id)).copied().collect();
+        let mut asked = BTreeSet::new();
+        let existing: Vec<_> = ids.iter().filter(|id| asked.insert(**id) && points.contains_key(id)).copied().collect();
         assert_eq!(found.iter().map(|record| record.id).collect::<Vec<_>>(), existing, "{context}: retrieve");
         assert!(points_of(&found).iter().all(|(id, point)| points[id] == *point), "{context}: retrieve");
         let part = Select { payload: false, vectors: WithVectors::Named(vec![wanted.into()]) };
