@@ -103,6 +103,12 @@ pub enum Error {
     #[error("the operation needs {len} bytes in the log, more than the {max} that one may have; send smaller batches")]
     OperationTooLarge { len: u64, max: u64 },
 
+    /// One operation changes more points, or makes them larger, than fits into the memory for it.
+    #[error(
+        "the operation would change so much that it needs more than {max} bytes of memory; split it by ids or by a narrower filter"
+    )]
+    ChangeTooLarge { max: u64 },
+
     /// Another process has the directory.
     #[error("{path:?} is in use by another icecore process; stop it first, or use another storage path")]
     Locked { path: PathBuf },
@@ -171,7 +177,8 @@ impl Error {
             | Self::EmptyMultiVector { .. }
             | Self::VectorDatatype { .. }
             | Self::VectorTwice { .. }
-            | Self::OperationTooLarge { .. } => ErrorKind::InvalidInput,
+            | Self::OperationTooLarge { .. }
+            | Self::ChangeTooLarge { .. } => ErrorKind::InvalidInput,
             Self::Locked { .. } | Self::Busy { .. } | Self::Closed => ErrorKind::Unavailable,
             Self::Poisoned { .. } => ErrorKind::Poisoned,
             Self::Payload { .. }

@@ -37,6 +37,7 @@ impl Storage {
             let parts = open.prepare(operation)?;
             let mut prepared = Vec::with_capacity(parts.len());
             for (shard, part) in parts {
+                open.shards[shard].check_change(&part)?;
                 prepared.push((shard, PreparedWrite::new(part, durability)?));
             }
             let bytes = prepared.iter().map(|(_, write)| write.bytes()).sum();

@@ -227,7 +227,7 @@ type Matching = (Vec<(PointId, Found)>, Option<Error>);
 type Changed = (RowVectors, Part<String>);
 
 /// A filter that was checked before it was logged.
-fn filter(text: &str) -> Result<Filter> {
+pub(super) fn filter(text: &str) -> Result<Filter> {
     Filter::parse(text).map_err(|error| Error::Filter { reason: error.to_string() })
 }
 
@@ -244,7 +244,7 @@ fn place(text: &str, values: &Map<String, Value>) -> Result<JsonPath> {
     Ok(place)
 }
 
-fn matches(filter: Option<&Filter>, id: PointId, found: &Found) -> Result<bool> {
+pub(super) fn matches(filter: Option<&Filter>, id: PointId, found: &Found) -> Result<bool> {
     match filter {
         None => Ok(true),
         Some(filter) => filter.matches(&FoundPoint::new(id, found)),

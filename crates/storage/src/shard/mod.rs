@@ -4,6 +4,7 @@
 //! `structure` (one change of the file set at a time; held over its I/O), `committer` (appending to the log and applying),
 //! `view` (a pointer; held for an instant). Writers take only the last two, readers only the last.
 
+mod admission;
 mod apply;
 pub(crate) mod candidate;
 mod commit;
