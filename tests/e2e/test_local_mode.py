@@ -24,7 +24,7 @@ the sources that are named.)
 | `wide_integer` in facets | is counted | is no integer of an index (64 bits with sign) | dropped from the local mode's answer |
 | `wide_integer` in orders | stays an integer | is a float | made a float in the local mode's answer |
 | an id that is asked for twice | comes twice | comes once (`Collection::retrieve`) | made one in the local mode's answer |
-| equal values in orders | as inserted | no order; icecore: by id | the local mode's are sorted by id |
+| equal values in orders | as inserted | by id, in the direction of the order | the local mode's are sorted by id |
 | facets and orders without an index | answers | refuses; icecore answers, with values of all types | compared |
 | `min_should` without conditions | is never met | depends on the plan of the engine; icecore: is never met | compared |
 | cosine vectors shorter than about 3.4e-4 | are normalised | are left as they are (`cosine_preprocess`) | components of cosine vectors are multiples of 1/8 |

@@ -2,7 +2,7 @@
 
 /// Divides the vector by its length, computed in 32-bit floats in the order of the components.
 ///
-/// A vector of length 0 or (nearly) 1 stays as it is, so that reading a stored vector and writing it again changes no bit
+/// A vector of length 0 or (nearly) 1 stays as it is, so that reading a stored float32 vector and writing it again changes no bit
 /// (source: Qdrant's `cosine_preprocess`).
 pub(crate) fn normalize(vector: &mut [f32]) {
     let square: f32 = vector.iter().map(|component| component * component).sum();

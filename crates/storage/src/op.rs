@@ -144,19 +144,6 @@ impl Vector {
     }
 }
 
-impl Target {
-    /// Makes one target of parts; a filter is the same in each.
-    fn join(self, part: Self) -> Self {
-        match (self, part) {
-            (Self::Ids(mut ids), Self::Ids(more)) => {
-                ids.extend(more);
-                Self::Ids(ids)
-            }
-            (whole, _) => whole,
-        }
-    }
-}
-
 impl Operation {
     /// An upsert of all points, whatever exists.
     pub fn upsert(points: Vec<Point>) -> Self {
@@ -171,49 +158,5 @@ impl Operation {
     /// Sets the top-level keys of `payload`, the text of a JSON object, in these points.
     pub fn set_payload(ids: Vec<PointId>, payload: impl Into<String>) -> Self {
         Self::SetPayload { target: Target::Ids(ids), payload: payload.into(), key: None }
-    }
-
-    /// Makes one operation of the parts that it was split into; `None` if there are none.
-    ///
-    /// # Panics
-    /// If the parts are of different kinds: then they were never one.
-    pub(crate) fn join(parts: impl IntoIterator<Item = Self>) -> Option<Self> {
-        parts.into_iter().reduce(|whole, part| match (whole, part) {
-            (Self::Upsert { mut points, mode, condition }, Self::Upsert { points: more, .. }) => {
-                points.extend(more);
-                Self::Upsert { points, mode, condition }
-            }
-            (Self::UpdateVectors { mut points, condition }, Self::UpdateVectors { points: more, .. }) => {
-                points.extend(more);
-                Self::UpdateVectors { points, condition }
-            }
-            (mut whole, mut part) => {
-                let (Some(target), Some(more)) = (whole.target_mut(), part.target_mut()) else {
-                    panic!("parts of different operations: {whole:?} and {part:?}")
-                };
-                *target = std::mem::take(target).join(std::mem::take(more));
-                whole
-            }
-        })
-    }
-
-    /// The points that the operation is for, if it is not a list of points itself.
-    pub(crate) fn target_mut(&mut self) -> Option<&mut Target> {
-        match self {
-            Self::Upsert { .. } | Self::UpdateVectors { .. } => None,
-            Self::Delete { target }
-            | Self::SetPayload { target, .. }
-            | Self::OverwritePayload { target, .. }
-            | Self::DeletePayload { target, .. }
-            | Self::ClearPayload { target }
-            | Self::DeleteVectors { target, .. } => Some(target),
-        }
-    }
-}
-
-impl Default for Target {
-    /// No points.
-    fn default() -> Self {
-        Self::Ids(Vec::new())
     }
 }

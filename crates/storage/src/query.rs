@@ -57,7 +57,7 @@ impl Collection {
         Ok(Page { records, next })
     }
 
-    /// See [`OrderedScroll`]. Entries of the same value come in the order of their ids.
+    /// See [`OrderedScroll`].
     pub(crate) fn scroll_ordered(&self, scroll: &OrderedScroll) -> Result<Vec<(Record, OrderValue)>> {
         // The worst of the entries that are kept is on top.
         let mut best: BinaryHeap<Ranked> = BinaryHeap::new();
@@ -147,9 +147,8 @@ struct Ranked {
 
 impl Ord for Ranked {
     fn cmp(&self, other: &Self) -> Ordering {
-        let values = self.value.cmp(&other.value);
-        let values = if self.descending { values.reverse() } else { values };
-        values.then_with(|| self.id.cmp(&other.id))
+        let ascending = self.value.cmp(&other.value).then_with(|| self.id.cmp(&other.id));
+        if self.descending { ascending.reverse() } else { ascending }
     }
 }
 

@@ -83,7 +83,8 @@ pub struct OrderedScroll {
     pub key: JsonPath,
     /// Which values count; all that can be ordered if there is no kind.
     pub kind: Option<OrderKind>,
-    /// Whether the largest values come first. Entries of one value come by ascending id either way.
+    /// Whether the largest values come first. Entries of one value come by their ids, in the same direction (source: Qdrant's merge of
+    /// ordered pages).
     pub descending: bool,
     /// The first value that may come.
     pub start_from: Option<OrderValue>,

@@ -214,8 +214,8 @@ class Twins:
         ours, local = self.both(read)
         for one in local:
             one.order_value = float(one.order_value) if wide_integer(one.order_value) else one.order_value
-        sign = -1 if order.direction == models.Direction.DESC else 1
-        local.sort(key=lambda one: (sign * one.order_value, isinstance(one.id, str), one.id))
+        descending = order.direction == models.Direction.DESC
+        local.sort(key=lambda one: (one.order_value, isinstance(one.id, str), one.id), reverse=descending)
         self.equal_records(f"order by {told(order)} within {filter and told(filter)}", [ours, local[:limit]])
 
     def look(self) -> None:

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Durability, Storage};
-use crate::config::DenseParams;
+use crate::config::{CollectionConfig, DenseParams, SparseParams};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::ids::PointId;
@@ -25,22 +25,22 @@ impl Storage {
     pub fn write(&self, collection: &str, operation: Operation, durability: Durability) -> Result<u64> {
         let inner = self.inner();
         inner.check_open()?;
-        let mut operation = operation;
-        let mut checked_for: Option<BTreeMap<String, DenseParams>> = None;
-        for _ in 0..LOOKUPS_MAX {
+        let (prepared, shape) = {
             let open = inner.state().resolve(collection)?.clone();
-            let vectors = open.config.vectors.clone();
-            if checked_for.replace(vectors).is_some_and(|before| before != open.config.vectors) {
-                // The values may have been normalised, and are no longer what was sent.
-                break;
-            }
-            let parts = open.prepare(operation)?;
-            let mut prepared = Vec::with_capacity(parts.len());
-            for (shard, part) in parts {
+            let mut prepared = Vec::new();
+            for (shard, part) in open.prepare(operation)? {
                 open.shards[shard].check_change(&part)?;
                 prepared.push((shard, PreparedWrite::new(part, durability)?));
             }
-            let bytes = prepared.iter().map(|(_, write)| write.bytes()).sum();
+            (prepared, shape(&open.config))
+        };
+        let bytes = prepared.iter().map(|(_, write)| write.bytes()).sum();
+        for _ in 0..LOOKUPS_MAX {
+            let open = inner.state().resolve(collection)?.clone();
+            if self::shape(&open.config) != shape {
+                // What was checked and split for other vectors or shards would have to be checked again as it was sent.
+                break;
+            }
             inner.make_room(bytes, &open.shards)?;
             // Whoever waits for room keeps no collection: if it is replaced meanwhile, its memtables are the room.
             let weak = Arc::downgrade(&open);
@@ -48,10 +48,7 @@ impl Storage {
             let permit = inner.budget().acquire(bytes)?;
             let open = weak.upgrade();
             let Some((open, barrier)) = open.as_ref().and_then(|open| Some((open, open.enter()?))) else {
-                // The collection was replaced meanwhile, perhaps by one with other shards.
-                let parts = prepared.into_iter().map(|(_, write)| write.into_operation());
-                let Some(whole) = Operation::join(parts) else { return Ok(0) };
-                operation = whole;
+                // The collection was replaced meanwhile.
                 continue;
             };
             let tickets: Vec<_> =
@@ -95,4 +92,9 @@ impl Storage {
     pub fn facet(&self, collection: &str, facet: &Facet) -> Result<Vec<FacetHit>> {
         self.inner().state().resolve(collection)?.facet(facet)
     }
+}
+
+/// What of a configuration a prepared operation depends on.
+fn shape(config: &CollectionConfig) -> (BTreeMap<String, DenseParams>, BTreeMap<String, SparseParams>, u32) {
+    (config.vectors.clone(), config.sparse_vectors.clone(), config.shard_number)
 }

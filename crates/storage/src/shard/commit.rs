@@ -89,11 +89,6 @@ impl PreparedWrite {
         Ok(Self { body_crc: body_crc(&body), body, operation, durability })
     }
 
-    /// The operation again, for another place.
-    pub(crate) fn into_operation(self) -> Operation {
-        self.operation
-    }
-
     /// Bytes that the request will take in memory, roughly: the encoded and the decoded form.
     pub(crate) fn bytes(&self) -> u64 {
         2 * self.body.len() as u64

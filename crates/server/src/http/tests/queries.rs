@@ -54,6 +54,13 @@ async fn points_come_in_the_order_of_a_field() {
     );
     let from = json!({"order_by": {"key": "when", "start_from": "2024-01-01T12:00:00Z"}});
     assert_eq!(ordered(&server, from).await, [(1, json!(1_704_153_600_000_000_i64))]);
+    // Points of one value come by their ids, in the direction of the order.
+    let more =
+        json!({"points": [{"id": 11, "vector": {}, "payload": {"same": 1}}, {"id": 12, "vector": {}, "payload": {"same": 1}}]});
+    server.put("/collections/c/points?wait=true", more).await.result();
+    assert_eq!(ordered(&server, json!({"order_by": "same", "limit": 1})).await, [(11, json!(1))]);
+    let last = json!({"order_by": {"key": "same", "direction": "desc"}, "limit": 1});
+    assert_eq!(ordered(&server, last).await, [(12, json!(1))]);
     // An index says which values count.
     server.put("/collections/c/index", json!({"field_name": "n", "field_schema": "integer"})).await.result();
     assert_eq!(ordered(&server, json!({"order_by": "n"})).await, [(3, json!(1)), (1, json!(5)), (3, json!(7))]);
