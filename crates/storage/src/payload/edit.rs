@@ -1,6 +1,7 @@
-//! Operations on the text of a payload: setting keys, overwriting, deleting keys.
+//! Operations on the text of a payload: setting keys and deleting keys.
 //!
-//! Each takes the stored text and gives the text to store. Clearing needs no function: it is the empty text.
+//! Each takes the stored text and gives the text to store. Overwriting and clearing need no function: the text to store is
+//! what was sent, or empty.
 
 use serde_json::{Map, Value};
 
@@ -49,11 +50,6 @@ pub fn set(text: &str, values: &Map<String, Value>, at: Option<&JsonPath>) -> Re
         None => merge_keys(&mut object, values),
     }
     Ok(to_text(&object))
-}
-
-/// Replaces the whole payload. Nulls are kept: what is stored is what was sent.
-pub fn overwrite(values: &Map<String, Value>) -> String {
-    to_text(values)
 }
 
 /// Removes what each path leads to, one after the other; paths that lead nowhere are no error.
@@ -113,12 +109,6 @@ mod tests {
         }
         let lists = "k[]".repeat(3 * DEPTH_MAX).replace("]k", "].k").parse().unwrap();
         assert!(matches!(set(r#"{"a":1}"#, &values, Some(&lists)), Err(EditError::TooDeep(_))));
-    }
-
-    #[test]
-    fn overwrite_keeps_nulls_and_an_empty_object_is_no_payload() {
-        assert_eq!(overwrite(&map(&json!({"a": null}))), r#"{"a":null}"#);
-        assert_eq!(overwrite(&Map::new()), "");
     }
 
     #[test]

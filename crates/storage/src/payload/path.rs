@@ -41,11 +41,6 @@ pub struct InvalidPath {
 }
 
 impl JsonPath {
-    /// The path of one top-level key, whatever characters it has.
-    pub fn of_key(key: impl Into<String>) -> Self {
-        Self { first: key.into(), rest: Vec::new() }
-    }
-
     /// The key of the payload that the path begins with.
     pub fn first(&self) -> &str {
         &self.first

@@ -1,8 +1,8 @@
 //! A shard: one log, the memtables that it fills, and the segments that they become.
 //!
-//! Three locks, always taken in this order, none of them held while waiting for a reader:
-//! `structure` (one change of the file set at a time; held over its I/O), `committer` (appending to the log and applying),
-//! `view` (a pointer; held for an instant). Writers take only the last two, readers only the last.
+//! Three locks. `structure`: one change of the file set at a time, held over its I/O; only flushes and compactions take it.
+//! `committer`: appending to the log, syncing it and applying; whoever leads a commit takes it, and a freeze. `view`: a pointer,
+//! held for an instant; readers take nothing else. The first two are never held together, the last may be taken under either.
 
 mod admission;
 mod apply;
