@@ -35,8 +35,20 @@ pub struct Adoption {
     pub shards: Vec<AdoptedShard>,
     /// Alias to collection name.
     pub aliases: BTreeMap<String, String>,
-    /// Whether existing collections and aliases of the same names are replaced; without it they refuse the whole.
-    pub force: bool,
+    /// What happens to existing collections and aliases of the same names.
+    pub existing: OnExisting,
+}
+
+/// What an adoption does about collections and aliases that exist already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnExisting {
+    /// They refuse the whole adoption.
+    #[default]
+    Refuse,
+    /// They are replaced, whatever they are.
+    Replace,
+    /// They are replaced by collections with the same vectors and number of shards; others refuse the whole adoption.
+    ReplaceAlike,
 }
 
 /// A collection out of an archive.
@@ -80,20 +92,42 @@ impl Storage {
         Staging::create(self.inner(), digests)
     }
 
-    /// Whether an adoption of these names would be refused now; nothing is done.
+    /// Whether an adoption of these collections (by their new names) and aliases would be refused now; nothing is done.
     ///
-    /// Errors: [`Error::InvalidName`]; without `force` [`Error::CollectionExists`] and [`Error::AliasExists`] for the first
-    /// collision; [`Error::AliasShadowsCollection`] always; [`Error::CollectionNotFound`] for an alias without a target.
-    pub fn check_adoption(&self, collections: &[String], aliases: &BTreeMap<String, String>, force: bool) -> Result<()> {
-        check_names(&self.inner().state(), collections, aliases, force)
+    /// Errors: [`Error::InvalidName`]; with [`OnExisting::Refuse`] [`Error::CollectionExists`] and [`Error::AliasExists`] for the
+    /// first collision; with [`OnExisting::ReplaceAlike`] [`Error::Incompatible`]; [`Error::AliasShadowsCollection`] always;
+    /// [`Error::CollectionNotFound`] for an alias without a target.
+    pub fn check_adoption(
+        &self,
+        collections: &[(&str, &CollectionConfig)],
+        aliases: &BTreeMap<String, String>,
+        existing: OnExisting,
+    ) -> Result<()> {
+        check_names(&self.inner().state(), collections, aliases, existing)
+    }
+
+    /// Whether the one shard of `from` could not replace that of the same number in `collection` (its name or an alias); nothing is
+    /// done.
+    ///
+    /// Errors: [`Error::CollectionNotFound`], [`Error::ShardNotFound`], [`Error::Incompatible`], and [`Error::InvalidConfig`] if
+    /// `from` does not have just one shard.
+    pub fn check_shard_adoption(&self, collection: &str, from: &SubjectCollection) -> Result<()> {
+        let described = the_shard(from)?;
+        let state = self.inner().state();
+        let current = state.resolve(collection)?;
+        current.shard(described.number)?;
+        current.config.check_alike(&from.config)
     }
 
     /// Checks and opens what was unpacked, and puts it in place in one commit. After an error nothing has changed.
     pub fn adopt(&self, adoption: Adoption) -> Result<()> {
         let inner = self.inner();
         inner.check_catalog()?;
-        let names: Vec<String> = adoption.collections.iter().map(|adopted| adopted.name.clone()).collect();
-        self.check_adoption(&names, &adoption.aliases, adoption.force)?;
+        let named: Vec<_> = adoption.collections.iter().map(|adopted| (adopted.name.as_str(), &adopted.from.config)).collect();
+        self.check_adoption(&named, &adoption.aliases, adoption.existing)?;
+        for adopted in &adoption.shards {
+            self.check_shard_adoption(&adopted.collection, &adopted.from)?;
+        }
         let mut new_dirs = NewDirs { inner, ids: Vec::new() };
         let mut collections = Vec::with_capacity(adoption.collections.len());
         for adopted in &adoption.collections {
@@ -108,7 +142,7 @@ impl Storage {
 
         let held = inner.lock_commits();
         let state = inner.state();
-        check_names(&state, &names, &adoption.aliases, adoption.force)?;
+        check_names(&state, &named, &adoption.aliases, adoption.existing)?;
         let mut next = state.collections.clone();
         let mut entries = BTreeMap::new();
         for (name, (collection, schema)) in collections {
@@ -148,28 +182,38 @@ impl Storage {
 }
 
 /// See [`Storage::check_adoption`].
-fn check_names(state: &State, collections: &[String], aliases: &BTreeMap<String, String>, force: bool) -> Result<()> {
-    for (number, name) in collections.iter().enumerate() {
+fn check_names(
+    state: &State,
+    collections: &[(&str, &CollectionConfig)],
+    aliases: &BTreeMap<String, String>,
+    existing: OnExisting,
+) -> Result<()> {
+    for (number, (name, config)) in collections.iter().enumerate() {
         names::validate(name)?;
-        if collections.iter().take(number).any(|earlier| earlier == name) {
-            return Err(Error::CollectionExists { name: name.clone() });
+        if collections.iter().take(number).any(|(earlier, _)| earlier == name) {
+            return Err(Error::CollectionExists { name: (*name).to_owned() });
         }
-        if state.catalog.aliases.contains_key(name) {
-            return Err(Error::AliasExists { name: name.clone() });
+        if state.catalog.aliases.contains_key(*name) {
+            return Err(Error::AliasExists { name: (*name).to_owned() });
         }
-        if state.collections.contains_key(name) && !force {
-            return Err(Error::CollectionExists { name: name.clone() });
+        if let Some(current) = state.collections.get(*name) {
+            match existing {
+                OnExisting::Refuse => return Err(Error::CollectionExists { name: (*name).to_owned() }),
+                OnExisting::Replace => {}
+                OnExisting::ReplaceAlike => current.config.check_alike(config)?,
+            }
         }
     }
     for (alias, target) in aliases {
         names::validate(alias)?;
-        if state.collections.contains_key(alias) || collections.contains(alias) {
+        let is_adopted = |name: &String| collections.iter().any(|(adopted, _)| adopted == name);
+        if state.collections.contains_key(alias) || is_adopted(alias) {
             return Err(Error::AliasShadowsCollection { name: alias.clone() });
         }
-        if state.catalog.aliases.contains_key(alias) && !force {
+        if state.catalog.aliases.contains_key(alias) && existing == OnExisting::Refuse {
             return Err(Error::AliasExists { name: alias.clone() });
         }
-        if !state.collections.contains_key(target) && !collections.contains(target) {
+        if !state.collections.contains_key(target) && !is_adopted(target) {
             return Err(Error::CollectionNotFound { name: target.clone() });
         }
     }
@@ -198,11 +242,19 @@ fn adopt_collection(new_dirs: &mut NewDirs<'_>, adopted: &AdoptedCollection) -> 
 
 /// Opens the one shard of a shard archive at its final place.
 fn adopt_single_shard(new_dirs: &mut NewDirs<'_>, adopted: &AdoptedShard) -> Result<(u32, Arc<Shard>)> {
-    let [described] = adopted.from.shards.as_slice() else {
-        let reason = format!("the archive has {} shards of it, not one", adopted.from.shards.len());
-        return Err(Error::InvalidConfig { field: format!("collection {:?}", adopted.from.name), reason });
-    };
+    let described = the_shard(&adopted.from)?;
     Ok((described.number, adopt_shard(new_dirs, &adopted.from, described, &adopted.staging)?))
+}
+
+/// The only shard of a shard's archive.
+fn the_shard(from: &SubjectCollection) -> Result<&SubjectShard> {
+    match from.shards.as_slice() {
+        [described] => Ok(described),
+        shards => {
+            let reason = format!("the archive has {} shards of it, not one", shards.len());
+            Err(Error::InvalidConfig { field: format!("collection {:?}", from.name), reason })
+        }
+    }
 }
 
 /// Makes a shard directory of what was unpacked, checks all of it, and moves it to its final place.
@@ -279,18 +331,7 @@ fn replace_shard(
     let name = state.catalog.resolve(&adopted.collection).ok_or_else(missing)?;
     let current = next.get(name).ok_or_else(missing)?.clone();
     current.shard(number)?;
-    let (ours, theirs) = (&current.config, &adopted.from.config);
-    let vectors = |config: &CollectionConfig| (config.vectors.clone(), config.sparse_vectors.clone());
-    if vectors(ours) != vectors(theirs) || ours.shard_number != theirs.shard_number {
-        let reason = format!(
-            "the archive's shard is of a collection with the vectors {:?} in {} shards, this one has {:?} in {}",
-            vectors(theirs),
-            theirs.shard_number,
-            vectors(ours),
-            ours.shard_number
-        );
-        return Err(Error::InvalidConfig { field: format!("collection {name:?}"), reason });
-    }
+    current.config.check_alike(&adopted.from.config)?;
     let mut shards = current.shards.clone();
     shards[number as usize] = shard;
     let entry = entries.entry(name.to_owned()).or_insert(state.catalog.collections.get(name).ok_or_else(missing)?.clone());

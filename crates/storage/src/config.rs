@@ -118,6 +118,24 @@ impl CollectionConfig {
         check_depth("settings", &self.settings)
     }
 
+    /// Whether an archive of a collection with the configuration `theirs` can take the place of data with this one: the vectors and
+    /// the number of shards have to be equal. The caller's settings may differ.
+    pub(crate) fn check_alike(&self, theirs: &Self) -> Result<()> {
+        let json = |vectors: serde_json::Result<String>| vectors.unwrap_or_default();
+        let reason = if self.vectors != theirs.vectors {
+            let (ours, theirs) = (json(serde_json::to_string(&self.vectors)), json(serde_json::to_string(&theirs.vectors)));
+            format!("Collection vectors: {ours} Snapshot Vectors: {theirs}")
+        } else if self.sparse_vectors != theirs.sparse_vectors {
+            let names = |config: &Self| config.sparse_vectors.keys().cloned().collect::<Vec<_>>();
+            format!("Collection sparse vectors: {:?} Snapshot sparse vectors: {:?}", names(self), names(theirs))
+        } else if self.shard_number != theirs.shard_number {
+            format!("Collection shard number: {} Snapshot shard number: {}", self.shard_number, theirs.shard_number)
+        } else {
+            return Ok(());
+        };
+        Err(Error::Incompatible { reason })
+    }
+
     /// Whether points may have a vector of this name, dense or sparse.
     pub fn has_vector(&self, name: &str) -> bool {
         self.vectors.contains_key(name) || self.sparse_vectors.contains_key(name)

@@ -63,6 +63,9 @@ pub enum Error {
     /// A value in the configuration of a collection is not possible.
     #[error("{field}: {reason}")]
     InvalidConfig { field: String, reason: String },
+    /// An archive of a collection that is too different from the one that it would replace (text: Qdrant's).
+    #[error("Snapshot is not compatible with existing collection: {reason}")]
+    Incompatible { reason: String },
     /// A vector of the wrong length.
     #[error("Vector dimension error: expected dim: {expected}, got {actual}")]
     VectorDimension { name: String, expected: usize, actual: usize },
@@ -166,6 +169,7 @@ impl Error {
             Self::CollectionExists { .. } | Self::AliasExists { .. } | Self::AliasShadowsCollection { .. } => ErrorKind::Conflict,
             Self::InvalidName { .. }
             | Self::InvalidConfig { .. }
+            | Self::Incompatible { .. }
             | Self::VectorDimension { .. }
             | Self::VectorName { .. }
             | Self::VectorNotFinite { .. }

@@ -37,7 +37,7 @@ mod tombstones;
 pub mod vector;
 pub mod wal;
 
-pub use adopt::{AdoptedCollection, AdoptedShard, Adoption, Staging};
+pub use adopt::{AdoptedCollection, AdoptedShard, Adoption, OnExisting, Staging};
 pub use config::{CollectionConfig, DenseParams, Distance, SparseParams};
 pub use engine::{AliasAction, CollectionInfo, Durability, Options, ShardInfo, Storage};
 pub use error::{Error, ErrorKind, Result};

@@ -40,6 +40,7 @@ impl Storage {
         let name = state.catalog.resolve(collection).unwrap_or(collection).to_owned();
         let shards = (0..).zip(&open.shards).map(|(number, shard)| ShardInfo {
             number,
+            dir: shard.id(),
             points: shard.points(),
             segments: shard.view().version.segments.len() as u64,
             memtable_bytes: shard.memtable_bytes(),

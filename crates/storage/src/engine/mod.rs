@@ -27,7 +27,7 @@ use crate::catalog::Catalog;
 use crate::collection::Collection;
 use crate::config::CollectionConfig;
 use crate::error::{Error, Result};
-use crate::ids::Lsn;
+use crate::ids::{Lsn, ShardDirId};
 use crate::poison::Poison;
 use crate::refs::PinnedBytes;
 use crate::shard::ShardSetup;
@@ -77,6 +77,8 @@ pub struct CollectionInfo {
 pub struct ShardInfo {
     /// Its number in the collection.
     pub number: u32,
+    /// Its directory. A restore puts another in its place, so an id tells whether that has happened; none is used twice.
+    pub dir: ShardDirId,
     /// Live points.
     pub points: u64,
     /// Sealed segments.

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use icecore_io::{CrashKind, Fs, ManualClock, MemFs, OsFs, RecordingFs};
-use icecore_storage::{AliasAction, Durability, Error, Operation, Options, PointId, Storage};
+use icecore_storage::{Adoption, AliasAction, Durability, Error, OnExisting, Operation, Options, PointId, Storage};
 
-use crate::support::{config, dump, open, point, restore, snapshot, upsert};
+use crate::support::{adoption, config, dump, open, point, restore, snapshot, stage, upsert};
 
 fn with_each_disk(test: impl Fn(Arc<dyn Fs>, &Path)) {
     test(Arc::new(MemFs::new()), Path::new("/db"));
@@ -201,4 +201,33 @@ fn points_that_are_replaced_again_and_again_do_not_grow_the_log_without_end() {
     let bytes: u64 = snapshot(&storage, "c").files.iter().map(|file| file.digest.len).sum();
     assert!(bytes < 200_000, "{bytes} bytes for one point");
     assert_eq!(storage.count("c", None).unwrap(), 1);
+}
+
+#[test]
+fn only_a_collection_of_the_same_shape_is_replaced_where_that_is_asked_for() {
+    with_each_disk(|fs, path| {
+        let storage = filled(&fs, path);
+        let cut = snapshot(&storage, "c");
+        let before = dump(&storage, "c");
+        let adopt = |name: &str| {
+            let staging = stage(&fs, &cut, &storage).unwrap();
+            let existing = OnExisting::ReplaceAlike;
+            storage.adopt(Adoption { existing, ..adoption(&cut, &staging, |_| name.into(), false) })
+        };
+        adopt("new").unwrap();
+        upsert(&storage, "c", vec![point(1000, &[1.0, 1.0], "")]);
+        let dirs = |storage: &Storage| storage.info("c").unwrap().shards.iter().map(|shard| shard.dir).collect::<Vec<_>>();
+        let old = dirs(&storage);
+        adopt("c").unwrap();
+        assert_eq!(dump(&storage, "c"), before);
+        assert!(dirs(&storage).iter().all(|dir| !old.contains(dir)), "each restore makes directories of its own");
+
+        let shards = storage.info("c").unwrap().shards.len() as u32;
+        for (name, other, said) in [("wide", config(shards, 3), "vectors"), ("many", config(shards + 1, 2), "shard number")] {
+            storage.create_collection(name, other).unwrap();
+            let error = adopt(name).unwrap_err();
+            assert!(matches!(&error, Error::Incompatible { reason } if reason.contains(said)), "{error}");
+            assert_eq!(storage.count(name, None).unwrap(), 0, "nothing has changed");
+        }
+    });
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use icecore_io::{Fs, MemFs};
 use icecore_storage::{
-    AliasAction, CollectionConfig, DenseParams, Distance, Durability, Error, Operation, PointId, Scope, Scroll, Select, Storage,
-    Target, Vector, WithVectors,
+    AliasAction, CollectionConfig, DenseParams, Distance, Durability, Error, OnExisting, Operation, PointId, Scope, Scroll,
+    Select, Storage, Target, Vector, WithVectors,
 };
 
 use crate::recorded::ROOT;
@@ -191,7 +191,7 @@ fn impossible_names_and_configurations_are_refused() {
             let create = AliasAction::Create { collection: "c".into(), alias: name.into() };
             assert!(matches!(storage.update_aliases(&[create]), Err(Error::InvalidName { .. })), "{name:?}");
             let none = BTreeMap::new();
-            assert!(storage.check_adoption(&[name.to_owned()], &none, true).is_err(), "{name:?}");
+            assert!(storage.check_adoption(&[(name, &config(1, 2))], &none, OnExisting::Replace).is_err(), "{name:?}");
         }
         for (shards, size) in [(0, 2), (1025, 2), (1, 0), (1, 65_537)] {
             assert!(matches!(storage.create_collection("d", config(shards, size)), Err(Error::InvalidConfig { .. })));

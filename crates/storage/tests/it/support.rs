@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use icecore_io::{Fs, ManualClock};
 use icecore_storage::{
-    AdoptedCollection, Adoption, CollectionConfig, Datatype, DenseParams, Distance, Durability, NamedVector, Operation, Options,
-    Point, PointId, Record, Scope, Scroll, Select, Snapshot, SparseParams, Staging, Storage, SubjectCollection, Vector,
-    WithVectors,
+    AdoptedCollection, Adoption, CollectionConfig, Datatype, DenseParams, Distance, Durability, NamedVector, OnExisting,
+    Operation, Options, Point, PointId, Record, Scope, Scroll, Select, Snapshot, SparseParams, Staging, Storage,
+    SubjectCollection, Vector, WithVectors,
 };
 
 use crate::state::MULTI;
@@ -106,7 +106,7 @@ pub(crate) fn adoption(snapshot: &Snapshot, staging: &Arc<Staging>, rename: impl
         collections: snapshot.subject.collections.iter().map(adopted).collect(),
         shards: Vec::new(),
         aliases: snapshot.subject.aliases.clone(),
-        force,
+        existing: if force { OnExisting::Replace } else { OnExisting::Refuse },
     }
 }
 
