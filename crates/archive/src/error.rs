@@ -158,7 +158,7 @@ pub enum Error {
     NotTar {
         /// The file.
         path: PathBuf,
-        /// Its length.
+        /// Its length; of a stream whose length nobody has announced, the bytes that were looked at.
         len: u64,
     },
     /// An archive, but not one that can be read.
@@ -213,24 +213,24 @@ pub enum Error {
         /// The rule.
         source: Box<Error>,
     },
-    /// The file ends too early.
+    /// The file or the stream ends too early.
     #[error("{path:?} is cut off: it has {actual} bytes and needs {expected}")]
     Truncated {
         /// The file.
         path: PathBuf,
         /// The bytes needed by what could be read; the whole archive's length once the manifest could be.
         expected: u64,
-        /// The file's length.
+        /// The file's length, or the one announced for a stream, or where the stream ended.
         actual: u64,
     },
-    /// The file goes on after the archive's end.
-    #[error("{path:?} has {actual} bytes, the archive in it ends after {expected}")]
+    /// The file or the stream goes on after the archive's end.
+    #[error("{path:?} goes on after the end of the archive in it: it has {actual} bytes or more, the archive {expected}")]
     TrailingBytes {
         /// The file.
         path: PathBuf,
         /// The archive's length.
         expected: u64,
-        /// The file's length.
+        /// The file's length, or the one announced for a stream, or how far a stream was read to find this out.
         actual: u64,
     },
     /// The archive's bytes are not what its manifest says.

@@ -5,8 +5,6 @@
 
 use std::io;
 
-use icecore_io::File;
-
 use crate::format::layout::{MANIFEST_NAME, padding_len};
 use crate::format::tar::{BLOCK_LEN, RawHeader, TYPE_FILE, TYPE_PAX};
 
@@ -51,27 +49,38 @@ pub(crate) fn is_zstd(beginning: &[u8]) -> bool {
     }
 }
 
-/// Looks through the headers of a tar that does not begin as ours do.
-pub(crate) fn identify(file: &dyn File, file_len: u64) -> io::Result<Foreign> {
+/// How much of a tar [`identify`] can look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// All of it.
+    Whole,
+    /// Its beginning: more follows that nobody looks at.
+    Beginning,
+}
+
+/// Looks through the headers of a tar that does not begin as ours do. `read` fills its buffer with the bytes at an offset; `len`
+/// bytes can be read.
+pub(crate) fn identify(read: impl Fn(&mut [u8], u64) -> io::Result<()>, len: u64, seen: Seen) -> io::Result<Foreign> {
+    let tar = Tar { read, len };
     let mut offset = 0u64;
-    let (mut in_shard, mut in_segments, mut config) = (false, false, false);
+    let (mut in_shard, mut in_segments) = (false, false);
+    let mut first_file = None;
     for _ in 0..HEADERS_MAX {
-        if offset.checked_add(BLOCK_LEN).is_none_or(|end| end > file_len) {
+        if offset.checked_add(BLOCK_LEN).is_none_or(|end| end > len) {
             break;
         }
         let mut block = [0; 512];
-        file.read_exact_at(&mut block, offset)?;
+        (tar.read)(&mut block, offset)?;
         offset += BLOCK_LEN;
         let Some(header) = RawHeader::parse(&block) else { break };
         if header.typeflag == b'S' {
-            offset = skip_sparse_blocks(file, file_len, offset, block.get(SPARSE_EXTENDED_OFFSET) != Some(&0))?;
+            offset = tar.skip_sparse_blocks(offset, block.get(SPARSE_EXTENDED_OFFSET) != Some(&0))?;
         }
         if header.typeflag == TYPE_FILE || header.typeflag == b'S' {
             match header.name.as_str() {
                 MANIFEST_NAME => return Ok(Foreign::Repacked),
                 "config.json" => {
-                    config = true;
-                    if header.typeflag == TYPE_FILE && mentions_collections(file, file_len, offset, header.size)? {
+                    if header.typeflag == TYPE_FILE && tar.mentions_collections(offset, header.size)? {
                         return Ok(Foreign::QdrantStorage);
                     }
                 }
@@ -81,6 +90,7 @@ pub(crate) fn identify(file: &dyn File, file_len: u64) -> io::Result<Foreign> {
                     in_shard |= name.starts_with("segments/");
                 }
             }
+            first_file.get_or_insert(header.name);
         }
         let data_len =
             if matches!(header.typeflag, TYPE_FILE | TYPE_PAX | b'S' | b'L' | b'K' | b'g' | b'7') { header.size } else { 0 };
@@ -89,11 +99,18 @@ pub(crate) fn identify(file: &dyn File, file_len: u64) -> io::Result<Foreign> {
         };
         offset = next;
     }
-    Ok(match (config, in_segments, in_shard) {
-        (true, true, _) | (false, true, _) => Foreign::QdrantCollection,
-        (_, false, true) => Foreign::QdrantShard,
-        _ => Foreign::Tar,
+    Ok(match (in_segments, in_shard) {
+        (true, _) => Foreign::QdrantCollection,
+        (false, true) => Foreign::QdrantShard,
+        // The file that would tell stands behind the snapshots of the collections.
+        (false, false) if seen == Seen::Beginning && first_file.is_some_and(|name| is_snapshot(&name)) => Foreign::QdrantStorage,
+        (false, false) => Foreign::Tar,
     })
+}
+
+/// A snapshot at the top, as a Qdrant snapshot of a whole storage begins.
+fn is_snapshot(name: &str) -> bool {
+    name.ends_with(".snapshot") && !name.contains('/')
 }
 
 /// `0/segments/…`, `12/shard_config.json` and the like.
@@ -105,32 +122,40 @@ fn is_below_numbered_shard(name: &str) -> bool {
     numbered && (rest.starts_with("segments/") || rest.starts_with("wal/") || rest == "shard_config.json")
 }
 
-fn mentions_collections(file: &dyn File, file_len: u64, offset: u64, len: u64) -> io::Result<bool> {
-    let in_file = offset.checked_add(len).is_some_and(|end| end <= file_len);
-    let len = match usize::try_from(len) {
-        Ok(index) if in_file && len <= CONFIG_LEN_MAX => index,
-        _ => return Ok(false),
-    };
-    let mut bytes = vec![0; len];
-    file.read_exact_at(&mut bytes, offset)?;
-    let key = b"\"collections_mapping\"";
-    Ok(bytes.windows(key.len()).any(|window| window == key))
+struct Tar<R> {
+    read: R,
+    len: u64,
 }
 
-/// The offset after the blocks of further sparse entries that follow an old GNU sparse header.
-fn skip_sparse_blocks(file: &dyn File, file_len: u64, mut offset: u64, mut extended: bool) -> io::Result<u64> {
-    while extended && offset.saturating_add(BLOCK_LEN) <= file_len {
-        let mut flag = [0];
-        file.read_exact_at(&mut flag, offset + SPARSE_BLOCK_EXTENDED_OFFSET)?;
-        extended = flag != [0];
-        offset += BLOCK_LEN;
+impl<R: Fn(&mut [u8], u64) -> io::Result<()>> Tar<R> {
+    fn mentions_collections(&self, offset: u64, len: u64) -> io::Result<bool> {
+        let inside = offset.checked_add(len).is_some_and(|end| end <= self.len);
+        let len = match usize::try_from(len) {
+            Ok(index) if inside && len <= CONFIG_LEN_MAX => index,
+            _ => return Ok(false),
+        };
+        let mut bytes = vec![0; len];
+        (self.read)(&mut bytes, offset)?;
+        let key = b"\"collections_mapping\"";
+        Ok(bytes.windows(key.len()).any(|window| window == key))
     }
-    Ok(offset)
+
+    /// The offset after the blocks of further sparse entries that follow an old GNU sparse header.
+    fn skip_sparse_blocks(&self, mut offset: u64, mut extended: bool) -> io::Result<u64> {
+        while extended && offset.saturating_add(BLOCK_LEN) <= self.len {
+            let mut flag = [0];
+            (self.read)(&mut flag, offset + SPARSE_BLOCK_EXTENDED_OFFSET)?;
+            extended = flag != [0];
+            offset += BLOCK_LEN;
+        }
+        Ok(offset)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::tar::header;
 
     #[test]
     fn zstd_is_known_by_its_magic_numbers() {
@@ -138,6 +163,41 @@ mod tests {
         assert!(is_zstd(&[0x5e, 0x2a, 0x4d, 0x18]));
         assert!(!is_zstd(&[0x28, 0xb5, 0x2f]));
         assert!(!is_zstd(b"icecore/manifest.json"));
+    }
+
+    /// A tar whose files have these names and lengths, all zeros, and what its first `seen` bytes are taken for.
+    fn guess(files: &[(&str, u64)], seen: usize) -> Foreign {
+        let mut bytes = Vec::new();
+        for (name, len) in files {
+            bytes.extend_from_slice(&header(name, TYPE_FILE, *len));
+            bytes.resize(bytes.len() + usize::try_from(len + padding_len(*len)).unwrap(), 0);
+        }
+        let (bytes, seen) = match seen < bytes.len() {
+            true => (&bytes[..seen], Seen::Beginning),
+            false => (&bytes[..], Seen::Whole),
+        };
+        let read = |buffer: &mut [u8], offset: u64| {
+            buffer.copy_from_slice(&bytes[usize::try_from(offset).unwrap()..][..buffer.len()]);
+            Ok(())
+        };
+        identify(read, bytes.len() as u64, seen).unwrap()
+    }
+
+    #[test]
+    fn a_beginning_is_told_by_what_is_seen_of_it() {
+        let long = 1 << 20;
+        assert_eq!(guess(&[("0/segments/a.tar", long), ("config.json", 9)], 1024), Foreign::QdrantCollection);
+        assert_eq!(guess(&[("segments/a.tar", long), ("shard_config.json", 9)], 1024), Foreign::QdrantShard);
+        assert_eq!(guess(&[("c.snapshot", long), ("config.json", 9)], 1024), Foreign::QdrantStorage);
+        assert_eq!(guess(&[("d/c.snapshot", long), ("config.json", 9)], 1024), Foreign::Tar);
+        assert_eq!(guess(&[("notes", 9), ("c.snapshot", long)], 2048), Foreign::Tar);
+        assert_eq!(guess(&[("notes", long), (MANIFEST_NAME, 9)], 1024), Foreign::Tar);
+        assert_eq!(guess(&[("notes", 9), (MANIFEST_NAME, long)], 2048), Foreign::Repacked);
+    }
+
+    #[test]
+    fn of_a_whole_tar_nothing_is_guessed() {
+        assert_eq!(guess(&[("c.snapshot", 9), ("config.json", 9)], usize::MAX), Foreign::Tar);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! A [`Plan`] says what an archive will contain and where, before anything is read. [`write_archive`] sends it to any [`Sink`];
 //! [`create`] makes a file of it, which appears complete under its name or not at all. [`Reader`] opens one; [`verify`] lists all that
-//! is wrong with it; [`unpack`] takes members out, or a part of them. [`list`], [`delete`] and [`sweep`] look after a directory of
+//! is wrong with it; [`unpack`] takes members out, or a part of them; [`StreamReader`] does both at once with an archive that arrives
+//! in order and cannot be read twice. [`list`], [`delete`] and [`sweep`] look after a directory of
 //! archives. [`Directory`] makes an archive of any directory. The format is described in `FORMAT.md`.
 //!
 //! What the members mean is the caller's business: the manifest carries a JSON value, the subject, on their behalf. All disk access
@@ -13,11 +14,15 @@ mod directory;
 mod error;
 mod foreign;
 mod format;
+mod in_order;
+mod opening;
 mod plan;
 mod problem;
 mod progress;
 mod reader;
 mod store;
+mod stream;
+mod target;
 mod unpack;
 mod verify;
 mod workers;
@@ -41,6 +46,8 @@ pub use problem::Problem;
 pub use progress::{Progress, ProgressHandle};
 pub use reader::Reader;
 pub use store::{ARCHIVE_NAME_LEN_MAX, ARCHIVE_SUFFIX, ArchiveName, Stored, Swept, delete, find, list, record_verified, sweep};
-pub use unpack::{Unpacked, unpack};
+pub use stream::{StreamReader, Streamed};
+pub use target::Unpacked;
+pub use unpack::unpack;
 pub use verify::{Report, verify};
 pub use writer::{FileSink, Sink, Source, WriteSink, Written, write_archive};

@@ -11,7 +11,14 @@ use crate::format::layout::{
     prelude_len,
 };
 use crate::format::manifest::{Manifest, Member, MemberRef};
+use crate::problem::Problem;
 use icecore_io::digest::Sha256Digest;
+
+/// The zero blocks that end every archive.
+pub(crate) const TRAILER: [u8; 1024] = [0; 1024];
+const _: () = assert!(TRAILER.len() as u64 == TRAILER_LEN);
+/// What a member's padding is a beginning of.
+const ZEROS: [u8; 512] = [0; 512];
 
 /// The layout of one archive.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,8 +113,8 @@ impl Plan {
         let prelude = [self.manifest_header().as_slice(), &self.manifest_bytes, &self.digest_member()].concat();
         let members = self
             .placed()
-            .flat_map(|placed| [(placed.header_offset, placed.headers()), (placed.data_end(), vec![0; placed.padding_len()])]);
-        let trailer = (self.trailer_offset(), vec![0; zeros(TRAILER_LEN)]);
+            .flat_map(|placed| [(placed.header_offset, placed.headers()), (placed.data_end(), placed.padding().to_vec())]);
+        let trailer = (self.trailer_offset(), TRAILER.to_vec());
         [(0, prelude)].into_iter().chain(members).chain([trailer]).filter(|(_, bytes)| !bytes.is_empty())
     }
 
@@ -125,6 +132,11 @@ impl Plan {
     /// Where the zero blocks start that end the archive.
     pub(crate) fn trailer_offset(&self) -> u64 {
         self.archive_len - TRAILER_LEN
+    }
+
+    /// What is wrong with an archive that does not end in [`TRAILER`].
+    pub(crate) fn trailer_problem(&self) -> Problem {
+        Problem::Trailer { offset: self.trailer_offset() }
     }
 
     /// The header of the manifest.
@@ -162,6 +174,21 @@ impl Placed<'_> {
 
     pub(crate) fn padding_len(&self) -> usize {
         zeros(padding_len(self.member.len))
+    }
+
+    /// What stands between the data and the next member.
+    pub(crate) fn padding(&self) -> &'static [u8] {
+        ZEROS.get(..self.padding_len()).unwrap_or(&ZEROS)
+    }
+
+    /// What is wrong with an archive that has other bytes than [`Placed::headers`] at this place.
+    pub(crate) fn header_problem(&self) -> Problem {
+        Problem::Header { member: self.member.path.to_owned(), offset: self.header_offset }
+    }
+
+    /// What is wrong with an archive that has other bytes than [`Placed::padding`] at this place.
+    pub(crate) fn padding_problem(&self) -> Problem {
+        Problem::Padding { member: self.member.path.to_owned(), offset: self.data_end() }
     }
 }
 

@@ -1,8 +1,8 @@
-//! Opens an archive: reads its first two members, and knows from them where every other byte has to be.
+//! An archive in a file: its first two members are read, and say where every other byte has to be.
 //!
 //! Opening reads the manifest and its digest and compares the file's length; it does not look at members. An archive that opens
 //! is one of ours and complete in length. Whether its data is sound is for [`verify`](crate::verify()) and
-//! [`unpack`](crate::unpack()) to find out. Nothing is allocated by a size that was not checked against the file's length first.
+//! [`unpack`](crate::unpack()) to find out. How a manifest is read and refused is in [`opening`](crate::opening).
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,16 +10,12 @@ use std::sync::Arc;
 use icecore_io::{File, Fs};
 
 use crate::Error;
-use crate::foreign::{Foreign, identify, is_zstd};
-use crate::format::layout::{
-    DIGEST_NAME, MANIFEST_LEN_MAX, MANIFEST_NAME, TRAILER_LEN, digest_header, manifest_header, padding_len, prelude_len,
-};
-use crate::format::manifest::{Manifest, MemberRef, ParseError};
-use crate::format::tar::{BLOCK_LEN, NAME_SIZE, RawHeader, has_magic};
-use crate::format::version::LAYOUT;
-use crate::plan::{Placed, Plan};
+use crate::foreign::{Foreign, Seen, identify};
+use crate::format::manifest::{Manifest, MemberRef};
+use crate::opening::{self, Input};
+use crate::plan::{Placed, Plan, TRAILER};
 use crate::problem::Problem;
-use icecore_io::digest::{FileDigest, Hasher, Sha256Digest};
+use icecore_io::digest::{FileDigest, Hasher};
 
 /// An open archive whose manifest has been checked.
 #[derive(Debug)]
@@ -37,24 +33,20 @@ impl Reader {
     /// written, and with a kind of `InvalidInput` if its manifest breaks a rule of the format.
     pub fn open(fs: &dyn Fs, path: &Path) -> Result<Self, Error> {
         let file = fs.open_read(path).map_err(Error::io("open", path))?;
-        let file_len = file.len().map_err(Error::io("measure", path))?;
-        let opening = Opening { file: file.as_ref(), path, file_len };
-        let manifest_len = opening.manifest_len()?;
-        let bytes = opening.manifest(manifest_len)?;
-        let manifest = Manifest::parse(&bytes).map_err(|error| opening.refused(error))?;
-        let plan = Plan::from_manifest(manifest, bytes)
-            .map_err(|source| Error::ManifestRule { path: path.to_owned(), source: Box::new(source) })?;
-        let expected = plan.archive_len();
-        if file_len < expected {
-            return Err(Error::Truncated { path: path.to_owned(), expected, actual: file_len });
-        }
-        if file_len > expected {
-            return Err(Error::TrailingBytes { path: path.to_owned(), expected, actual: file_len });
-        }
-        Ok(Self { file, path: path.to_owned(), plan })
+        Self::from_file(file, path.to_owned())
     }
 
-    /// The file.
+    /// Opens the archive in a file that is open already. `label` stands for it in errors and need not be a path; only
+    /// [`verify`](crate::verify()) takes it for one, when it looks for the digest file beside the archive.
+    ///
+    /// Fails as [`Reader::open`] does.
+    pub fn from_file(file: Arc<dyn File>, label: PathBuf) -> Result<Self, Error> {
+        let len = file.len().map_err(Error::io("measure", &label))?;
+        let plan = opening::open(&mut FileInput { file: file.as_ref(), label: &label, len, offset: 0 }, &label)?;
+        Ok(Self { file, path: label, plan })
+    }
+
+    /// The file, or what stands for it.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -100,28 +92,27 @@ impl Reader {
 
     /// Compares the headers of a member, and the zeros after its data.
     pub(crate) fn check_frame(&self, placed: &Placed<'_>) -> Result<(), Error> {
-        let expected = placed.headers();
-        let mut actual = vec![0; expected.len()];
-        self.read_exact(&mut actual, placed.header_offset)?;
-        if actual != expected {
-            return Err(self.damaged(Problem::Header { member: placed.member.path.to_owned(), offset: placed.header_offset }));
+        if !self.equals_at(&placed.headers(), placed.header_offset)? {
+            return Err(self.damaged(placed.header_problem()));
         }
-        let mut padding = vec![0; placed.padding_len()];
-        self.read_exact(&mut padding, placed.data_end())?;
-        if padding.iter().any(|byte| *byte != 0) {
-            return Err(self.damaged(Problem::Padding { member: placed.member.path.to_owned(), offset: placed.data_end() }));
+        match self.equals_at(placed.padding(), placed.data_end())? {
+            true => Ok(()),
+            false => Err(self.damaged(placed.padding_problem())),
         }
-        Ok(())
     }
 
     /// Checks the zero blocks at the end.
     pub(crate) fn check_trailer(&self) -> Result<(), Error> {
-        let mut trailer = [1; 1024];
-        self.read_exact(&mut trailer, self.plan.trailer_offset())?;
-        if trailer.iter().any(|byte| *byte != 0) {
-            return Err(self.damaged(Problem::Trailer { offset: self.plan.trailer_offset() }));
+        match self.equals_at(&TRAILER, self.plan.trailer_offset())? {
+            true => Ok(()),
+            false => Err(self.damaged(self.plan.trailer_problem())),
         }
-        Ok(())
+    }
+
+    fn equals_at(&self, expected: &[u8], offset: u64) -> Result<bool, Error> {
+        let mut actual = vec![0; expected.len()];
+        self.read_exact(&mut actual, offset)?;
+        Ok(actual == expected)
     }
 
     pub(crate) fn damaged(&self, source: Problem) -> Error {
@@ -147,109 +138,28 @@ pub(crate) fn check_member(member: MemberRef<'_>, hasher: Hasher) -> Vec<Problem
 }
 
 /// A file that may be an archive.
-struct Opening<'a> {
+struct FileInput<'a> {
     file: &'a dyn File,
-    path: &'a Path,
-    file_len: u64,
+    label: &'a Path,
+    len: u64,
+    offset: u64,
 }
 
-impl Opening<'_> {
-    /// The manifest's length, from a first header that is exactly ours.
-    fn manifest_len(&self) -> Result<u64, Error> {
-        let mut block = [0; 512];
-        let available = usize::try_from(self.file_len).unwrap_or(usize::MAX).min(block.len());
-        self.read(block.get_mut(..available).unwrap_or_default(), 0)?;
-        if is_zstd(&block) {
-            return Err(self.foreign(Foreign::Zstd));
-        }
-        let ours = block.get(..NAME_SIZE).is_some_and(|name| name.starts_with(MANIFEST_NAME.as_bytes()));
-        if available < block.len() {
-            return match ours {
-                true => Err(self.truncated(BLOCK_LEN)),
-                false => Err(self.not_tar()),
-            };
-        }
-        match RawHeader::parse(&block) {
-            Some(header) if block == manifest_header(header.size) => Ok(header.size),
-            Some(_) => Err(self.foreign(identify(self.file, self.file_len).map_err(Error::io("read", self.path))?)),
-            None if ours || has_magic(&block) => {
-                Err(self.damaged(Problem::Header { member: MANIFEST_NAME.to_owned(), offset: 0 }))
-            }
-            None => Err(self.not_tar()),
-        }
+impl Input for FileInput<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
+        let len = usize::try_from(self.len - self.offset).unwrap_or(usize::MAX).min(buffer.len());
+        let buffer = buffer.get_mut(..len).unwrap_or_default();
+        self.file.read_exact_at(buffer, self.offset).map_err(Error::io("read", self.label))?;
+        self.offset += len as u64;
+        Ok(len)
     }
 
-    /// The manifest, whose digest stands in the second member.
-    fn manifest(&self, manifest_len: u64) -> Result<Vec<u8>, Error> {
-        if manifest_len > MANIFEST_LEN_MAX {
-            let source = Box::new(Error::ManifestTooLong { len: manifest_len, max: MANIFEST_LEN_MAX });
-            return Err(Error::ManifestRule { path: self.path.to_owned(), source });
-        }
-        let least = prelude_len(manifest_len) + TRAILER_LEN;
-        if self.file_len < least {
-            return Err(self.truncated(least));
-        }
-        let mut bytes = vec![0; usize::try_from(manifest_len).unwrap_or(0)];
-        self.read(&mut bytes, BLOCK_LEN)?;
-
-        let padding_offset = BLOCK_LEN + manifest_len;
-        let mut padding = vec![0; usize::try_from(padding_len(manifest_len)).unwrap_or(0)];
-        self.read(&mut padding, padding_offset)?;
-        if padding.iter().any(|byte| *byte != 0) {
-            return Err(self.damaged(Problem::Padding { member: MANIFEST_NAME.to_owned(), offset: padding_offset }));
-        }
-        let header_offset = padding_offset + padding_len(manifest_len);
-        let mut header = [0; 512];
-        self.read(&mut header, header_offset)?;
-        if header != digest_header() {
-            return Err(self.damaged(Problem::Header { member: DIGEST_NAME.to_owned(), offset: header_offset }));
-        }
-        let offset = header_offset + BLOCK_LEN;
-        let mut block = [0; 512];
-        self.read(&mut block, offset)?;
-        let (digits, padding) = block.split_at(Sha256Digest::HEX_LEN);
-        if padding.iter().any(|byte| *byte != 0) {
-            let offset = offset + digits.len() as u64;
-            return Err(self.damaged(Problem::Padding { member: DIGEST_NAME.to_owned(), offset }));
-        }
-        let expected = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
-        let Some(expected) = expected else {
-            return Err(self.damaged(Problem::ManifestDigestText { offset }));
-        };
-        let actual = Sha256Digest::of(&bytes);
-        if actual != expected {
-            return Err(Error::ManifestDigest { path: self.path.to_owned(), expected, actual });
-        }
-        Ok(bytes)
+    fn whole_len(&self) -> Option<u64> {
+        Some(self.len)
     }
 
-    fn refused(&self, error: ParseError) -> Error {
-        let path = self.path.to_owned();
-        match error {
-            ParseError::Layout(found) => Error::Layout { path, found, known: LAYOUT },
-            ParseError::Json(source) => Error::Manifest { path, source },
-            ParseError::Form(offset) => Error::ManifestForm { path, offset },
-            ParseError::Rule(source) => Error::ManifestRule { path, source: Box::new(source) },
-        }
-    }
-
-    fn read(&self, buffer: &mut [u8], offset: u64) -> Result<(), Error> {
-        self.file.read_exact_at(buffer, offset).map_err(Error::io("read", self.path))
-    }
-
-    fn truncated(&self, expected: u64) -> Error {
-        Error::Truncated { path: self.path.to_owned(), expected, actual: self.file_len }
-    }
-
-    fn not_tar(&self) -> Error {
-        Error::NotTar { path: self.path.to_owned(), len: self.file_len }
-    }
-
-    fn foreign(&self, foreign: Foreign) -> Error {
-        Error::Foreign { path: self.path.to_owned(), foreign }
-    }
-
-    fn damaged(&self, source: Problem) -> Error {
-        Error::Damaged { path: self.path.to_owned(), source }
+    fn identify(&mut self, _first: &[u8; 512]) -> Result<Foreign, Error> {
+        let read = |buffer: &mut [u8], offset| self.file.read_exact_at(buffer, offset);
+        identify(read, self.len, Seen::Whole).map_err(Error::io("read", self.label))
     }
 }

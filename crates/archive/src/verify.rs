@@ -11,12 +11,13 @@ use icecore_io::Fs;
 
 use crate::Error;
 use crate::format::layout::MANIFEST_NAME;
-use crate::plan::Placed;
+use crate::in_order::{InOrder, Supply};
+use crate::plan::{Placed, Plan, TRAILER};
 use crate::problem::Problem;
 use crate::progress::{Progress, advance};
 use crate::reader::{Reader, check_member};
 use crate::store::{CHECKSUM_SUFFIX, read_checksum, side_path};
-use crate::writer::hash::{Buffer, Digester, with_digester};
+use crate::writer::hash::with_digester;
 use icecore_io::digest::{Hasher, Sha256Digest};
 
 /// What [`verify`] found.
@@ -45,9 +46,9 @@ impl Report {
 /// Fails only with [`Error::Cancelled`]; whatever is wrong with the archive is in the report.
 pub fn verify(fs: &dyn Fs, reader: &Reader, progress: &dyn Progress) -> Result<Report, Error> {
     progress.start(reader.plan().archive_len());
-    let (scanned, sha256) = with_digester(|mut digester| {
-        let buffer = digester.take();
-        Scan { reader, digester, progress, buffer, at: 0, offset: 0, unreadable_end: 0, problems: Vec::new() }.run()
+    let (scanned, sha256) = with_digester(|digester| {
+        let supply = LenientSupply { reader, progress, unreadable_end: 0, problems: Vec::new() };
+        Scan { plan: reader.plan(), bytes: InOrder::new(supply, reader.plan().archive_len(), digester) }.run()
     });
     let (mut problems, readable) = scanned?;
     let sha256 = readable.then_some(sha256);
@@ -57,101 +58,78 @@ pub fn verify(fs: &dyn Fs, reader: &Reader, progress: &dyn Progress) -> Result<R
 
 /// The archive as a stream of bytes that is checked in order.
 struct Scan<'a> {
-    reader: &'a Reader,
-    digester: Digester,
-    progress: &'a dyn Progress,
-    buffer: Buffer,
-    /// The next byte of the buffer.
-    at: usize,
-    /// The offset after the buffer's last byte.
-    offset: u64,
-    /// Where the last stretch of bytes ends that could not be read; 0 if there was none.
-    unreadable_end: u64,
-    problems: Vec<Problem>,
+    plan: &'a Plan,
+    bytes: InOrder<LenientSupply<'a>>,
 }
 
 impl Scan<'_> {
     /// The problems, and whether all bytes could be read.
     fn run(mut self) -> Result<(Vec<Problem>, bool), Error> {
-        let plan = self.reader.plan();
-        let manifest = || MANIFEST_NAME.to_owned();
+        let plan = self.plan;
         // Opening has read these, but only the bytes that are digested now are known to be those.
         if !self.equals(&plan.manifest_header())? | !self.equals(plan.manifest_bytes())? | !self.equals(&plan.digest_member())? {
-            self.problems.push(Problem::Header { member: manifest(), offset: 0 });
+            self.found(Problem::Header { member: MANIFEST_NAME.to_owned(), offset: 0 });
         }
         for placed in plan.placed() {
             self.member(&placed)?;
         }
-        if !self.equals(&[0; 1024])? {
-            self.problems.push(Problem::Trailer { offset: plan.trailer_offset() });
+        if !self.equals(&TRAILER)? {
+            self.found(plan.trailer_problem());
         }
-        self.digester.give(self.buffer);
-        Ok((self.problems, self.unreadable_end == 0))
+        let LenientSupply { problems, unreadable_end, .. } = self.bytes.finish();
+        Ok((problems, unreadable_end == 0))
     }
 
     fn member(&mut self, placed: &Placed<'_>) -> Result<(), Error> {
-        let path = placed.member.path;
         if !self.equals(&placed.headers())? {
-            self.problems.push(Problem::Header { member: path.to_owned(), offset: placed.header_offset });
+            self.found(placed.header_problem());
         }
         let start = placed.data_offset;
         let mut hasher = Hasher::default();
         let mut left = placed.member.len;
         while left > 0 {
-            let bytes = self.next(left)?;
+            let bytes = self.bytes.next(left)?;
             hasher.update(bytes);
             left -= bytes.len() as u64;
         }
-        if self.unreadable_end <= start {
-            self.problems.extend(check_member(placed.member, hasher));
+        if self.bytes.supply.unreadable_end <= start {
+            self.bytes.supply.problems.extend(check_member(placed.member, hasher));
         }
-        let zeros = [0; 512];
-        if !self.equals(zeros.get(..placed.padding_len()).unwrap_or(&zeros))? {
-            self.problems.push(Problem::Padding { member: path.to_owned(), offset: placed.data_end() });
+        if !self.equals(placed.padding())? {
+            self.found(placed.padding_problem());
         }
         Ok(())
     }
 
     /// Whether the next bytes are `expected`. Bytes that cannot be read count as equal: they are a problem of their own.
-    fn equals(&mut self, mut expected: &[u8]) -> Result<bool, Error> {
-        let start = self.offset - (self.buffer.filled().len() - self.at) as u64;
-        let mut equal = true;
-        while !expected.is_empty() {
-            let actual = self.next(expected.len() as u64)?;
-            let (now, later) = expected.split_at(actual.len());
-            equal &= actual == now;
-            expected = later;
-        }
-        Ok(equal || self.unreadable_end > start)
+    fn equals(&mut self, expected: &[u8]) -> Result<bool, Error> {
+        let start = self.bytes.position();
+        Ok(self.bytes.equals(expected)? || self.bytes.supply.unreadable_end > start)
     }
 
-    /// The next bytes of the archive: at least one, at most `max`.
-    fn next(&mut self, max: u64) -> Result<&[u8], Error> {
-        if self.at == self.buffer.filled().len() {
-            self.refill()?;
-        }
-        let rest = self.buffer.filled().get(self.at..).unwrap_or_default();
-        let len = usize::try_from(max).unwrap_or(usize::MAX).min(rest.len());
-        self.at += len;
-        Ok(rest.get(..len).unwrap_or_default())
+    fn found(&mut self, problem: Problem) {
+        self.bytes.supply.problems.push(problem);
     }
+}
 
-    fn refill(&mut self) -> Result<(), Error> {
-        let mut next = self.digester.take();
-        let left = usize::try_from(self.reader.plan().archive_len() - self.offset).unwrap_or(usize::MAX);
-        let len = next.room().len().min(left);
-        assert!(len > 0, "the scan goes past the end of its plan");
-        let room = next.room().get_mut(..len).unwrap_or_default();
-        if let Err(source) = self.reader.file().read_exact_at(room, self.offset) {
+/// Reads the file, with zeros in place of what cannot be read.
+struct LenientSupply<'a> {
+    reader: &'a Reader,
+    progress: &'a dyn Progress,
+    /// Where the last stretch of bytes ends that could not be read; 0 if there was none.
+    unreadable_end: u64,
+    problems: Vec<Problem>,
+}
+
+impl Supply for LenientSupply<'_> {
+    fn fill(&mut self, room: &mut [u8], offset: u64) -> Result<(), Error> {
+        let len = room.len() as u64;
+        if let Err(source) = self.reader.file().read_exact_at(room, offset) {
             room.fill(0);
-            self.unreadable_end = self.offset + len as u64;
-            self.problems.push(Problem::Read { offset: self.offset, len: len as u64, source });
+            self.unreadable_end = offset + len;
+            self.problems.push(Problem::Read { offset, len, source });
         }
-        next.fill(len);
-        self.offset += len as u64;
-        self.at = 0;
-        self.digester.give(std::mem::replace(&mut self.buffer, next));
-        advance(self.progress, len as u64)
+        advance(self.progress, len)
     }
 }
 

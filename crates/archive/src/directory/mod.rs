@@ -19,7 +19,8 @@ use icecore_io::Fs;
 use crate::Error;
 use crate::progress::Progress;
 use crate::reader::Reader;
-use crate::unpack::{Extras, Unpacked, unpack_with};
+use crate::target::{Extras, Unpacked};
+use crate::unpack::unpack_with;
 
 pub use scan::Directory;
 pub use subject::{DIRECTORY_KIND, DirectorySubject};

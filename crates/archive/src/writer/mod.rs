@@ -20,7 +20,6 @@ use copy::Stream;
 use hash::with_digester;
 use icecore_io::digest::Sha256Digest;
 
-pub(crate) use sink::start_writeback;
 pub use sink::{FileSink, Sink, WriteSink};
 
 /// Where the data of a plan's members comes from. Closures `Fn(usize) -> io::Result<Arc<dyn File>>` are sources.

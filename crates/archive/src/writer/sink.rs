@@ -43,7 +43,7 @@ impl Sink for FileSink {
 }
 
 /// Starts write-back where the file system can.
-pub(crate) fn start_writeback(file: &dyn File, offset: u64, len: u64) -> io::Result<()> {
+fn start_writeback(file: &dyn File, offset: u64, len: u64) -> io::Result<()> {
     match file.start_writeback(offset, len) {
         Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
         _ => Ok(()),

@@ -10,6 +10,7 @@ mod directory;
 mod format_doc;
 mod hostile;
 mod roundtrip;
+mod stream;
 mod support;
 mod tree;
 mod unpack;

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use icecore_archive::{ArchiveName, Crc32c, Created, Error, Member, MemberPath, Plan, Reader, Sha256Digest, WriteSink};
+use icecore_archive::{
+    ArchiveName, Crc32c, Created, Error, Member, MemberPath, Plan, Progress, Reader, Sha256Digest, StreamReader, Streamed,
+    WriteSink,
+};
 use icecore_archive::{create, unpack, write_archive};
 use icecore_io::{File, Fs, ManualClock, MemFs};
 use serde_json::{Value, json};
@@ -112,4 +115,16 @@ pub(crate) fn open(bytes: &[u8]) -> (MemFs, Result<Reader, Error>) {
 pub(crate) fn unpack_all(fs: &dyn Fs, reader: &Reader) -> Result<icecore_archive::Unpacked, Error> {
     fs.create_dir_all(Path::new("/out")).unwrap();
     unpack(reader, fs, Path::new("/out"), |_, member| Some(PathBuf::from(member.path)), THREADS, &())
+}
+
+/// Opens a stream and unpacks all of its members to their own paths below `/out`.
+pub(crate) fn stream_all(
+    fs: &dyn Fs,
+    input: impl io::Read,
+    announced: Option<u64>,
+    progress: &dyn Progress,
+) -> Result<Streamed, Error> {
+    fs.create_dir_all(Path::new("/out")).unwrap();
+    let reader = StreamReader::open(input, Path::new("/store/a.snapshot"), announced)?;
+    reader.unpack(fs, Path::new("/out"), |_, member| Some(PathBuf::from(member.path)), progress)
 }

@@ -1,0 +1,130 @@
+//! All bytes of an archive from its first to its last: looked at by the caller as they pass, digested as a whole behind them.
+//!
+//! Bytes come in buffers; each goes on to the digesting thread when the caller has seen all of it, so the digest covers exactly
+//! the bytes that were looked at. Where the bytes come from, and what happens when they do not, is the [`Supply`]'s business.
+
+use crate::Error;
+use crate::writer::hash::{Buffer, Digester};
+
+/// Where the bytes come from.
+pub(crate) trait Supply {
+    /// Fills all of `room` with the bytes at `offset`, which is where the call before ended.
+    fn fill(&mut self, room: &mut [u8], offset: u64) -> Result<(), Error>;
+}
+
+/// A walk through an archive.
+pub(crate) struct InOrder<S> {
+    pub(crate) supply: S,
+    digester: Digester,
+    buffer: Buffer,
+    /// The next byte of the buffer.
+    at: usize,
+    /// The offset after the buffer's last byte.
+    offset: u64,
+    end: u64,
+}
+
+impl<S: Supply> InOrder<S> {
+    /// A walk through the `len` bytes of an archive.
+    pub(crate) fn new(supply: S, len: u64, mut digester: Digester) -> Self {
+        let buffer = digester.take();
+        Self { supply, digester, buffer, at: 0, offset: 0, end: len }
+    }
+
+    /// Takes `bytes`, of which there is a buffer at most, for the next ones of the archive: the caller has read and checked them
+    /// already. Only before anything else.
+    pub(crate) fn begin_with(&mut self, bytes: &[u8]) {
+        assert!(self.buffer.filled().is_empty(), "bytes would be digested out of order");
+        let mut next = self.digester.take();
+        if let Some(room) = next.room().get_mut(..bytes.len()) {
+            room.copy_from_slice(bytes);
+        }
+        next.fill(bytes.len());
+        self.digester.give(next);
+        self.offset += bytes.len() as u64;
+    }
+
+    /// The offset of the next byte.
+    pub(crate) fn position(&self) -> u64 {
+        self.offset - (self.buffer.filled().len() - self.at) as u64
+    }
+
+    /// The next bytes of the archive: at least one, at most `max`.
+    pub(crate) fn next(&mut self, max: u64) -> Result<&[u8], Error> {
+        if self.at == self.buffer.filled().len() {
+            self.refill()?;
+        }
+        let rest = self.buffer.filled().get(self.at..).unwrap_or_default();
+        let len = usize::try_from(max).unwrap_or(usize::MAX).min(rest.len());
+        self.at += len;
+        Ok(rest.get(..len).unwrap_or_default())
+    }
+
+    /// Passes as many bytes as are expected, and says whether they are those.
+    pub(crate) fn equals(&mut self, mut expected: &[u8]) -> Result<bool, Error> {
+        let mut equal = true;
+        while !expected.is_empty() {
+            let actual = self.next(expected.len() as u64)?;
+            let (now, later) = expected.split_at(actual.len());
+            equal &= actual == now;
+            expected = later;
+        }
+        Ok(equal)
+    }
+
+    /// Digests the last buffer and gives the supply back.
+    pub(crate) fn finish(mut self) -> S {
+        self.digester.give(self.buffer);
+        self.supply
+    }
+
+    fn refill(&mut self) -> Result<(), Error> {
+        let mut next = self.digester.take();
+        let left = usize::try_from(self.end - self.offset).unwrap_or(usize::MAX);
+        let len = next.room().len().min(left);
+        assert!(len > 0, "the walk goes past the end of its plan");
+        self.supply.fill(next.room().get_mut(..len).unwrap_or_default(), self.offset)?;
+        next.fill(len);
+        self.offset += len as u64;
+        self.at = 0;
+        self.digester.give(std::mem::replace(&mut self.buffer, next));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::writer::hash::{BUFFER_LEN, with_digester};
+    use icecore_io::digest::Sha256Digest;
+
+    struct Bytes<'a>(&'a [u8]);
+
+    impl Supply for Bytes<'_> {
+        fn fill(&mut self, room: &mut [u8], offset: u64) -> Result<(), Error> {
+            room.copy_from_slice(&self.0[usize::try_from(offset).unwrap()..][..room.len()]);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_passes_is_compared_counted_and_digested() {
+        let bytes: Vec<u8> = (0..2 * BUFFER_LEN + 7).map(|at| u8::try_from(at % 251).unwrap()).collect();
+        let (begin, step) = (BUFFER_LEN, 1000);
+        let (wrong, sha256) = with_digester(|digester| {
+            let mut walk = InOrder::new(Bytes(&bytes), bytes.len() as u64, digester);
+            walk.begin_with(&bytes[..9]);
+            walk.begin_with(&bytes[9..begin]);
+            assert_eq!(walk.position(), begin as u64);
+            assert!(walk.equals(&bytes[begin..begin + step]).unwrap());
+            let mut wrong = bytes[begin + step..].to_vec();
+            wrong[BUFFER_LEN - step] ^= 1;
+            let equal = walk.equals(&wrong).unwrap();
+            assert_eq!(walk.position(), bytes.len() as u64);
+            walk.finish();
+            !equal
+        });
+        assert!(wrong);
+        assert_eq!(sha256, Sha256Digest::of(&bytes));
+    }
+}
