@@ -61,6 +61,11 @@ impl<R: Read> StreamReader<R> {
         Ok(Self { intake, plan })
     }
 
+    /// What the archive is called in errors.
+    pub fn label(&self) -> &Path {
+        &self.intake.label
+    }
+
     /// Everything that the manifest says, and where.
     pub fn plan(&self) -> &Plan {
         &self.plan
