@@ -10,7 +10,11 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::error::{AppError, Kind, one_line};
+use crate::jobs::Submitted;
+use crate::jobs::kinds::Waiting;
 use crate::stores::StoreError;
+use crate::usecases::location::LocationError;
+use crate::usecases::restore::RestoreError;
 
 /// What a client is told of a failure that has no kind of its own.
 const UNEXPECTED: &str = "an unexpected failure; the server's log says more";
@@ -90,13 +94,17 @@ impl From<AppError> for ApiError {
             Kind::NotFound => (StatusCode::NOT_FOUND, format!("Not found: {}", shown(&error))),
             Kind::Conflict => (StatusCode::CONFLICT, format!("Wrong input: {}", shown(&error))),
             Kind::InvalidInput | Kind::Unsupported => (StatusCode::BAD_REQUEST, format!("Wrong input: {}", shown(&error))),
+            // What a client has sent, or named, is damaged; nothing of ours is.
+            Kind::Corrupt if matches!(error, AppError::Restore(_)) => {
+                (StatusCode::BAD_REQUEST, format!("Wrong input: {}", shown(&error)))
+            }
             Kind::Corrupt => internal("stored data is damaged; the server's log says where"),
             Kind::Unavailable => unavailable("not possible at the moment; the server's log says why"),
             Kind::Poisoned => internal(
                 "writes are refused since an earlier failure; restart the server once the cause that its log names is fixed",
             ),
             Kind::Cancelled => unavailable("the operation was stopped"),
-            Kind::NoSpace => internal("No space left on device"),
+            Kind::NoSpace => internal(&no_space(&error)),
             Kind::Internal => internal(UNEXPECTED),
         };
         if status.is_server_error() {
@@ -114,11 +122,29 @@ fn unavailable(text: &str) -> (StatusCode, String) {
     (StatusCode::SERVICE_UNAVAILABLE, format!("Service temporarily unavailable: {text}"))
 }
 
-/// What the client may read of an error that is about its request: no paths of the machine.
+/// Both numbers, where they are known.
+fn no_space(error: &AppError) -> String {
+    use icecore_archive::Error::NoSpace;
+    let numbers = match error {
+        AppError::Restore(RestoreError::NoSpace { needed, free, .. }) => Some((needed, free)),
+        AppError::Archive(NoSpace { needed, free, .. })
+        | AppError::Restore(RestoreError::Archive(NoSpace { needed, free, .. }))
+        | AppError::Store(StoreError::Archive(NoSpace { needed, free, .. })) => Some((needed, free)),
+        _ => None,
+    };
+    match numbers {
+        Some((needed, free)) => format!("No space left on device: {needed} bytes are needed, {free} bytes are free"),
+        None => "No space left on device".to_owned(),
+    }
+}
+
+/// What the client may read of an error that is about its request: no paths of the machine. An archive that is restored is called
+/// by what the client called it.
 fn shown(error: &AppError) -> String {
     match error {
         AppError::Storage(_)
         | AppError::Store(StoreError::NotFound { .. } | StoreError::Exists { .. } | StoreError::Place(_)) => error.to_string(),
+        AppError::Restore(error) => one_line(error),
         other => {
             tracing::warn!("{}", one_line(other));
             "something on the server's disk stands in the way; its log says what".to_owned()
@@ -137,6 +163,21 @@ impl From<icecore_storage::Error> for ApiError {
                 Self::invalid("JSON body", &format!("vector.{name}"), "multi-vectors must be non-empty")
             }
             _ => AppError::from(error).into(),
+        }
+    }
+}
+
+impl From<LocationError> for ApiError {
+    fn from(error: LocationError) -> Self {
+        match error {
+            LocationError::Scheme { .. } | LocationError::FileHost | LocationError::Missing { .. } => Self::bad_request(error),
+            LocationError::ShardScheme { .. } => Self::wrong_input(error),
+            LocationError::NoArchive { .. } => Self::not_found(error),
+            LocationError::Outside { .. } | LocationError::Disabled => Self::forbidden(error),
+            LocationError::Unreadable { .. } => {
+                tracing::error!("{}", one_line(&error));
+                Self::internal()
+            }
         }
     }
 }
@@ -198,13 +239,41 @@ where
     }
 }
 
+/// Does work on a blocking thread. A panic is an internal error.
+pub(super) async fn blocking<T, W>(work: W) -> ApiResult<T>
+where
+    T: Send + 'static,
+    W: FnOnce() -> ApiResult<T> + Send + 'static,
+{
+    // The panic hook has logged the message and the place.
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(ApiError::internal()))
+}
+
+/// The response to a request that is a job: its rendered result for a client that waits, `accepted` for one that does not.
+pub(super) async fn outcome<T: Serialize>(
+    submitted: ApiResult<Submitted>,
+    waiting: Waiting,
+    started: Instant,
+    render: impl FnOnce(serde_json::Value) -> ApiResult<T>,
+) -> Response {
+    let done = match (submitted, waiting) {
+        (Err(error), _) => Err(error),
+        (Ok(_), Waiting::Nobody) => return accepted(started),
+        (Ok(submitted), Waiting::Caller) => submitted.outcome().await.map_err(ApiError::from).and_then(render),
+    };
+    match done {
+        Ok(result) => success(&result, started),
+        Err(error) => failure(&error, started.elapsed().as_secs_f64()),
+    }
+}
+
 /// Renders a result.
 pub(super) fn success<T: Serialize>(result: &T, started: Instant) -> Response {
     json(StatusCode::OK, &Success { result, status: "ok", time: started.elapsed().as_secs_f64() })
 }
 
 /// Says that the work has begun and will go on after the response.
-pub(super) fn accepted(started: Instant) -> Response {
+fn accepted(started: Instant) -> Response {
     json(StatusCode::ACCEPTED, &Accepted { status: "accepted", time: started.elapsed().as_secs_f64() })
 }
 

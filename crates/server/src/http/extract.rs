@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use super::envelope::{ApiError, ApiResult};
 use super::limits;
 use crate::app::App;
+use crate::jobs::kinds::Waiting;
 
 /// The longest name of a collection, in characters (source: Qdrant's validator).
 const COLLECTION_NAME_LEN_MAX: usize = 255;
@@ -42,6 +43,37 @@ impl<S: Send + Sync> FromRequestParts<S> for InCollection<String> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let (collection, rest): (String, String) = path(parts, state).await?;
         checked(collection, rest)
+    }
+}
+
+/// The parameters in the path of a route below `/collections/{name}/shards/{shard}`.
+#[derive(Debug)]
+pub(super) struct InShard<T = ()> {
+    /// The collection's name as it was given: its own or an alias.
+    pub(super) collection: String,
+    /// The shard's number.
+    pub(super) shard: u32,
+    /// What follows it.
+    pub(super) rest: T,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for InShard<()> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let (collection, shard): (String, u32) = path(parts, state).await?;
+        let InCollection { collection, rest } = checked(collection, ())?;
+        Ok(Self { collection, shard, rest })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for InShard<String> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let (collection, shard, rest): (String, u32, String) = path(parts, state).await?;
+        let InCollection { collection, rest } = checked(collection, rest)?;
+        Ok(Self { collection, shard, rest })
     }
 }
 
@@ -91,6 +123,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 pub(super) struct Wait {
     /// The parameter, if it was given.
     pub(super) wait: Option<bool>,
+}
+
+impl Wait {
+    /// Clients wait for snapshots unless they say otherwise (source: Qdrant).
+    pub(super) fn waiting(self) -> Waiting {
+        if self.wait.unwrap_or(true) { Waiting::Caller } else { Waiting::Nobody }
+    }
 }
 
 /// A body of JSON, read whole but not yet parsed: parsing belongs on a blocking thread.

@@ -3,32 +3,69 @@
 //! The cut keeps its files until the archive is finished, whatever is written, compacted or deleted meanwhile. Nothing is listed
 //! before the archive is complete.
 
-use icecore_archive::{Member, MemberPath, Plan};
-use icecore_storage::{Scope, SnapshotFile};
+use std::io;
+use std::sync::Arc;
+
+use icecore_archive::{ArchiveName, Member, MemberPath, Plan, Progress, Sink, Written};
+use icecore_io::File;
+use icecore_storage::{Scope, Snapshot, SnapshotFile};
 
 use super::{fetch, naming};
 use crate::app::App;
 use crate::error::{AppError, Result};
 use crate::stores::{ArchiveInfo, StoreError};
 
-/// Archives a scope, whose collection may be given by an alias. Ends early, leaving nothing, when the server has to stop.
-pub(crate) fn create(app: &App, scope: &Scope) -> Result<ArchiveInfo> {
+/// Archives a scope, whose collection may be given by an alias. `chosen` is called with the archive's name before anything is
+/// written; an error of it ends the attempt. What fails or is stopped leaves nothing.
+pub(crate) fn create(
+    app: &App,
+    scope: &Scope,
+    progress: &dyn Progress,
+    mut chosen: impl FnMut(&ArchiveName) -> Result<()>,
+) -> Result<ArchiveInfo> {
     let place = fetch::place(app, scope)?;
-    let snapshot = app.storage.snapshot(scope)?;
-    let subject = serde_json::to_value(&snapshot.subject).map_err(AppError::Encode)?;
-    let members = snapshot.files.iter().map(member).collect::<Result<Vec<_>, _>>()?;
-    let plan = Plan::new(subject, members)?;
-    let source = |index: usize| {
-        let file = snapshot.files.get(index).ok_or(std::io::ErrorKind::InvalidInput)?;
-        app.fs.open_read(&file.source)
-    };
-    for name in naming::candidates(&place, app.clock.now()) {
-        match app.store.put(&place, &name, &plan, &source, &app.shutdown) {
+    let cut = Cut::take(app, scope)?;
+    for name in naming::candidates(&place, app.jobs.peer_id(), app.clock.now()) {
+        chosen(&name)?;
+        match app.store.put(&place, &name, cut.plan(), &|index: usize| cut.open(app, index), progress) {
             Err(StoreError::Exists { .. }) => {}
             done => return Ok(done?),
         }
     }
     unreachable!("the candidates have no end that could be reached")
+}
+
+/// A consistent cut and the plan of its archive. The cut keeps its files for as long as the value lives.
+#[derive(Debug)]
+pub(crate) struct Cut {
+    snapshot: Snapshot,
+    plan: Plan,
+}
+
+impl Cut {
+    /// Cuts a scope.
+    pub(crate) fn take(app: &App, scope: &Scope) -> Result<Self> {
+        let snapshot = app.storage.snapshot(scope)?;
+        let subject = serde_json::to_value(&snapshot.subject).map_err(AppError::Encode)?;
+        let members = snapshot.files.iter().map(member).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { plan: Plan::new(subject, members)?, snapshot })
+    }
+
+    /// What the archive will be.
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Writes the archive to `sink`.
+    pub(crate) fn write(&self, app: &App, sink: &mut dyn Sink, progress: &dyn Progress) -> Result<Written> {
+        Ok(icecore_archive::write_archive(&self.plan, &|index: usize| self.open(app, index), sink, progress)?)
+    }
+
+    /// Opens the source of a member.
+    fn open(&self, app: &App, index: usize) -> io::Result<Arc<dyn File>> {
+        let file = self.snapshot.files.get(index).ok_or(io::ErrorKind::InvalidInput)?;
+        app.fs.open_read(&file.source)
+    }
 }
 
 fn member(file: &SnapshotFile) -> Result<Member, icecore_archive::Error> {

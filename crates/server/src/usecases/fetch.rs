@@ -1,4 +1,4 @@
-//! Lists, opens and deletes archives of what exists: a collection that is not there has no archives to be seen.
+//! Lists, opens and deletes archives, those of collections that were deleted included.
 
 use icecore_archive::ArchiveName;
 use icecore_storage::Scope;
@@ -25,19 +25,42 @@ pub(crate) fn place(app: &App, scope: &Scope) -> Result<Place> {
 
 /// The archives of a scope, sorted by name.
 pub(crate) fn list(app: &App, scope: &Scope) -> Result<Vec<ArchiveInfo>> {
-    Ok(app.store.list(&place(app, scope)?)?)
+    Ok(app.store.list(&archived(app, scope)?)?)
 }
 
 /// Opens an archive of a scope for a download.
 pub(crate) fn open(app: &App, scope: &Scope, name: &str) -> Result<StoredArchive> {
-    let place = place(app, scope)?;
+    let place = archived(app, scope)?;
     Ok(app.store.open(&place, &existing(name)?)?)
 }
 
 /// Deletes an archive of a scope.
 pub(crate) fn delete(app: &App, scope: &Scope, name: &str) -> Result<()> {
-    let place = place(app, scope)?;
+    let place = archived(app, scope)?;
     Ok(app.store.delete(&place, &existing(name)?)?)
+}
+
+/// Where archives of a scope are. Archives outlive their collection, so one that is gone and has some is as good as one that
+/// exists; for any other the error is that of [`place`].
+fn archived(app: &App, scope: &Scope) -> Result<Place> {
+    let missing = match place(app, scope) {
+        Ok(place) => return Ok(place),
+        Err(error) => error,
+    };
+    let place = match scope {
+        Scope::Storage => return Err(missing),
+        Scope::Collection(collection) => Place::Collection(collection.clone()),
+        Scope::Shard { collection, shard } => {
+            let collection = app.storage.resolve(collection).unwrap_or_else(|_| collection.clone());
+            Place::Shard { collection, shard: *shard }
+        }
+    };
+    match app.store.list(&place) {
+        Ok(found) if !found.is_empty() => Ok(place),
+        // A name that cannot be a collection's names none.
+        Ok(_) | Err(StoreError::Place(_)) => Err(missing),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A name that no archive can have names none.

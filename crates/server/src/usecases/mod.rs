@@ -2,5 +2,7 @@
 
 pub(crate) mod create;
 pub(crate) mod fetch;
+pub(crate) mod location;
 pub(crate) mod naming;
+pub(crate) mod recover;
 pub(crate) mod restore;

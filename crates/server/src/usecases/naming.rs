@@ -6,6 +6,7 @@
 use std::time::SystemTime;
 
 use icecore_archive::{ARCHIVE_NAME_LEN_MAX, ARCHIVE_SUFFIX, ArchiveName};
+use icecore_storage::Scope;
 use jiff::Timestamp;
 
 /// Where an archive belongs in a store. Collections are given by their own names, never by an alias.
@@ -25,14 +26,14 @@ pub(crate) enum Place {
 }
 
 /// Names for a new archive of `place` made at `now`, in the order of trying: `<place>-<UTC time>.snapshot`, then with `-2`, `-3`
-/// and so on before the suffix.
+/// and so on before the suffix. That of a collection has the id of this node before the time (source: Qdrant).
 ///
 /// A collection's name that is too long for a file name is cut; a dot at its beginning becomes `_`. Both do no harm: archives of
 /// different collections are in different directories.
-pub(crate) fn candidates(place: &Place, now: SystemTime) -> impl Iterator<Item = ArchiveName> {
+pub(crate) fn candidates(place: &Place, peer_id: u64, now: SystemTime) -> impl Iterator<Item = ArchiveName> {
     let (subject, middle) = match place {
         Place::Storage => ("full-snapshot", String::new()),
-        Place::Collection(collection) => (collection.as_str(), String::new()),
+        Place::Collection(collection) => (collection.as_str(), format!("-{peer_id}")),
         Place::Shard { collection, shard } => (collection.as_str(), format!("-shard-{shard}")),
     };
     let subject = match subject.strip_prefix('.') {
@@ -47,6 +48,16 @@ pub(crate) fn candidates(place: &Place, now: SystemTime) -> impl Iterator<Item =
         // Never refused: the name of a place has no slash and no control character, and the length fits.
         ArchiveName::new(format!("{}{rest}", subject.get(..room).unwrap_or_default())).ok()
     })
+}
+
+/// What an archive that is not kept is called.
+pub(crate) fn streamed(scope: &Scope, now: SystemTime) -> String {
+    let time = utc(now).strftime("%Y-%m-%d-%H-%M-%S");
+    match scope {
+        Scope::Storage => format!("full-snapshot-{time}{ARCHIVE_SUFFIX}"),
+        Scope::Collection(collection) => format!("{collection}-{time}{ARCHIVE_SUFFIX}"),
+        Scope::Shard { collection, shard } => format!("{collection}-shard-{shard}-{time}{ARCHIVE_SUFFIX}"),
+    }
 }
 
 /// A time as `2024-07-22T08:31:55`, in UTC.
@@ -69,7 +80,7 @@ mod tests {
     const NOW: Duration = Duration::from_millis(1_721_637_115_900);
 
     fn first(place: &Place, count: usize) -> Vec<String> {
-        candidates(place, SystemTime::UNIX_EPOCH + NOW).take(count).map(|name| name.to_string()).collect()
+        candidates(place, 42, SystemTime::UNIX_EPOCH + NOW).take(count).map(|name| name.to_string()).collect()
     }
 
     #[test]
@@ -78,7 +89,11 @@ mod tests {
         assert_eq!(first(&Place::Storage, 1), ["full-snapshot-2024-07-22-08-31-55.snapshot"]);
         assert_eq!(
             first(&Place::Collection(collection.clone()), 3),
-            ["a b-2024-07-22-08-31-55.snapshot", "a b-2024-07-22-08-31-55-2.snapshot", "a b-2024-07-22-08-31-55-3.snapshot"]
+            [
+                "a b-42-2024-07-22-08-31-55.snapshot",
+                "a b-42-2024-07-22-08-31-55-2.snapshot",
+                "a b-42-2024-07-22-08-31-55-3.snapshot"
+            ]
         );
         assert_eq!(first(&Place::Shard { collection, shard: 7 }, 1), ["a b-shard-7-2024-07-22-08-31-55.snapshot"]);
         assert_eq!(creation_time(SystemTime::UNIX_EPOCH + NOW), "2024-07-22T08:31:55");

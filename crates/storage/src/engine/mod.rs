@@ -77,7 +77,7 @@ pub struct CollectionInfo {
 pub struct ShardInfo {
     /// Its number in the collection.
     pub number: u32,
-    /// Its directory. A restore puts another in its place, so an id tells whether that has happened; none is used twice.
+    /// Its directory. A restore puts another in its place, so the id tells whether one was committed.
     pub dir: ShardDirId,
     /// Live points.
     pub points: u64,

@@ -11,10 +11,13 @@ mod collection_update;
 mod collections;
 mod payload_index;
 mod points;
+mod recover;
 mod service;
 mod settings;
+mod shard_snapshots;
 mod snapshots;
 mod unsupported;
+mod upload;
 
 use std::sync::Arc;
 
@@ -64,6 +67,15 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/snapshots", get(snapshots::list_full).post(snapshots::create_full))
         .route("/snapshots/{name}", get(snapshots::download_full).delete(snapshots::delete_full))
         .route("/collections/{collection}/snapshots", get(snapshots::list).post(snapshots::create))
-        .route("/collections/{collection}/snapshots/{name}", get(snapshots::download).delete(snapshots::delete));
-    service.merge(collections).merge(points).merge(snapshots).merge(unsupported::routes())
+        .route("/collections/{collection}/snapshots/{name}", get(snapshots::download).delete(snapshots::delete))
+        .route("/collections/{collection}/snapshots/recover", put(recover::collection))
+        .route("/collections/{collection}/snapshots/upload", post(upload::collection));
+    let shards = "/collections/{collection}/shards/{shard}";
+    let shard_snapshots = Router::new()
+        .route(&format!("{shards}/snapshots"), get(shard_snapshots::list).post(shard_snapshots::create))
+        .route(&format!("{shards}/snapshots/{{name}}"), get(shard_snapshots::download).delete(shard_snapshots::delete))
+        .route(&format!("{shards}/snapshots/recover"), put(recover::shard))
+        .route(&format!("{shards}/snapshots/upload"), post(upload::shard))
+        .route(&format!("{shards}/snapshot"), get(shard_snapshots::stream));
+    service.merge(collections).merge(points).merge(snapshots).merge(shard_snapshots).merge(unsupported::routes())
 }

@@ -1,27 +1,26 @@
 //! Snapshots of a collection and of the whole storage (archives, in the words of the code): create, list, download, delete.
 //!
-//! Archives are found under the collections that exist, by their names or aliases; what no archive can be called is answered 404
-//! like any other missing one.
+//! What no archive can be called is answered 404 like any other missing one. Those of single shards are in `shard_snapshots`.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::Response;
 use icecore_storage::Scope;
 use serde::Serialize;
 
 use crate::app::App;
-use crate::error::{Result, one_line};
 use crate::http::download;
-use crate::http::envelope::{self, ApiResult, answer, respond};
+use crate::http::envelope::{self, ApiError, ApiResult, answer, blocking, respond};
 use crate::http::extract::{InCollection, Query, Segment, Wait};
-use crate::shutdown::Shutdown;
+use crate::jobs::kinds::{Waiting, snapshot_create, snapshot_delete};
 use crate::stores::ArchiveInfo;
-use crate::usecases::{create, fetch, naming};
+use crate::usecases::{fetch, naming};
 
+/// An archive as the API shows it.
 #[derive(Debug, Serialize)]
-struct Description {
+pub(super) struct Description {
     name: String,
     creation_time: String,
     size: u64,
@@ -47,7 +46,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, path: InCollection) -> Res
 
 /// `POST /collections/{collection}/snapshots`
 pub(super) async fn create(State(app): State<Arc<App>>, path: InCollection, query: Query<Wait>) -> Response {
-    respond(move |started| make(&app, Scope::Collection(path.collection), query.0, started)).await
+    make(app, Scope::Collection(path.collection), query.0).await
 }
 
 /// `GET /collections/{collection}/snapshots/{name}`
@@ -57,7 +56,7 @@ pub(super) async fn download(State(app): State<Arc<App>>, path: InCollection<Str
 
 /// `DELETE /collections/{collection}/snapshots/{name}`
 pub(super) async fn delete(State(app): State<Arc<App>>, path: InCollection<String>, query: Query<Wait>) -> Response {
-    respond(move |started| remove(&app, Scope::Collection(path.collection), path.rest, query.0, started)).await
+    remove(app, Scope::Collection(path.collection), path.rest, query.0).await
 }
 
 /// `GET /snapshots`
@@ -67,7 +66,7 @@ pub(super) async fn list_full(State(app): State<Arc<App>>) -> Response {
 
 /// `POST /snapshots`
 pub(super) async fn create_full(State(app): State<Arc<App>>, query: Query<Wait>) -> Response {
-    respond(move |started| make(&app, Scope::Storage, query.0, started)).await
+    make(app, Scope::Storage, query.0).await
 }
 
 /// `GET /snapshots/{name}`
@@ -77,56 +76,44 @@ pub(super) async fn download_full(State(app): State<Arc<App>>, name: Segment) ->
 
 /// `DELETE /snapshots/{name}`
 pub(super) async fn delete_full(State(app): State<Arc<App>>, name: Segment, query: Query<Wait>) -> Response {
-    respond(move |started| remove(&app, Scope::Storage, name.0, query.0, started)).await
+    remove(app, Scope::Storage, name.0, query.0).await
 }
 
-fn described(app: &App, scope: &Scope) -> ApiResult<Vec<Description>> {
+/// Describes the archives of a scope.
+pub(super) fn described(app: &App, scope: &Scope) -> ApiResult<Vec<Description>> {
     Ok(fetch::list(app, scope)?.iter().map(Description::from).collect())
 }
 
 /// Creates an archive and describes it; or, for a client that does not wait, starts that once it is known that there is
 /// something to archive.
-fn make(app: &Arc<App>, scope: Scope, wait: Wait, started: Instant) -> ApiResult<Response> {
-    if waits(wait) {
-        let info = create::create(app, &scope)?;
-        return Ok(envelope::success(&Description::from(&info), started));
-    }
-    fetch::place(app, &scope)?;
-    let app = Arc::clone(app);
-    in_background(&app.shutdown.clone(), "create a snapshot", move || create::create(&app, &scope).map(drop));
-    Ok(envelope::accepted(started))
-}
-
-fn opened(app: &App, scope: &Scope, name: &str) -> ApiResult<Response> {
-    Ok(download::response(fetch::open(app, scope, name)?))
+pub(super) async fn make(app: Arc<App>, scope: Scope, wait: Wait) -> Response {
+    let started = Instant::now();
+    let waiting = wait.waiting();
+    let submitted = blocking(move || Ok(snapshot_create::submit(&app, scope, waiting)?)).await;
+    envelope::outcome(submitted, waiting, started, |result| {
+        let archive = snapshot_create::archive(result).ok_or_else(ApiError::internal)?;
+        Ok(Description::from(&archive))
+    })
+    .await
 }
 
 /// Deletes an archive; or, for a client that does not wait, starts that once it is known to exist.
-fn remove(app: &Arc<App>, scope: Scope, name: String, wait: Wait, started: Instant) -> ApiResult<Response> {
-    if waits(wait) {
-        fetch::delete(app, &scope, &name)?;
-        return Ok(envelope::success(&true, started));
-    }
-    drop(fetch::open(app, &scope, &name)?);
-    let app = Arc::clone(app);
-    in_background(&app.shutdown.clone(), "delete a snapshot", move || fetch::delete(&app, &scope, &name));
-    Ok(envelope::accepted(started))
-}
-
-/// Clients wait for snapshots unless they say otherwise (source: Qdrant).
-fn waits(wait: Wait) -> bool {
-    wait.wait.unwrap_or(true)
-}
-
-/// Goes on after the response, and is waited for at the end as requests are; all that is left of a failure is the log.
-fn in_background(shutdown: &Shutdown, what: &'static str, work: impl FnOnce() -> Result<()> + Send + 'static) {
-    let begun = shutdown.begin();
-    tokio::task::spawn_blocking(move || {
-        let _begun = begun;
-        if let Err(error) = work() {
-            tracing::error!("could not {what} in the background: {}", one_line(&error));
+pub(super) async fn remove(app: Arc<App>, scope: Scope, name: String, wait: Wait) -> Response {
+    match wait.waiting() {
+        // There is nothing to wait for in a queue.
+        Waiting::Caller => {
+            answer(move || {
+                fetch::delete(&app, &scope, &name)?;
+                Ok(true)
+            })
+            .await
         }
-    });
+        Waiting::Nobody => {
+            let started = Instant::now();
+            let submitted = blocking(move || Ok(snapshot_delete::submit(&app, scope, name, Waiting::Nobody)?)).await;
+            envelope::outcome(submitted, Waiting::Nobody, started, |_| Ok(true)).await
+        }
+    }
 }
 
 #[cfg(test)]

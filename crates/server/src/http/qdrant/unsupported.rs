@@ -17,9 +17,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/collections/{collection}/shards", put(shard_keys))
         .route("/collections/{collection}/shards/delete", post(shard_keys))
         .route("/collections/{collection}/vectors/{name}", put(vectors).delete(vectors))
-        .route("/collections/{collection}/optimizations", get(optimizations))
-        .route("/collections/{collection}/snapshots/recover", put(recover))
-        .route("/collections/{collection}/snapshots/upload", post(recover));
+        .route("/collections/{collection}/optimizations", get(optimizations));
     for verb in ["query", "search", "recommend", "discover"] {
         for suffix in ["", "/batch", "/groups"] {
             router = router.route(&format!("/collections/{{collection}}/points/{verb}{suffix}"), post(search));
@@ -28,18 +26,14 @@ pub(super) fn routes() -> Router<Arc<App>> {
     for kind in ["pairs", "offsets"] {
         router = router.route(&format!("/collections/{{collection}}/points/search/matrix/{kind}"), post(search));
     }
-    let shard: [(&str, MethodRouter<Arc<App>>); 8] = [
-        ("snapshots", get(shard_snapshots).post(shard_snapshots)),
-        ("snapshots/{name}", get(shard_snapshots).delete(shard_snapshots)),
-        ("snapshots/recover", put(shard_snapshots)),
-        ("snapshots/upload", post(shard_snapshots)),
-        ("snapshot", get(shard_snapshots)),
-        ("snapshot/partial/create", post(shard_snapshots)),
-        ("snapshot/partial/recover", post(shard_snapshots)),
-        ("snapshot/partial/manifest", get(shard_snapshots)),
+    let partial: [(&str, MethodRouter<Arc<App>>); 4] = [
+        ("create", post(partial_snapshots)),
+        ("recover", post(partial_snapshots)),
+        ("recover_from", post(partial_snapshots)),
+        ("manifest", get(partial_snapshots)),
     ];
-    for (path, methods) in shard {
-        router = router.route(&format!("/collections/{{collection}}/shards/{{shard}}/{path}"), methods);
+    for (path, methods) in partial {
+        router = router.route(&format!("/collections/{{collection}}/shards/{{shard}}/snapshot/partial/{path}"), methods);
     }
     router
 }
@@ -68,12 +62,8 @@ async fn search() -> Response {
     refuse("search")
 }
 
-async fn recover() -> Response {
-    refuse("recovery of snapshots through the API")
-}
-
-async fn shard_snapshots() -> Response {
-    refuse("a snapshot of a single shard through the API")
+async fn partial_snapshots() -> Response {
+    refuse("a partial snapshot of a shard")
 }
 
 fn refuse(what: &str) -> Response {

@@ -1,9 +1,11 @@
 //! Why a restore is refused, and what the operator can do about it.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 
 use icecore_archive::{ParseDigestError, Sha256Digest};
+use icecore_storage::OnExisting;
 
 use crate::error::{AppError, Kind};
 
@@ -11,7 +13,7 @@ use crate::error::{AppError, Kind};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RestoreError {
     /// A sound archive, but not of what is wanted.
-    #[error("{path:?} is a snapshot of {found}, but {wanted}")]
+    #[error("{path:?} is a snapshot of {found}, but a snapshot of {wanted} is needed here")]
     WrongKind {
         /// The archive.
         path: PathBuf,
@@ -19,6 +21,16 @@ pub(crate) enum RestoreError {
         found: &'static str,
         /// What was expected where it was given.
         wanted: &'static str,
+    },
+    /// An archive of another shard.
+    #[error("{path:?} is a snapshot of shard {found:?}, but shard {wanted} is to be restored")]
+    OtherShard {
+        /// The archive.
+        path: PathBuf,
+        /// The shards that are in it.
+        found: Vec<u32>,
+        /// The shard that was asked for.
+        wanted: u32,
     },
     /// An archive of the whole storage without the collection.
     #[error("{path:?} is a snapshot of the whole storage without a collection `{name}`; it has: {present}")]
@@ -66,6 +78,20 @@ pub(crate) enum RestoreError {
         /// What the file has.
         actual: Sha256Digest,
     },
+    /// The file is not the one that was meant (text: Qdrant's).
+    #[error("Snapshot checksum mismatch: expected {expected}, got {actual}")]
+    GivenChecksum {
+        /// What was given.
+        expected: Sha256Digest,
+        /// What the archive has.
+        actual: Sha256Digest,
+    },
+    /// The digests are right, and what was unpacked still cannot be opened.
+    #[error("the snapshot's data cannot be used: an engine other than icecore wrote it, or a damaged one")]
+    Content {
+        /// Why.
+        source: icecore_storage::Error,
+    },
     /// What is noted is no digest.
     #[error("{path:?} is not a SHA-256 digest; correct or remove it")]
     ChecksumFile {
@@ -110,13 +136,15 @@ impl RestoreError {
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::WrongKind { .. }
+            | Self::OtherShard { .. }
             | Self::NotInArchive { .. }
             | Self::NamedTwice { .. }
             | Self::Subject { .. }
             | Self::ChecksumFile { .. } => Kind::InvalidInput,
             Self::Exists { .. } | Self::NameIsAlias { .. } => Kind::Conflict,
-            Self::Checksum { .. } => Kind::Corrupt,
+            Self::Checksum { .. } | Self::GivenChecksum { .. } | Self::Content { .. } => Kind::Corrupt,
             Self::NoSpace { .. } => Kind::NoSpace,
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => Kind::NotFound,
             Self::Space { .. } | Self::Read { .. } => Kind::Internal,
             Self::Archive(error) => crate::error::of_archive(error.kind()),
         }
@@ -129,13 +157,14 @@ impl RestoreError {
 }
 
 /// Adds to a collision what resolves it. `names` are those of the collections to be restored.
-pub(super) fn with_hint(error: icecore_storage::Error, force: bool, names: &[String]) -> AppError {
-    use icecore_storage::Error;
+pub(super) fn with_hint(error: icecore_storage::Error, existing: OnExisting, names: &BTreeSet<String>) -> AppError {
+    use icecore_storage::{Error, ErrorKind};
     match error {
         Error::AliasExists { name } if names.contains(&name) => RestoreError::NameIsAlias { name }.into(),
-        Error::CollectionExists { .. } | Error::AliasExists { .. } if !force => {
+        Error::CollectionExists { .. } | Error::AliasExists { .. } if existing == OnExisting::Refuse => {
             RestoreError::Exists { reason: error.to_string().trim_end_matches('!').to_owned() }.into()
         }
+        error if error.kind() == ErrorKind::Corrupt => RestoreError::Content { source: error }.into(),
         error => error.into(),
     }
 }

@@ -1,8 +1,9 @@
 //! What of an archive is wanted: which collections under which names, and so which members. Pure.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use icecore_archive::Reader;
+use icecore_archive::Manifest;
 use icecore_storage::{Subject, SubjectCollection, SubjectKind};
 
 use super::RestoreError;
@@ -14,6 +15,13 @@ pub(super) enum Target {
     Collection(String),
     /// Everything that is in the archive, under the names that are in it.
     Storage,
+    /// One shard of a collection that exists.
+    Shard {
+        /// The collection's name.
+        collection: String,
+        /// The shard's number.
+        shard: u32,
+    },
 }
 
 /// A part of an archive.
@@ -35,50 +43,58 @@ impl Selection {
     }
 }
 
-/// Selects what `target` needs.
-pub(super) fn select(reader: &Reader, target: &Target) -> Result<Selection, RestoreError> {
-    let path = reader.path();
-    let subject: Subject = serde_json::from_value(reader.manifest().subject().clone())
-        .map_err(|source| RestoreError::Subject { path: path.to_owned(), source })?;
-    let mut selection = of_subject(subject, target).map_err(|refusal| refusal.at(path))?;
-    selection.bytes = reader.manifest().iter().filter(|member| selection.wants(member.path)).map(|member| member.len).sum();
+/// Selects what `target` needs of the archive called `label`.
+pub(super) fn select(manifest: &Manifest, label: &Path, target: &Target) -> Result<Selection, RestoreError> {
+    let subject: Subject = serde_json::from_value(manifest.subject().clone())
+        .map_err(|source| RestoreError::Subject { path: label.to_owned(), source })?;
+    let mut selection = of_subject(subject, target).map_err(|refusal| refusal.at(label))?;
+    selection.bytes = manifest.iter().filter(|member| selection.wants(member.path)).map(|member| member.len).sum();
     Ok(selection)
 }
 
 /// Why a sound archive is not what is wanted.
 #[derive(Debug, PartialEq)]
 enum Refusal {
-    Kind { found: SubjectKind, wanted: &'static str },
+    Kind { found: SubjectKind, wanted: SubjectKind },
     NotIn { name: String, present: Vec<String> },
+    Shard { found: Vec<u32>, wanted: u32 },
 }
 
 impl Refusal {
-    fn at(self, path: &std::path::Path) -> RestoreError {
-        let path = path.to_owned();
+    fn at(self, label: &Path) -> RestoreError {
+        let path = label.to_owned();
         match self {
-            Self::Kind { found, wanted } => RestoreError::WrongKind { path, found: kind_name(found), wanted },
+            Self::Kind { found, wanted } => {
+                RestoreError::WrongKind { path, found: kind_name(found), wanted: kind_name(wanted) }
+            }
             Self::NotIn { name, present } => RestoreError::NotInArchive { path, name, present: present.join(", ") },
+            Self::Shard { found, wanted } => RestoreError::OtherShard { path, found, wanted },
         }
     }
 }
 
 fn of_subject(subject: Subject, target: &Target) -> Result<Selection, Refusal> {
     let Subject { kind, collections, aliases } = subject;
+    let named = |name: &String, collections: Vec<SubjectCollection>| {
+        collections.into_iter().map(|collection| (name.clone(), collection)).collect()
+    };
     let none = BTreeMap::new();
     let (collections, aliases) = match (target, kind) {
         (Target::Storage, SubjectKind::Storage) => {
             (collections.into_iter().map(|collection| (collection.name.clone(), collection)).collect(), aliases)
         }
-        (Target::Collection(name), SubjectKind::Collection) => {
-            (collections.into_iter().map(|collection| (name.clone(), collection)).collect(), none)
-        }
+        (Target::Collection(name), SubjectKind::Collection) => (named(name, collections), none),
         (Target::Collection(name), SubjectKind::Storage) => (vec![(name.clone(), one_of(collections, name)?)], none),
-        (Target::Storage, found) => {
-            return Err(Refusal::Kind { found, wanted: "--storage-snapshot takes a snapshot of the whole storage" });
+        (Target::Shard { collection, shard }, SubjectKind::Shard) => {
+            let found: Vec<u32> = collections.iter().flat_map(|from| &from.shards).map(|shard| shard.number).collect();
+            if found != [*shard] {
+                return Err(Refusal::Shard { found, wanted: *shard });
+            }
+            (named(collection, collections), none)
         }
-        (Target::Collection(_), found) => {
-            return Err(Refusal::Kind { found, wanted: "--snapshot takes a snapshot of a collection" });
-        }
+        (Target::Storage, found) => return Err(Refusal::Kind { found, wanted: SubjectKind::Storage }),
+        (Target::Collection(_), found) => return Err(Refusal::Kind { found, wanted: SubjectKind::Collection }),
+        (Target::Shard { .. }, found) => return Err(Refusal::Kind { found, wanted: SubjectKind::Shard }),
     };
     Ok(Selection { collections, aliases, bytes: 0 })
 }
@@ -155,6 +171,14 @@ mod tests {
         assert!(matches!(names(SubjectKind::Collection, &["a"], &Target::Storage), Err(Refusal::Kind { .. })));
         let present = vec!["a".to_owned(), "b".to_owned()];
         assert_eq!(names(SubjectKind::Storage, &["a", "b"], &target), Err(Refusal::NotIn { name: "x".to_owned(), present }));
+    }
+
+    #[test]
+    fn a_shard_is_restored_to_its_own_number_only() {
+        let target = |shard| Target::Shard { collection: "b".to_owned(), shard };
+        assert_eq!(names(SubjectKind::Shard, &["a"], &target(0)), Ok(vec![("b".to_owned(), "a".to_owned())]));
+        assert_eq!(names(SubjectKind::Shard, &["a"], &target(1)), Err(Refusal::Shard { found: vec![0], wanted: 1 }));
+        assert!(matches!(names(SubjectKind::Collection, &["a"], &target(0)), Err(Refusal::Kind { .. })));
     }
 
     #[test]

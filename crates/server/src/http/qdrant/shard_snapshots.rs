@@ -1,0 +1,60 @@
+//! Snapshots of one shard: create, list, download, delete, and one that is streamed without being kept.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use icecore_storage::Scope;
+
+use super::snapshots::{described, make, opened, remove};
+use crate::app::App;
+use crate::http::download;
+use crate::http::envelope::{answer, respond};
+use crate::http::extract::{InShard, Query, Wait};
+use crate::usecases::create::Cut;
+use crate::usecases::naming;
+
+/// `GET /collections/{collection}/shards/{shard}/snapshots`
+pub(super) async fn list(State(app): State<Arc<App>>, path: InShard) -> Response {
+    answer(move || described(&app, &scope(path).0)).await
+}
+
+/// `POST /collections/{collection}/shards/{shard}/snapshots`
+pub(super) async fn create(State(app): State<Arc<App>>, path: InShard, query: Query<Wait>) -> Response {
+    make(app, scope(path).0, query.0).await
+}
+
+/// `GET /collections/{collection}/shards/{shard}/snapshots/{name}`
+pub(super) async fn download(State(app): State<Arc<App>>, path: InShard<String>) -> Response {
+    respond(move |_| {
+        let (scope, name) = scope(path);
+        opened(&app, &scope, &name)
+    })
+    .await
+}
+
+/// `DELETE /collections/{collection}/shards/{shard}/snapshots/{name}`
+pub(super) async fn delete(State(app): State<Arc<App>>, path: InShard<String>, query: Query<Wait>) -> Response {
+    let (scope, name) = scope(path);
+    remove(app, scope, name, query.0).await
+}
+
+/// `GET /collections/{collection}/shards/{shard}/snapshot`
+///
+/// The archive is made while it is sent, and its length is known before. It is cut when the request comes, and a client that takes
+/// its time holds on to the files of the cut, and to nothing that a writer needs.
+pub(super) async fn stream(State(app): State<Arc<App>>, path: InShard) -> Response {
+    respond(move |_| {
+        let (scope, ()) = scope(path);
+        let cut = Cut::take(&app, &scope)?;
+        let name = naming::streamed(&scope, app.clock.now());
+        let len = cut.plan().archive_len();
+        Ok(download::streamed(len, &name, move |sink| cut.write(&app, sink, &app.shutdown).map(drop)))
+    })
+    .await
+}
+
+fn scope<T>(path: InShard<T>) -> (Scope, T) {
+    (Scope::Shard { collection: path.collection, shard: path.shard }, path.rest)
+}

@@ -1,0 +1,203 @@
+//! Restores a collection or a shard from an archive that the client sends: `POST …/snapshots/upload`.
+//!
+//! The archive is unpacked and verified while it arrives: its members are written to the disk once, the archive itself never. Where it
+//! goes is decided by the path of the request alone; names of files in the body mean nothing. Only after the whole body was read,
+//! and was found to be complete, anything is put in place. Whatever ends the request before that leaves nothing.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Bytes;
+use axum::extract::multipart::{Field, Multipart, MultipartError, MultipartRejection};
+use axum::extract::{FromRequest, Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use icecore_archive::Sha256Digest;
+use serde::Deserialize;
+use tokio::task::JoinHandle;
+
+use super::recover::{Priority, collection_goal, digest, shard_goal};
+use crate::app::App;
+use crate::error::{AppError, Result};
+use crate::http::envelope::{self, ApiError, ApiResult, blocking};
+use crate::http::extract::{InCollection, InShard, Query, Wait};
+use crate::http::limits;
+use crate::jobs::kinds::snapshot_upload;
+use crate::metrics::Operation;
+use crate::pipe::{self, PipeReader, PipeWriter};
+use crate::usecases::restore::{self, Expected, Goal, Input, RestoreError, Staged};
+
+/// The part of the body that has the archive (source: Qdrant).
+const FIELD: &str = "snapshot";
+/// What the archive is called in errors.
+const LABEL: &str = "uploaded snapshot";
+/// Chunks that wait to be unpacked.
+const CHUNKS_AHEAD: usize = 4;
+/// Characters that a collection's name must not have here, beside those that it cannot have anywhere (source: Qdrant).
+const FORBIDDEN: &[char] = &['<', '>', ':', '"', '\\', '|', '?', '*', '\u{1f}'];
+
+/// The query of an upload.
+#[derive(Debug, Deserialize)]
+pub(super) struct Parameters {
+    wait: Option<bool>,
+    #[serde(rename = "priority")]
+    _priority: Option<Priority>,
+    checksum: Option<String>,
+}
+
+/// `POST /collections/{collection}/snapshots/upload`
+pub(super) async fn collection(
+    State(app): State<Arc<App>>,
+    path: InCollection,
+    query: Query<Parameters>,
+    request: Request,
+) -> Response {
+    run(app, query.0, request, move |app| {
+        if path.collection.contains(FORBIDDEN) {
+            let rule = "value invalid, must not contain any of < > : \" \\ | ? * or control characters";
+            return Err(ApiError::invalid("path parameters", "name", rule));
+        }
+        collection_goal(app, path.collection)
+    })
+    .await
+}
+
+/// `POST /collections/{collection}/shards/{shard}/snapshots/upload`
+pub(super) async fn shard(
+    State(app): State<Arc<App>>,
+    path: InShard,
+    query: Query<Parameters>,
+    request: Request,
+) -> Response {
+    run(app, query.0, request, move |app| shard_goal(app, path)).await
+}
+
+async fn run(
+    app: Arc<App>,
+    parameters: Parameters,
+    request: Request,
+    goal: impl FnOnce(&App) -> ApiResult<Goal> + Send + 'static,
+) -> Response {
+    let started = Instant::now();
+    let waiting = Wait { wait: parameters.wait }.waiting();
+    let submitted = async {
+        let checksum = parameters.checksum.map(|text| digest("query parameters", &text)).transpose()?;
+        let finding = Arc::clone(&app);
+        let goal = blocking(move || goal(&finding)).await?;
+        let staged = receive(&app, request, goal.clone(), checksum).await?;
+        blocking(move || Ok(snapshot_upload::submit(&app, &goal, staged)?)).await
+    };
+    envelope::outcome(submitted.await, waiting, started, |_| Ok(true)).await
+}
+
+/// Reads the whole body, and unpacks the archive in it. After an error nothing of it is left.
+async fn receive(app: &Arc<App>, request: Request, goal: Goal, checksum: Option<Sha256Digest>) -> ApiResult<Staged> {
+    let request = limits::upload(request, &app.config.service);
+    let mut multipart = Multipart::from_request(request, &()).await.map_err(no_multipart)?;
+    loop {
+        match multipart.next_field().await.map_err(broken)? {
+            Some(field) if field.name() == Some(FIELD) => {
+                let mut staging = Staging::begin(app, goal, checksum);
+                let read = match staging.feed(field).await {
+                    Ok(Fed::Whole) => rest(&mut multipart).await,
+                    // What is wrong with the archive is said before the rest of the body is read.
+                    Ok(Fed::Refused) => Ok(()),
+                    Err(error) => Err(error),
+                };
+                return staging.end(read).await;
+            }
+            Some(field) => skip(field).await?,
+            None => return Err(ApiError::bad_request(format!("Required field is missing: {FIELD}"))),
+        }
+    }
+}
+
+/// A blocking thread that unpacks what it is sent.
+struct Staging {
+    /// `None` once all is sent.
+    writer: Option<PipeWriter>,
+    work: JoinHandle<Result<Staged>>,
+}
+
+/// How much of an archive was sent to the thread.
+enum Fed {
+    /// All of it.
+    Whole,
+    /// As much as it took to know that it is refused.
+    Refused,
+}
+
+impl Staging {
+    fn begin(app: &Arc<App>, goal: Goal, checksum: Option<Sha256Digest>) -> Self {
+        let (writer, reader) = pipe::pipe(CHUNKS_AHEAD);
+        let app = Arc::clone(app);
+        let work = tokio::task::spawn_blocking(move || stage(&app, reader, goal, checksum));
+        Self { writer: Some(writer), work }
+    }
+
+    async fn feed(&mut self, mut field: Field<'_>) -> ApiResult<Fed> {
+        let Some(writer) = self.writer.take() else { return Ok(Fed::Whole) };
+        while let Some(chunk) = next_chunk(&mut field).await? {
+            if writer.send(Ok(chunk)).await.is_err() {
+                return Ok(Fed::Refused);
+            }
+        }
+        writer.finish().await;
+        Ok(Fed::Whole)
+    }
+
+    /// Waits for the thread, which removes what it has made unless all is well.
+    async fn end(self, read: ApiResult<()>) -> ApiResult<Staged> {
+        drop(self.writer);
+        let staged = self.work.await.map_err(|_| ApiError::internal())?;
+        read?;
+        staged.map_err(refused)
+    }
+}
+
+/// Reads what comes after the archive.
+async fn rest(multipart: &mut Multipart) -> ApiResult<()> {
+    while let Some(field) = multipart.next_field().await.map_err(broken)? {
+        if field.name() == Some(FIELD) {
+            return Err(ApiError::bad_request(format!("the field `{FIELD}` is there twice; send one snapshot")));
+        }
+        skip(field).await?;
+    }
+    Ok(())
+}
+
+async fn skip(mut field: Field<'_>) -> ApiResult<()> {
+    while next_chunk(&mut field).await?.is_some() {}
+    Ok(())
+}
+
+async fn next_chunk(field: &mut Field<'_>) -> ApiResult<Option<Bytes>> {
+    field.chunk().await.map_err(broken)
+}
+
+fn stage(app: &App, reader: PipeReader, goal: Goal, checksum: Option<Sha256Digest>) -> Result<Staged> {
+    let observed = app.metrics.begin(Operation::Upload, &goal.scope());
+    let input = Input::stream(Box::new(reader), Path::new(LABEL), None)?;
+    let staged = restore::stage(app, input, goal, checksum.map(Expected::Given), &app.shutdown)?;
+    observed.finish(staged.bytes());
+    Ok(staged)
+}
+
+/// Uploads have a text of their own for a wrong digest (source: Qdrant, which has the two the wrong way round).
+fn refused(error: AppError) -> ApiError {
+    match error {
+        AppError::Restore(RestoreError::GivenChecksum { expected, actual }) => {
+            ApiError { status: StatusCode::BAD_REQUEST, message: format!("Checksum mismatch: expected {expected}, actual {actual}") }
+        }
+        error => error.into(),
+    }
+}
+
+fn no_multipart(rejection: MultipartRejection) -> ApiError {
+    ApiError { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, message: format!("Multipart error: {}", rejection.body_text()) }
+}
+
+fn broken(error: MultipartError) -> ApiError {
+    limits::body_error(&error).unwrap_or_else(|| ApiError::bad_request(format!("Multipart error: {}", error.body_text())))
+}

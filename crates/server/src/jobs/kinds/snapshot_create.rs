@@ -1,0 +1,93 @@
+//! The job that makes an archive.
+//!
+//! Its checkpoint is the name that the archive gets. A job that is done again first looks whether the archive of that name is
+//! there: then it had ended, and only nobody knew.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use icecore_storage::Scope;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::super::{JobKind, NewJob, Running, StoredJob, Submitted, Work};
+use super::{Subject, Waiting, request, resolved, target, to_json};
+use crate::app::App;
+use crate::error::Result;
+use crate::metrics::Operation;
+use crate::stores::ArchiveInfo;
+use crate::usecases::{create, fetch};
+
+/// The result of the job.
+#[derive(Debug, Serialize, Deserialize)]
+struct Created {
+    name: String,
+    /// Seconds since 1970-01-01T00:00:00Z.
+    created_at: u64,
+    /// In bytes.
+    size: u64,
+    sha256: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Checkpoint {
+    name: String,
+}
+
+/// Submits it, once it is known that there is something to archive.
+pub(crate) fn submit(app: &Arc<App>, scope: Scope, waiting: Waiting) -> Result<Submitted> {
+    fetch::place(app, &scope)?;
+    let scope = resolved(app, scope);
+    let job = NewJob {
+        kind: JobKind::SnapshotCreate,
+        target: target(&scope),
+        request: to_json(Subject::of(&scope))?,
+        on_restart: waiting.on_restart(),
+    };
+    Ok(app.jobs.submit(job, work(app, scope))?)
+}
+
+pub(super) fn rebuild(app: &Arc<App>, job: &StoredJob) -> Option<Work> {
+    request(job).map(|subject: Subject| work(app, subject.scope()))
+}
+
+/// The archive that a completed job has made.
+pub(crate) fn archive(result: Value) -> Option<ArchiveInfo> {
+    let created: Created = serde_json::from_value(result).ok()?;
+    Some(ArchiveInfo {
+        name: created.name.parse().ok()?,
+        created: UNIX_EPOCH + Duration::from_secs(created.created_at),
+        size: created.size,
+        sha256: created.sha256.and_then(|digest| digest.parse().ok()),
+    })
+}
+
+fn work(app: &Arc<App>, scope: Scope) -> Work {
+    let app = Arc::clone(app);
+    Box::new(move |running| {
+        if let Some(done) = made_before(&app, &scope, running) {
+            return to_json(created(&done));
+        }
+        let observed = app.metrics.begin(Operation::Create, &scope);
+        let info = create::create(&app, &scope, running, |name| {
+            Ok(running.set_checkpoint(&to_json(Checkpoint { name: name.to_string() })?)?)
+        })?;
+        observed.finish(info.size);
+        to_json(created(&info))
+    })
+}
+
+/// The archive that a former run has finished.
+fn made_before(app: &App, scope: &Scope, running: &Running) -> Option<ArchiveInfo> {
+    let checkpoint: Checkpoint = serde_json::from_value(running.checkpoint()?).ok()?;
+    fetch::open(app, scope, &checkpoint.name).ok().map(|archive| archive.info)
+}
+
+fn created(info: &ArchiveInfo) -> Created {
+    Created {
+        name: info.name.to_string(),
+        created_at: info.created.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        size: info.size,
+        sha256: info.sha256.map(|digest| digest.to_string()),
+    }
+}

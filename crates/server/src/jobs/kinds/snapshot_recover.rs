@@ -1,0 +1,85 @@
+//! The job that restores a collection or a shard from where an archive is.
+//!
+//! Its checkpoint is the directories of the shards right before the commit. Each restore makes directories of its own, so a job that
+//! is done again and finds others knows that it had committed: to restore once more would lose what was written since.
+
+use std::sync::Arc;
+
+use icecore_archive::Sha256Digest;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::super::{JobKind, NewJob, OnRestart, StoredJob, Submitted, Work};
+use super::{Waiting, request, target, to_json};
+use crate::app::App;
+use crate::error::Result;
+use crate::metrics::Operation;
+use crate::usecases::location::Location;
+use crate::usecases::recover::{self, Recovery};
+use crate::usecases::restore::Goal;
+
+/// What the database keeps of it: nothing that is secret.
+#[derive(Debug, Serialize, Deserialize)]
+struct Request {
+    collection: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard: Option<u32>,
+    location: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checksum: Option<String>,
+}
+
+/// Submits it. A recovery with secrets is not done again after a restart, because they are kept nowhere.
+pub(crate) fn submit(app: &Arc<App>, recovery: Recovery, waiting: Waiting) -> Result<Submitted> {
+    let (collection, shard) = recovery.goal.parts();
+    let record = Request {
+        collection: collection.to_owned(),
+        shard,
+        location: recovery.location.redacted(),
+        checksum: recovery.checksum.map(|digest| digest.to_string()),
+    };
+    let on_restart = if recovery.has_secrets() { OnRestart::Fail } else { waiting.on_restart() };
+    let job = NewJob {
+        kind: JobKind::SnapshotRecover,
+        target: target(&recovery.goal.scope()),
+        request: to_json(record)?,
+        on_restart,
+    };
+    Ok(app.jobs.submit(job, work(app, recovery))?)
+}
+
+pub(super) fn rebuild(app: &Arc<App>, job: &StoredJob) -> Option<Work> {
+    let Request { collection, shard, location, checksum } = request(job)?;
+    let goal = match shard {
+        None => Goal::Collection(collection),
+        Some(shard) => Goal::Shard { collection, shard },
+    };
+    let checksum = match checksum {
+        Some(digest) => Some(digest.parse::<Sha256Digest>().ok()?),
+        None => None,
+    };
+    // Checked again: the configuration may be another by now.
+    let location = match Url::parse(&location) {
+        Ok(url) => crate::usecases::location::of_collection(&url, recover::reach(app)).ok()?,
+        Err(_) => Location::Stored(location.parse().ok()?),
+    };
+    Some(work(app, Recovery { goal, location, checksum, api_key: None }))
+}
+
+fn work(app: &Arc<App>, recovery: Recovery) -> Work {
+    let app = Arc::clone(app);
+    Box::new(move |running| {
+        let before = json!(recover::directories(&app, &recovery.goal));
+        if running.checkpoint().is_some_and(|noted| noted != before) {
+            return Ok(Value::Bool(true));
+        }
+        let observed = app.metrics.begin(Operation::Recover, &recovery.goal.scope());
+        let staged = recover::stage(&app, &recovery, running)?;
+        let bytes = staged.bytes();
+        running.set_checkpoint(&before)?;
+        staged.commit(&app)?;
+        observed.finish(bytes);
+        Ok(Value::Bool(true))
+    })
+}

@@ -1,0 +1,107 @@
+//! Recovers a collection or a shard from where an archive is: opens it there and restores it.
+
+use std::path::Path;
+
+use icecore_archive::{Progress, Sha256Digest};
+use icecore_storage::{Scope, ShardDirId};
+
+use super::location::{Location, Reach};
+use super::naming::Place;
+use super::restore::{self, Expected, Goal, Input, Staged};
+use crate::app::App;
+use crate::config::Secret;
+use crate::error::Result;
+
+/// What is to be recovered, and from where.
+#[derive(Debug)]
+pub(crate) struct Recovery {
+    /// What the archive is to become.
+    pub(crate) goal: Goal,
+    /// Where it is.
+    pub(crate) location: Location,
+    /// The digest that it has to have.
+    pub(crate) checksum: Option<Sha256Digest>,
+    /// Sent to the server that has it.
+    pub(crate) api_key: Option<Secret>,
+}
+
+impl Recovery {
+    /// Whether it holds something that must not be written down: a key, or a URL that is one (with a user, or a signature in its
+    /// query).
+    pub(crate) fn has_secrets(&self) -> bool {
+        let in_url = match &self.location {
+            Location::Remote(url) => !url.username().is_empty() || url.password().is_some() || url.query().is_some(),
+            Location::File(_) | Location::Stored(_) => false,
+        };
+        in_url || self.api_key.is_some()
+    }
+}
+
+impl Goal {
+    /// The collection's name and the shard's number.
+    pub(crate) fn parts(&self) -> (&str, Option<u32>) {
+        match self {
+            Self::Collection(collection) => (collection, None),
+            Self::Shard { collection, shard } => (collection, Some(*shard)),
+        }
+    }
+
+    /// What is restored, as a scope.
+    pub(crate) fn scope(&self) -> Scope {
+        match self.clone() {
+            Self::Collection(collection) => Scope::Collection(collection),
+            Self::Shard { collection, shard } => Scope::Shard { collection, shard },
+        }
+    }
+
+    fn place(&self) -> Place {
+        match self.clone() {
+            Self::Collection(collection) => Place::Collection(collection),
+            Self::Shard { collection, shard } => Place::Shard { collection, shard },
+        }
+    }
+}
+
+/// What recoveries may reach.
+pub(crate) fn reach(app: &App) -> Reach<'_> {
+    Reach { snapshots_path: &app.config.storage.snapshots_path, urls: app.config.service.enable_snapshot_url_recovery }
+}
+
+/// Refuses at once what would be refused later for certain.
+pub(crate) fn check(app: &App, recovery: &Recovery) -> Result<()> {
+    match &recovery.location {
+        Location::Remote(url) => Ok(app.fetcher.check(url)?),
+        Location::Stored(name) => Ok(app.store.open(&recovery.goal.place(), name).map(drop)?),
+        // Looked at when it was located.
+        Location::File(_) => Ok(()),
+    }
+}
+
+/// Opens the archive and restores it as far as [`restore::stage`] does.
+pub(crate) fn stage(app: &App, recovery: &Recovery, progress: &dyn Progress) -> Result<Staged> {
+    let given = recovery.checksum.map(Expected::Given);
+    let (input, expected) = match &recovery.location {
+        Location::Remote(url) => {
+            let remote = app.fetcher.open(url, recovery.api_key.as_ref().map(Secret::reveal))?;
+            let label = recovery.location.redacted();
+            (Input::stream(Box::new(remote.body), Path::new(&label), remote.len)?, given)
+        }
+        Location::File(path) => {
+            let (input, beside) = Input::file(app.fs.as_ref(), path)?;
+            (input, given.or(beside))
+        }
+        Location::Stored(name) => {
+            let stored = app.store.open(&recovery.goal.place(), name)?;
+            let noted = stored.info.sha256.map(Expected::Beside);
+            (Input::opened(stored.file, Path::new(name.as_str()))?, given.or(noted))
+        }
+    };
+    restore::stage(app, input, recovery.goal.clone(), expected, progress)
+}
+
+/// The directories of the shards that a restore would replace; none if there is no such collection.
+pub(crate) fn directories(app: &App, goal: &Goal) -> Vec<ShardDirId> {
+    let (collection, shard) = goal.parts();
+    let shards = app.storage.info(collection).map(|info| info.shards).unwrap_or_default();
+    shards.into_iter().filter(|found| shard.is_none_or(|shard| found.number == shard)).map(|found| found.dir).collect()
+}

@@ -1,0 +1,75 @@
+//! The restore of one archive into a running server: a collection or a shard, missing or in use.
+//!
+//! It has two halves. [`stage`] does all the work and changes nothing; [`Staged::commit`] is one commit, before which requests see
+//! the old data and after which they see the restored. Between the two nothing is locked.
+
+use icecore_archive::Progress;
+use icecore_storage::{Adoption, OnExisting};
+
+use super::error::RestoreError;
+use super::select::Target;
+use super::source::{Expected, Input, Source, Unpacked, check_space};
+use crate::app::App;
+use crate::error::{AppError, Result};
+
+/// What an archive is to become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Goal {
+    /// A collection of this name, never an alias; created if it is missing.
+    Collection(String),
+    /// A shard of an existing collection.
+    Shard {
+        /// The collection's name, never an alias.
+        collection: String,
+        /// The shard's number.
+        shard: u32,
+    },
+}
+
+/// An archive that was unpacked and verified. Dropping it removes what was unpacked.
+#[derive(Debug)]
+pub(crate) struct Staged(Unpacked);
+
+/// Unpacks and verifies what `goal` needs of an archive, and its digest, without a change of any data. Refuses at once what does
+/// not fit what exists. Progress counts bytes read.
+pub(crate) fn stage(app: &App, input: Input, goal: Goal, expected: Option<Expected>, progress: &dyn Progress) -> Result<Staged> {
+    let target = match goal.clone() {
+        Goal::Collection(name) => Target::Collection(name),
+        Goal::Shard { collection, shard } => Target::Shard { collection, shard },
+    };
+    let source = Source::new(input, target, expected)?;
+    let named: Vec<_> = source.named().collect();
+    match goal {
+        Goal::Collection(_) => app.storage.check_adoption(&named, source.aliases(), OnExisting::ReplaceAlike),
+        Goal::Shard { .. } => source.shard().map_or(Ok(()), |(name, from)| app.storage.check_shard_adoption(name, from)),
+    }
+    .map_err(refused)?;
+    drop(named);
+    check_space(app.fs.as_ref(), &app.config.storage.storage_path, source.bytes())?;
+    progress.start(source.work());
+    Ok(Staged(source.unpack(app.fs.as_ref(), &app.storage, progress)?))
+}
+
+impl Staged {
+    /// Bytes of data that were unpacked.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.bytes
+    }
+
+    /// Puts it in place. After an error nothing has changed.
+    pub(crate) fn commit(self, app: &App) -> Result<()> {
+        let Unpacked { collections, shards, .. } = self.0;
+        let adoption = Adoption { collections, shards, existing: OnExisting::ReplaceAlike, ..Adoption::default() };
+        app.storage.adopt(adoption).map_err(refused)
+    }
+}
+
+/// Damage here is damage of what was unpacked.
+fn refused(error: icecore_storage::Error) -> AppError {
+    use icecore_storage::{Error, ErrorKind};
+    match error {
+        Error::AliasExists { name } => RestoreError::NameIsAlias { name }.into(),
+        error if error.kind() == ErrorKind::Corrupt => RestoreError::Content { source: error }.into(),
+        error => error.into(),
+    }
+}
