@@ -179,7 +179,7 @@ mod tests {
             ("2002:a9fe:a9fe::1", METADATA),
             ("2002:e000:1::", MULTICAST),
             ("2001:0:6464:64c8::", METADATA),
-            ("2001::5601:5601", METADATA),
+            ("2001:0:a00:1::5601:5601", METADATA),
         ] {
             assert_eq!(what(address), Some(expected), "{address}");
         }

@@ -197,7 +197,7 @@ mod tests {
             ("http://cluster.local/", "172.16.0.1"),
             ("http://11.0.0.1/", ""),
             ("http://127.0.0.1/", ""),
-            ("http://[::2:1]/", ""),
+            ("http://[fd00::2]/", ""),
         ] {
             let refusal = judge(&policy, url, &[resolved]);
             assert!(matches!(refusal, Err(Refusal::NotListed { .. })), "{url}: {refusal:?}");
