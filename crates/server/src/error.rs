@@ -2,11 +2,12 @@
 //!
 //! Front doors map kinds to their own codes in one exhaustive `match` each; nothing here knows of HTTP. Messages may name paths
 //! of the machine, so a front door shows those of the kinds `Corrupt`, `Poisoned`, `Unavailable`, `NoSpace` and `Internal` to
-//! nobody but the log.
+//! nobody but the log; except for those of [`AppError::Fetch`], which are made for the client.
 
 use std::error::Error;
 use std::io;
 
+use crate::remote::FetchError;
 use crate::stores::StoreError;
 use crate::usecases::restore::RestoreError;
 
@@ -22,6 +23,8 @@ pub(crate) enum Kind {
     Conflict,
     /// The request, or the file that came with it, breaks a rule; asking again is useless.
     InvalidInput,
+    /// The request asks for what the settings do not allow.
+    Forbidden,
     /// Bytes are not what was written, here or in an archive.
     Corrupt,
     /// Not possible at the moment.
@@ -54,6 +57,9 @@ pub(crate) enum AppError {
     /// A restore was refused.
     #[error(transparent)]
     Restore(#[from] RestoreError),
+    /// An archive cannot be fetched from its URL.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
     /// The description of a snapshot cannot be written as JSON.
     #[error("describe the snapshot")]
     Encode(#[source] serde_json::Error),
@@ -68,6 +74,7 @@ impl AppError {
             Self::Archive(error) => of_archive(error.kind()),
             Self::Store(error) => of_store(error),
             Self::Restore(error) => error.kind(),
+            Self::Fetch(error) => error.kind(),
             Self::Encode(_) => Kind::Internal,
         }
     }

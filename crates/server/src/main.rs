@@ -7,6 +7,8 @@ mod error;
 mod http;
 mod listen;
 mod logging;
+mod pipe;
+mod remote;
 mod report;
 mod serve;
 mod shutdown;

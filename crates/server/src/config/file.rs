@@ -51,7 +51,7 @@ fn flatten(value: &Yaml, key: String, origin: &Origin, depth: usize, entries: &m
     if depth > DEPTH_MAX {
         return Err(format!("`{key}` is nested deeper than {DEPTH_MAX} levels"));
     }
-    let value = match value {
+    match value {
         Yaml::Hash(table) => {
             for (name, value) in table {
                 let Some(name) = name.as_str() else {
@@ -60,17 +60,28 @@ fn flatten(value: &Yaml, key: String, origin: &Origin, depth: usize, entries: &m
                 let below = if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
                 flatten(value, below, origin, depth + 1, entries)?;
             }
-            return Ok(());
         }
         _ if key.is_empty() && !value.is_null() => return Err("it is not a mapping of keys to values".to_owned()),
-        _ if key.is_empty() => return Ok(()),
-        Yaml::Array(_) => Raw::List,
+        _ if key.is_empty() => {}
+        _ => {
+            let value = plain(value, depth).ok_or_else(|| format!("`{key}` is not a plain value"))?;
+            entries.push(Entry { key, value, origin: origin.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// A value that is not a mapping of keys, or an item of a list.
+fn plain(value: &Yaml, depth: usize) -> Option<Raw> {
+    Some(match value {
+        Yaml::Array(items) if depth < DEPTH_MAX => {
+            Raw::List(items.iter().map(|item| plain(item, depth + 1)).collect::<Option<_>>()?)
+        }
+        Yaml::Hash(_) => Raw::Mapping,
         Yaml::Boolean(value) => Raw::Scalar(value.to_string()),
         Yaml::Integer(value) => Raw::Scalar(value.to_string()),
         Yaml::Real(text) | Yaml::String(text) => Raw::Scalar(text.clone()),
         Yaml::Null => Raw::Null,
-        Yaml::Alias(_) | Yaml::BadValue => return Err(format!("`{key}` is not a plain value")),
-    };
-    entries.push(Entry { key, value, origin: origin.clone() });
-    Ok(())
+        Yaml::Array(_) | Yaml::Alias(_) | Yaml::BadValue => return None,
+    })
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::model::Config;
 use super::value::Raw;
+use crate::remote::Policy;
 
 /// What a key means.
 #[derive(Clone, Copy)]
@@ -48,6 +49,8 @@ const TABLE: &[(&str, Meaning)] = &[
     ("service.http_port", setting!(service.http_port = port)),
     ("service.max_request_size_mb", setting!(service.max_request_size_mb = megabytes)),
     ("service.enable_cors", setting!(service.enable_cors = Raw::switch)),
+    ("service.enable_snapshot_url_recovery", setting!(service.enable_snapshot_url_recovery = Raw::switch)),
+    ("service.snapshot_url_allow", setting!(service.snapshot_url_allow = hosts)),
     ("storage.storage_path", setting!(storage.storage_path = path)),
     ("storage.snapshots_path", setting!(storage.snapshots_path = path)),
     // As Qdrant's first guide to snapshots spells it.
@@ -89,8 +92,6 @@ const TABLE: &[(&str, Meaning)] = &[
     ("inference.*", Meaning::NoEffect),
     ("load_concurrency.*", Meaning::NoEffect),
     ("logger.*", Meaning::NoEffect),
-    // Nothing can be recovered from a URL in this version: there is nothing to forbid.
-    ("service.enable_snapshot_url_recovery", Meaning::NoEffect),
     ("service.enable_static_content", Meaning::NoEffect),
     ("service.grpc_port", Meaning::NoEffect),
     ("service.hardware_reporting", Meaning::NoEffect),
@@ -159,6 +160,11 @@ fn megabytes<N: TryFrom<u64>>(value: &Raw) -> Result<N, String> {
 
 fn seconds(value: &Raw) -> Result<u32, String> {
     number(value, 1, 3600_u32)
+}
+
+/// Where archives may be fetched from.
+fn hosts(value: &Raw) -> Result<Policy, String> {
+    Policy::only(value.texts()?).map_err(|error| error.to_string())
 }
 
 fn number<N: TryFrom<u64>>(value: &Raw, min: u64, max: impl Into<u64>) -> Result<N, String> {

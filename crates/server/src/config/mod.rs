@@ -220,7 +220,35 @@ mod tests {
         }
         assert!(error(&[("my.yaml", "service: 5")], &[]).contains("`service`"));
         assert!(error(&[("my.yaml", "storage: {storage_path: }")], &[]).contains("storage.storage_path"));
-        assert!(error(&[("my.yaml", "log_level: [a]")], &[]).contains("log_level"));
+        assert_eq!(error(&[("my.yaml", "log_level: [a]")], &[]).split(": ").last(), Some("a list is not a text"));
+    }
+
+    #[test]
+    fn lists_are_given_as_such_or_with_commas() {
+        let expected = crate::remote::Policy::only(["a.example.org", "10.0.0.0/8"]).unwrap();
+        let name = "QDRANT__SERVICE__SNAPSHOT_URL_ALLOW";
+        for loaded in [
+            with(&[("my.yaml", "service:\n  snapshot_url_allow:\n  - a.example.org\n  - 10.0.0.0/8\n")], &[]),
+            with(&[("my.yaml", "service: {snapshot_url_allow: 'a.example.org,10.0.0.0/8'}")], &[]),
+            with(&[("my.yaml", "service: {snapshot_url_allow: [b]}")], &[(name, " a.example.org, 10.0.0.0/8 ")]),
+        ] {
+            assert_eq!(loaded.unwrap().config.service.snapshot_url_allow, expected);
+        }
+        for list in ["", "[]", "[a, '']", "[a, ~]", "[a, [b]]", "[{a: b}]", "'a,,b'", "a b", "http://a", "[10.0.0.1/8]"] {
+            let error = error(&[("my.yaml", &format!("service: {{snapshot_url_allow: {list}}}"))], &[]);
+            assert!(error.starts_with("`service.snapshot_url_allow` in ") && error.contains("my.yaml"), "{list}: {error}");
+        }
+        let error = error(&[], &[(name, "a,10.0.0.1/8")]);
+        assert!(error.contains(name) && error.contains("\"10.0.0.1/8\""), "{error}");
+        // Where a key means nothing, so does what is in its list.
+        assert!(with(&[("my.yaml", "storage: {hnsw_index: {m: [{a: [b]}, 1, ~]}}")], &[]).is_ok());
+    }
+
+    #[test]
+    fn recovery_from_urls_can_be_switched_off() {
+        assert!(Config::default().service.enable_snapshot_url_recovery);
+        let off = ("QDRANT__SERVICE__ENABLE_SNAPSHOT_URL_RECOVERY", "false");
+        assert!(!with(&[], &[off]).unwrap().config.service.enable_snapshot_url_recovery);
     }
 
     #[test]

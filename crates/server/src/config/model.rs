@@ -5,6 +5,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::remote::Policy;
+
 /// All settings.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Config {
@@ -27,6 +29,10 @@ pub(crate) struct Service {
     pub(crate) max_request_size_mb: usize,
     /// Whether browsers may call the API from pages of any origin.
     pub(crate) enable_cors: bool,
+    /// Whether archives may be fetched from URLs at all.
+    pub(crate) enable_snapshot_url_recovery: bool,
+    /// Where they may be fetched from.
+    pub(crate) snapshot_url_allow: Policy,
 }
 
 /// Section `storage`.
@@ -57,7 +63,14 @@ impl Default for Config {
 
 impl Default for Service {
     fn default() -> Self {
-        Self { host: "0.0.0.0".to_owned(), http_port: 6333, max_request_size_mb: 32, enable_cors: true }
+        Self {
+            host: "0.0.0.0".to_owned(),
+            http_port: 6333,
+            max_request_size_mb: 32,
+            enable_cors: true,
+            enable_snapshot_url_recovery: true,
+            snapshot_url_allow: Policy::default(),
+        }
     }
 }
 

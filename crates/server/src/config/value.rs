@@ -32,8 +32,10 @@ pub(crate) enum Raw {
     Null,
     /// A scalar, by its text.
     Scalar(String),
-    /// A list: no setting is one.
-    List,
+    /// A list.
+    List(Vec<Raw>),
+    /// A mapping inside of a list: no setting is one. Elsewhere mappings are keys with dots.
+    Mapping,
 }
 
 impl fmt::Display for Origin {
@@ -50,7 +52,7 @@ impl Raw {
     pub(crate) fn integer(&self, min: u64, max: u64) -> Result<u64, String> {
         let read = match self {
             Self::Scalar(text) => text.trim().parse().ok().filter(|number| (min..=max).contains(number)),
-            Self::Null | Self::List => None,
+            Self::Null | Self::List(_) | Self::Mapping => None,
         };
         read.ok_or_else(|| format!("{self} is not a whole number from {min} to {max}"))
     }
@@ -59,7 +61,7 @@ impl Raw {
     pub(crate) fn switch(&self) -> Result<bool, String> {
         let text = match self {
             Self::Scalar(text) => text.trim().to_ascii_lowercase(),
-            Self::Null | Self::List => String::new(),
+            Self::Null | Self::List(_) | Self::Mapping => String::new(),
         };
         match text.as_str() {
             "true" | "on" | "yes" | "1" => Ok(true),
@@ -76,12 +78,26 @@ impl Raw {
         }
     }
 
+    /// At least one text: a list of them, or one text with commas between them, which is all that a variable can hold.
+    pub(crate) fn texts(&self) -> Result<Vec<&str>, String> {
+        let texts: Vec<&str> = match self {
+            Self::List(items) => items.iter().map(Self::text).collect::<Result<_, _>>()?,
+            Self::Scalar(text) => text.split(',').collect(),
+            Self::Null | Self::Mapping => Vec::new(),
+        };
+        let texts: Vec<&str> = texts.into_iter().map(str::trim).collect();
+        match texts.iter().any(|text| text.is_empty()) || texts.is_empty() {
+            true => Err(format!("{self} is not a list of texts, none of them empty")),
+            false => Ok(texts),
+        }
+    }
+
     /// Whether there is no value, or it is one of these words in any case.
     pub(crate) fn is_one_of(&self, words: &[&str]) -> bool {
         match self {
             Self::Null => true,
             Self::Scalar(text) => words.iter().any(|word| word.eq_ignore_ascii_case(text)),
-            Self::List => false,
+            Self::List(_) | Self::Mapping => false,
         }
     }
 }
@@ -91,7 +107,8 @@ impl fmt::Display for Raw {
         match self {
             Self::Null => formatter.write_str("nothing"),
             Self::Scalar(text) => write!(formatter, "{text:?}"),
-            Self::List => formatter.write_str("a list"),
+            Self::List(_) => formatter.write_str("a list"),
+            Self::Mapping => formatter.write_str("a mapping"),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What every answer looks like: `{"result": …, "status": "ok", "time": seconds}`, or `{"status": {"error": …}, "time": seconds}`.
 //!
 //! One exhaustive `match` maps kinds of errors to statuses and prefixes (source: Qdrant's `StorageError`). Answers of 500 and
-//! above say nothing of paths or contents of files: the whole chain of causes goes to the log, once, here.
+//! above say nothing of paths or contents of files (a failed fetch tells of its URL alone): the whole chain of causes goes to the log, once, here.
 
 use std::time::Instant;
 
@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::error::{AppError, Kind, one_line};
 use crate::jobs::Submitted;
 use crate::jobs::kinds::Waiting;
+use crate::remote::FetchError;
 use crate::stores::StoreError;
 use crate::usecases::location::LocationError;
 use crate::usecases::restore::RestoreError;
@@ -44,6 +45,11 @@ impl ApiError {
     /// The request makes no sense.
     pub(super) fn bad_request(text: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::BAD_REQUEST, format!("Bad request: {text}"))
+    }
+
+    /// Not allowed to this client, or to anybody.
+    pub(super) fn forbidden(text: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::FORBIDDEN, format!("Forbidden: {text}"))
     }
 
     /// The named thing does not exist; `text` is the whole sentence.
@@ -93,6 +99,10 @@ impl From<AppError> for ApiError {
         let (status, message) = match error.kind() {
             Kind::NotFound => (StatusCode::NOT_FOUND, format!("Not found: {}", shown(&error))),
             Kind::Conflict => (StatusCode::CONFLICT, format!("Wrong input: {}", shown(&error))),
+            Kind::Forbidden => (StatusCode::FORBIDDEN, format!("Forbidden: {}", shown(&error))),
+            Kind::InvalidInput if matches!(error, AppError::Fetch(FetchError::Scheme { .. })) => {
+                (StatusCode::BAD_REQUEST, format!("Bad request: {error}"))
+            }
             Kind::InvalidInput | Kind::Unsupported => (StatusCode::BAD_REQUEST, format!("Wrong input: {}", shown(&error))),
             // What a client has sent, or named, is damaged; nothing of ours is.
             Kind::Corrupt if matches!(error, AppError::Restore(_)) => {
@@ -105,6 +115,10 @@ impl From<AppError> for ApiError {
             ),
             Kind::Cancelled => unavailable("the operation was stopped"),
             Kind::NoSpace => internal(&no_space(&error)),
+            // Their texts say nothing of this machine, and the client alone can mend the cause.
+            Kind::Internal if matches!(error, AppError::Fetch(_) | AppError::Restore(RestoreError::Broken { .. })) => {
+                internal(&one_line(&error))
+            }
             Kind::Internal => internal(UNEXPECTED),
         };
         if status.is_server_error() {
@@ -143,7 +157,13 @@ fn no_space(error: &AppError) -> String {
 fn shown(error: &AppError) -> String {
     match error {
         AppError::Storage(_)
+        | AppError::Fetch(_)
         | AppError::Store(StoreError::NotFound { .. } | StoreError::Exists { .. } | StoreError::Place(_)) => error.to_string(),
+        // Its cause is about files of this machine.
+        AppError::Restore(RestoreError::Content { .. }) => {
+            tracing::warn!("{}", one_line(error));
+            error.to_string()
+        }
         AppError::Restore(error) => one_line(error),
         other => {
             tracing::warn!("{}", one_line(other));
@@ -363,6 +383,35 @@ mod tests {
         assert_eq!(answer.status.as_u16(), 422);
         assert_eq!(answer.message, "Validation error in JSON body: [vector.t: indices must be unique]");
         assert_eq!(ApiError::from(icecore_storage::Error::EmptyMultiVector { name, id }).status.as_u16(), 422);
+    }
+
+    #[test]
+    fn a_failed_fetch_tells_the_client_what_failed() {
+        let url = || "http://h/a".to_owned();
+        let refusal = crate::remote::Policy::default().name("metadata").unwrap_err();
+        let cases: [(FetchError, u16, &str); 4] = [
+            (FetchError::NotAllowed { url: url(), refusal }, 403, "Forbidden: fetching http://h/a is not allowed: `metadata` "),
+            (
+                FetchError::Scheme { url: "ftp://h/a".to_owned(), scheme: "ftp".to_owned() },
+                400,
+                "Bad request: URL ftp://h/a with scheme ftp is not supported",
+            ),
+            (
+                FetchError::Status { url: url(), status: StatusCode::NOT_FOUND },
+                400,
+                "Wrong input: Failed to download tar from http://h/a: status - 404 Not Found",
+            ),
+            (
+                FetchError::Http { url: url(), cause: "no response".to_owned() },
+                500,
+                "Service internal error: Http request error: http://h/a: no response",
+            ),
+        ];
+        for (error, status, message) in cases {
+            let answer = ApiError::from(AppError::from(error));
+            assert_eq!(answer.status.as_u16(), status);
+            assert!(answer.message.starts_with(message), "{}", answer.message);
+        }
     }
 
     #[test]

@@ -143,7 +143,7 @@ impl Staging {
                 return Ok(Fed::Refused);
             }
         }
-        writer.finish().await;
+        writer.finish();
         Ok(Fed::Whole)
     }
 

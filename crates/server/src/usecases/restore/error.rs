@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use icecore_archive::{ParseDigestError, Sha256Digest};
 use icecore_storage::OnExisting;
@@ -126,6 +126,14 @@ pub(crate) enum RestoreError {
         /// The system's error.
         source: io::Error,
     },
+    /// The stream that brings an archive failed.
+    #[error("receive {label:?}")]
+    Broken {
+        /// What the archive is called.
+        label: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The archive cannot be unpacked.
     #[error(transparent)]
     Archive(icecore_archive::Error),
@@ -145,7 +153,7 @@ impl RestoreError {
             Self::Checksum { .. } | Self::GivenChecksum { .. } | Self::Content { .. } => Kind::Corrupt,
             Self::NoSpace { .. } => Kind::NoSpace,
             Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => Kind::NotFound,
-            Self::Space { .. } | Self::Read { .. } => Kind::Internal,
+            Self::Space { .. } | Self::Read { .. } | Self::Broken { .. } => Kind::Internal,
             Self::Archive(error) => crate::error::of_archive(error.kind()),
         }
     }
@@ -153,6 +161,14 @@ impl RestoreError {
     /// Whether somebody stopped it.
     pub(super) fn is_cancelled(&self) -> bool {
         self.kind() == Kind::Cancelled
+    }
+}
+
+/// What failed when a stream called `label` was read: the stream, or something else.
+pub(super) fn of_stream(error: icecore_archive::Error, label: &Path) -> RestoreError {
+    match error {
+        icecore_archive::Error::Io { action: "read", path, source } if path == label => RestoreError::Broken { label: path, source },
+        error => RestoreError::Archive(error),
     }
 }
 

@@ -15,7 +15,7 @@ use icecore_io::{File, Fs};
 use icecore_storage::{AdoptedCollection, AdoptedShard, CollectionConfig, FileDigest, Staging, Storage, SubjectCollection};
 
 use super::checksum::{self, Race};
-use super::error::RestoreError;
+use super::error::{RestoreError, of_stream};
 use super::select::{Selection, Target, select};
 use crate::error::Result;
 
@@ -57,7 +57,7 @@ impl Input {
 
     /// Takes the archive in a stream of `len` bytes, if that is known, called `label` in errors.
     pub(crate) fn stream(stream: Box<dyn Read + Send>, label: &Path, len: Option<u64>) -> Result<Self, RestoreError> {
-        let reader = StreamReader::open(stream, label, len).map_err(RestoreError::Archive)?;
+        let reader = StreamReader::open(stream, label, len).map_err(|error| of_stream(error, label))?;
         Ok(Self::Stream(Box::new(reader)))
     }
 
@@ -186,7 +186,8 @@ impl Source {
             Input::Stream(reader) => {
                 let label = reader.label().to_owned();
                 let progress = Race::new(progress);
-                let streamed = reader.unpack(fs, staging.path(), wanted, &progress).map_err(RestoreError::Archive)?;
+                let streamed =
+                    reader.unpack(fs, staging.path(), wanted, &progress).map_err(|error| of_stream(error, &label))?;
                 if let Some(expected) = expected {
                     expected.check(&label, streamed.sha256)?;
                 }
