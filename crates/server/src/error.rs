@@ -7,6 +7,7 @@
 use std::error::Error;
 use std::io;
 
+use crate::jobs::JobsError;
 use crate::stores::StoreError;
 use crate::usecases::restore::RestoreError;
 
@@ -54,6 +55,9 @@ pub(crate) enum AppError {
     /// A restore was refused.
     #[error(transparent)]
     Restore(#[from] RestoreError),
+    /// From the queue of jobs.
+    #[error(transparent)]
+    Jobs(#[from] JobsError),
     /// The description of a snapshot cannot be written as JSON.
     #[error("describe the snapshot")]
     Encode(#[source] serde_json::Error),
@@ -68,6 +72,7 @@ impl AppError {
             Self::Archive(error) => of_archive(error.kind()),
             Self::Store(error) => of_store(error),
             Self::Restore(error) => error.kind(),
+            Self::Jobs(error) => error.kind(),
             Self::Encode(_) => Kind::Internal,
         }
     }
@@ -110,7 +115,7 @@ fn of_store(error: &StoreError) -> Kind {
     }
 }
 
-fn of_io(error: &io::Error) -> Kind {
+pub(crate) fn of_io(error: &io::Error) -> Kind {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::NoSpace,
         _ => Kind::Internal,

@@ -54,6 +54,8 @@ const TABLE: &[(&str, Meaning)] = &[
     ("storage.snapshot_path", setting!(storage.snapshots_path = path)),
     ("storage.memtable_mb", setting!(storage.memtable_mb = megabytes)),
     ("storage.optimizers.flush_interval_sec", setting!(storage.optimizers.flush_interval_sec = seconds)),
+    ("jobs.concurrency", setting!(jobs.concurrency = threads)),
+    ("jobs.keep_days", setting!(jobs.keep_days = days)),
     ("service.api_key", Meaning::Only { accepted: &[], refusal: NO_KEYS }),
     ("service.alt_api_key", Meaning::Only { accepted: &[], refusal: NO_KEYS }),
     ("service.read_only_api_key", Meaning::Only { accepted: &[], refusal: NO_KEYS }),
@@ -159,6 +161,14 @@ fn megabytes<N: TryFrom<u64>>(value: &Raw) -> Result<N, String> {
 
 fn seconds(value: &Raw) -> Result<u32, String> {
     number(value, 1, 3600_u32)
+}
+
+fn threads(value: &Raw) -> Result<usize, String> {
+    number(value, 1, 64_u32)
+}
+
+fn days(value: &Raw) -> Result<u32, String> {
+    number(value, 1, 36_500_u32)
 }
 
 fn number<N: TryFrom<u64>>(value: &Raw, min: u64, max: impl Into<u64>) -> Result<N, String> {
