@@ -100,7 +100,10 @@ impl Shared {
                 shared.run(claimed);
             }
         };
-        std::thread::Builder::new().name(format!("icecore-job-{number}")).spawn(body).map_err(|source| JobsError::Thread { source })
+        std::thread::Builder::new()
+            .name(format!("icecore-job-{number}"))
+            .spawn(body)
+            .map_err(|source| JobsError::Thread { source })
     }
 
     /// Waits until all threads have ended, but not for longer than `within`. Returns how many have not.
