@@ -1,4 +1,4 @@
-//! What all front doors share: the open storage, the store of archives, and the settings.
+//! What all front doors share: the open storage, the store of archives, the queue of jobs, and the settings.
 //!
 //! Everything in it is synchronous. Front doors call use cases on blocking threads and hold no lock across an `await`.
 
@@ -8,6 +8,7 @@ use icecore_io::{Clock, Fs};
 use icecore_storage::Storage;
 
 use crate::config::Config;
+use crate::jobs::Jobs;
 use crate::shutdown::Shutdown;
 use crate::stores::Store;
 
@@ -18,7 +19,9 @@ pub(crate) struct App {
     pub(crate) storage: Arc<Storage>,
     /// The archives.
     pub(crate) store: Arc<dyn Store>,
-    /// The file system that both are on.
+    /// What goes on without the request that asked for it.
+    pub(crate) jobs: Arc<Jobs>,
+    /// The file system that storage and store are on.
     pub(crate) fs: Arc<dyn Fs>,
     /// What time it is.
     pub(crate) clock: Arc<dyn Clock>,

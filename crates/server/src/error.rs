@@ -8,6 +8,7 @@ use std::error::Error;
 use std::io;
 
 use crate::remote::FetchError;
+use crate::jobs::JobsError;
 use crate::stores::StoreError;
 use crate::usecases::restore::RestoreError;
 
@@ -60,6 +61,9 @@ pub(crate) enum AppError {
     /// An archive cannot be fetched from its URL.
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    /// From the queue of jobs.
+    #[error(transparent)]
+    Jobs(#[from] JobsError),
     /// The description of a snapshot cannot be written as JSON.
     #[error("describe the snapshot")]
     Encode(#[source] serde_json::Error),
@@ -75,6 +79,7 @@ impl AppError {
             Self::Store(error) => of_store(error),
             Self::Restore(error) => error.kind(),
             Self::Fetch(error) => error.kind(),
+            Self::Jobs(error) => error.kind(),
             Self::Encode(_) => Kind::Internal,
         }
     }
@@ -117,7 +122,7 @@ fn of_store(error: &StoreError) -> Kind {
     }
 }
 
-fn of_io(error: &io::Error) -> Kind {
+pub(crate) fn of_io(error: &io::Error) -> Kind {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::NoSpace,
         _ => Kind::Internal,

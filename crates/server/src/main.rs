@@ -5,6 +5,7 @@ mod cli;
 mod config;
 mod error;
 mod http;
+mod jobs;
 mod listen;
 mod logging;
 mod pipe;

@@ -2,7 +2,7 @@
 //!
 //! Nothing listens before every restore is done, so whoever is answered sees the restored data. The port is taken before anything is
 //! restored, though, so that a second server with the same port fails before it changes anything. At the end the order is: no new
-//! connections, a limited time for requests that have begun, a stop for what takes longer, and the storage's last sync.
+//! connections and no new jobs, a limited time for what has begun, a stop for what takes longer, and the storage's last sync.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::cli::{MappingError, ServerArgs};
 use crate::config::{self, Config, ConfigError, Loaded};
 use crate::error::{AppError, Kind, one_line};
+use crate::jobs::{self, Jobs};
 use crate::listen::{ListenError, Port};
 use crate::report::{Reporter, throughput};
 use crate::shutdown::Shutdown;
@@ -112,6 +113,8 @@ async fn serve(arguments: ServerArgs, config: Config) -> Result<(), ServeError> 
         return close(&app).await;
     }
     let listener = port.listen()?;
+    app.jobs.start()?;
+    tokio::spawn(halt_jobs(Arc::clone(&app)));
     announce(&app, &listener);
     let watch = tokio::spawn(watch_storage(Arc::clone(&app)));
     let answered = answer(&app, listener).await;
@@ -134,6 +137,12 @@ async fn watch_storage(app: Arc<App>) {
             known = problem;
         }
     }
+}
+
+/// Tells those who wait for jobs that have not begun, as soon as no more of them will.
+async fn halt_jobs(app: Arc<App>) {
+    app.shutdown.requested().await;
+    app.jobs.halt();
 }
 
 /// Answers requests until the end is asked for and the time for draining is over, or all are answered and all that they began is
@@ -160,8 +169,12 @@ async fn answer(app: &Arc<App>, listener: TcpListener) -> Result<(), ServeError>
 
 async fn close(app: &Arc<App>) -> Result<(), ServeError> {
     app.shutdown.force();
-    let storage = Arc::clone(&app.storage);
-    blocking(move || storage.close().map_err(|error| AppError::from(error).into())).await?;
+    let app = Arc::clone(app);
+    blocking(move || {
+        app.jobs.stop(STOP_TIME);
+        app.storage.close().map_err(|error| AppError::from(error).into())
+    })
+    .await?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -187,7 +200,10 @@ fn open(mut config: Config, shutdown: Shutdown) -> Result<Arc<App>, ServeError> 
         // They take space and do no harm.
         Err(error) => tracing::warn!("cannot look for unfinished snapshots: {}", one_line(&error)),
     }
-    Ok(Arc::new(App { storage: Arc::new(storage), store: Arc::new(store), fs, clock, config, shutdown }))
+    // After the storage, whose lock keeps other servers away from the directory.
+    let database = config.storage.storage_path.join(jobs::FILE);
+    let jobs = Jobs::open(Some(&database), Arc::clone(&clock), shutdown.clone(), config.jobs.options())?;
+    Ok(Arc::new(App { storage: Arc::new(storage), store: Arc::new(store), jobs: Arc::new(jobs), fs, clock, config, shutdown }))
 }
 
 fn request(arguments: ServerArgs) -> Result<Request, ServeError> {

@@ -13,6 +13,7 @@ use icecore_storage::{
 
 use crate::app::App;
 use crate::config::Config;
+use crate::jobs::Jobs;
 use crate::shutdown::Shutdown;
 use crate::stores::LocalStore;
 
@@ -26,7 +27,9 @@ pub(crate) fn app(fs: &MemFs) -> App {
     let options = Options { background: false, ..config.storage.options() };
     let storage = Storage::open(Arc::clone(&fs), Arc::clone(&clock), &config.storage.storage_path, options).unwrap();
     let store = LocalStore::open(Arc::clone(&fs), Arc::clone(&clock), config.storage.snapshots_path.clone()).unwrap();
-    App { storage: Arc::new(storage), store: Arc::new(store), fs, clock, config, shutdown: Shutdown::new() }
+    let shutdown = Shutdown::new();
+    let jobs = Jobs::open(None, Arc::clone(&clock), shutdown.clone(), config.jobs.options()).unwrap();
+    App { storage: Arc::new(storage), store: Arc::new(store), jobs: Arc::new(jobs), fs, clock, config, shutdown }
 }
 
 /// Creates a collection of `shards` shards with the points 0 to 9, whose payloads say `label`.

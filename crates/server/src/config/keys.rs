@@ -57,6 +57,8 @@ const TABLE: &[(&str, Meaning)] = &[
     ("storage.snapshot_path", setting!(storage.snapshots_path = path)),
     ("storage.memtable_mb", setting!(storage.memtable_mb = megabytes)),
     ("storage.optimizers.flush_interval_sec", setting!(storage.optimizers.flush_interval_sec = seconds)),
+    ("jobs.concurrency", setting!(jobs.concurrency = threads)),
+    ("jobs.keep_days", setting!(jobs.keep_days = days)),
     ("service.api_key", Meaning::Only { accepted: &[], refusal: NO_KEYS }),
     ("service.alt_api_key", Meaning::Only { accepted: &[], refusal: NO_KEYS }),
     ("service.read_only_api_key", Meaning::Only { accepted: &[], refusal: NO_KEYS }),
@@ -165,6 +167,12 @@ fn seconds(value: &Raw) -> Result<u32, String> {
 /// Where archives may be fetched from.
 fn hosts(value: &Raw) -> Result<Policy, String> {
     Policy::only(value.texts()?).map_err(|error| error.to_string())
+fn threads(value: &Raw) -> Result<usize, String> {
+    number(value, 1, 64_u32)
+}
+
+fn days(value: &Raw) -> Result<u32, String> {
+    number(value, 1, 36_500_u32)
 }
 
 fn number<N: TryFrom<u64>>(value: &Raw, min: u64, max: impl Into<u64>) -> Result<N, String> {

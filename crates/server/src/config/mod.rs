@@ -191,6 +191,19 @@ mod tests {
     }
 
     #[test]
+    fn jobs_are_bounded_in_number_and_age() {
+        let jobs = with(&[("my.yaml", "jobs: {concurrency: 2, keep_days: 7}")], &[]).unwrap().config.jobs;
+        assert_eq!((jobs.concurrency, jobs.keep_days), (2, 7));
+        assert_eq!(jobs.options().keep, std::time::Duration::from_secs(7 * 86_400));
+        for (name, most) in [("ICECORE__JOBS__CONCURRENCY", "64"), ("ICECORE__JOBS__KEEP_DAYS", "36500")] {
+            for wrong in ["0", "36501"] {
+                let error = error(&[], &[(name, wrong)]);
+                assert!(error.contains(name) && error.contains(most), "{error}");
+            }
+        }
+    }
+
+    #[test]
     fn what_must_not_be_ignored_is_refused() {
         for (name, value) in [
             ("QDRANT__SERVICE__API_KEY", "hush"),

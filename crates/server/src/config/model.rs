@@ -16,6 +16,8 @@ pub(crate) struct Config {
     pub(crate) service: Service,
     /// The data.
     pub(crate) storage: StorageSettings,
+    /// Work in the background.
+    pub(crate) jobs: JobSettings,
 }
 
 /// Section `service`.
@@ -55,9 +57,23 @@ pub(crate) struct Optimizers {
     pub(crate) flush_interval_sec: u32,
 }
 
+/// Section `jobs`, which Qdrant has not.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct JobSettings {
+    /// Jobs that run at once.
+    pub(crate) concurrency: usize,
+    /// How long a finished job is remembered, in days.
+    pub(crate) keep_days: u32,
+}
+
 impl Default for Config {
     fn default() -> Self {
-        Self { log_level: "INFO".to_owned(), service: Service::default(), storage: StorageSettings::default() }
+        Self {
+            log_level: "INFO".to_owned(),
+            service: Service::default(),
+            storage: StorageSettings::default(),
+            jobs: JobSettings::default(),
+        }
     }
 }
 
@@ -91,6 +107,12 @@ impl Default for Optimizers {
     }
 }
 
+impl Default for JobSettings {
+    fn default() -> Self {
+        Self { concurrency: 4, keep_days: 30 }
+    }
+}
+
 impl Service {
     /// The longest JSON body that is accepted, in bytes.
     pub(crate) fn request_bytes_max(&self) -> usize {
@@ -105,6 +127,16 @@ impl StorageSettings {
             memtable_bytes_max: u64::from(self.memtable_mb) * 1024 * 1024,
             flush_interval: Duration::from_secs(u64::from(self.optimizers.flush_interval_sec)),
             ..icecore_storage::Options::default()
+        }
+    }
+}
+
+impl JobSettings {
+    /// What the queue of jobs is opened with.
+    pub(crate) fn options(&self) -> crate::jobs::Options {
+        crate::jobs::Options {
+            concurrency: self.concurrency,
+            keep: Duration::from_secs(u64::from(self.keep_days) * 24 * 60 * 60),
         }
     }
 }

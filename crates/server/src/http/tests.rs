@@ -21,6 +21,7 @@ use tower::ServiceExt;
 use super::router;
 use crate::app::App;
 use crate::config::Config;
+use crate::jobs::Jobs;
 use crate::shutdown::Shutdown;
 use crate::stores::LocalStore;
 
@@ -47,7 +48,10 @@ impl Server {
         let mut config = Config::default();
         config.service.max_request_size_mb = 1;
         let shutdown = Shutdown::new();
-        let app = App { storage: Arc::new(storage), store: Arc::new(store), fs, clock, config, shutdown: shutdown.clone() };
+        let jobs = Arc::new(Jobs::open(None, Arc::clone(&clock), shutdown.clone(), config.jobs.options()).unwrap());
+        jobs.start().unwrap();
+        let (storage, store) = (Arc::new(storage), Arc::new(store));
+        let app = App { storage, store, jobs, fs, clock, config, shutdown: shutdown.clone() };
         Self { router: router(Arc::new(app)), shutdown }
     }
 
