@@ -8,6 +8,7 @@ use icecore_io::{Clock, Fs};
 use icecore_storage::Storage;
 
 use crate::config::Config;
+use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::stores::Store;
 
@@ -22,6 +23,8 @@ pub(crate) struct App {
     pub(crate) fs: Arc<dyn Fs>,
     /// What time it is.
     pub(crate) clock: Arc<dyn Clock>,
+    /// What the server counts of itself.
+    pub(crate) metrics: Arc<Metrics>,
     /// The settings that the server was started with.
     pub(crate) config: Config,
     /// Tells when the server has to stop; long operations take it as their progress.

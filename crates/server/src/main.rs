@@ -7,6 +7,7 @@ mod error;
 mod http;
 mod listen;
 mod logging;
+mod metrics;
 mod report;
 mod serve;
 mod shutdown;

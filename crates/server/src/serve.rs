@@ -19,9 +19,11 @@ use crate::cli::{MappingError, ServerArgs};
 use crate::config::{self, Config, ConfigError, Loaded};
 use crate::error::{AppError, Kind, one_line};
 use crate::listen::{ListenError, Port};
+use crate::metrics::{Kind as Counted, Metrics};
 use crate::report::{Reporter, throughput};
 use crate::shutdown::Shutdown;
 use crate::stores::{LocalStore, Store, StoreError};
+use crate::usecases::naming::Place;
 use crate::usecases::restore::{self, Request};
 use crate::{http, logging};
 
@@ -187,7 +189,8 @@ fn open(mut config: Config, shutdown: Shutdown) -> Result<Arc<App>, ServeError> 
         // They take space and do no harm.
         Err(error) => tracing::warn!("cannot look for unfinished snapshots: {}", one_line(&error)),
     }
-    Ok(Arc::new(App { storage: Arc::new(storage), store: Arc::new(store), fs, clock, config, shutdown }))
+    let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
+    Ok(Arc::new(App { storage: Arc::new(storage), store: Arc::new(store), fs, clock, metrics, config, shutdown }))
 }
 
 fn request(arguments: ServerArgs) -> Result<Request, ServeError> {
@@ -205,6 +208,7 @@ fn restore_all(app: &App, request: &Request) -> Result<(), ServeError> {
         return Ok(());
     }
     let reporter = Reporter::new("restoring", Some(app.shutdown.clone()));
+    let counted = app.metrics.snapshot(Counted::Recover, &Place::Storage);
     let start = app.clock.monotonic();
     let restored = restore::restore(app.fs.as_ref(), &app.storage, &app.config.storage.storage_path, request, &reporter);
     reporter.finish();
@@ -212,6 +216,7 @@ fn restore_all(app: &App, request: &Request) -> Result<(), ServeError> {
         Err(error) if error.kind() == Kind::Cancelled => return Err(ServeError::Stopped),
         restored => restored?,
     };
+    counted.finish(restored.bytes);
     let time = app.clock.monotonic().saturating_sub(start);
     let names = restored.collections.join(", ");
     tracing::info!("restored {} collections ({names}) and {} aliases", restored.collections.len(), restored.aliases);

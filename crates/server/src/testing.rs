@@ -13,6 +13,7 @@ use icecore_storage::{
 
 use crate::app::App;
 use crate::config::Config;
+use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::stores::LocalStore;
 
@@ -26,7 +27,8 @@ pub(crate) fn app(fs: &MemFs) -> App {
     let options = Options { background: false, ..config.storage.options() };
     let storage = Storage::open(Arc::clone(&fs), Arc::clone(&clock), &config.storage.storage_path, options).unwrap();
     let store = LocalStore::open(Arc::clone(&fs), Arc::clone(&clock), config.storage.snapshots_path.clone()).unwrap();
-    App { storage: Arc::new(storage), store: Arc::new(store), fs, clock, config, shutdown: Shutdown::new() }
+    let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
+    App { storage: Arc::new(storage), store: Arc::new(store), fs, clock, metrics, config, shutdown: Shutdown::new() }
 }
 
 /// Creates a collection of `shards` shards with the points 0 to 9, whose payloads say `label`.

@@ -21,6 +21,7 @@ use tower::ServiceExt;
 use super::router;
 use crate::app::App;
 use crate::config::Config;
+use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::stores::LocalStore;
 
@@ -47,7 +48,8 @@ impl Server {
         let mut config = Config::default();
         config.service.max_request_size_mb = 1;
         let shutdown = Shutdown::new();
-        let app = App { storage: Arc::new(storage), store: Arc::new(store), fs, clock, config, shutdown: shutdown.clone() };
+        let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
+        let app = App { storage: Arc::new(storage), store: Arc::new(store), fs, clock, metrics, config, shutdown: shutdown.clone() };
         Self { router: router(Arc::new(app)), shutdown }
     }
 

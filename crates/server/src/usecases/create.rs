@@ -9,11 +9,13 @@ use icecore_storage::{Scope, SnapshotFile};
 use super::{fetch, naming};
 use crate::app::App;
 use crate::error::{AppError, Result};
+use crate::metrics::Kind;
 use crate::stores::{ArchiveInfo, StoreError};
 
 /// Archives a scope, whose collection may be given by an alias. Ends early, leaving nothing, when the server has to stop.
 pub(crate) fn create(app: &App, scope: &Scope) -> Result<ArchiveInfo> {
     let place = fetch::place(app, scope)?;
+    let counted = app.metrics.snapshot(Kind::Create, &place);
     let snapshot = app.storage.snapshot(scope)?;
     let subject = serde_json::to_value(&snapshot.subject).map_err(AppError::Encode)?;
     let members = snapshot.files.iter().map(member).collect::<Result<Vec<_>, _>>()?;
@@ -25,7 +27,11 @@ pub(crate) fn create(app: &App, scope: &Scope) -> Result<ArchiveInfo> {
     for name in naming::candidates(&place, app.clock.now()) {
         match app.store.put(&place, &name, &plan, &source, &app.shutdown) {
             Err(StoreError::Exists { .. }) => {}
-            done => return Ok(done?),
+            done => {
+                let made = done?;
+                counted.finish(made.size);
+                return Ok(made);
+            }
         }
     }
     unreachable!("the candidates have no end that could be reached")

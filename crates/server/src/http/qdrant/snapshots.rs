@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::error::{Result, one_line};
-use crate::http::download;
+use crate::http::download::{self, Asked};
 use crate::http::envelope::{self, ApiResult, answer, respond};
 use crate::http::extract::{InCollection, Query, Segment, Wait};
 use crate::shutdown::Shutdown;
@@ -51,8 +51,8 @@ pub(super) async fn create(State(app): State<Arc<App>>, path: InCollection, quer
 }
 
 /// `GET /collections/{collection}/snapshots/{name}`
-pub(super) async fn download(State(app): State<Arc<App>>, path: InCollection<String>) -> Response {
-    respond(move |_| opened(&app, &Scope::Collection(path.collection), &path.rest)).await
+pub(super) async fn download(State(app): State<Arc<App>>, path: InCollection<String>, asked: Asked) -> Response {
+    respond(move |_| opened(&app, &Scope::Collection(path.collection), &path.rest, &asked)).await
 }
 
 /// `DELETE /collections/{collection}/snapshots/{name}`
@@ -71,8 +71,8 @@ pub(super) async fn create_full(State(app): State<Arc<App>>, query: Query<Wait>)
 }
 
 /// `GET /snapshots/{name}`
-pub(super) async fn download_full(State(app): State<Arc<App>>, name: Segment) -> Response {
-    respond(move |_| opened(&app, &Scope::Storage, &name.0)).await
+pub(super) async fn download_full(State(app): State<Arc<App>>, name: Segment, asked: Asked) -> Response {
+    respond(move |_| opened(&app, &Scope::Storage, &name.0, &asked)).await
 }
 
 /// `DELETE /snapshots/{name}`
@@ -97,8 +97,8 @@ fn make(app: &Arc<App>, scope: Scope, wait: Wait, started: Instant) -> ApiResult
     Ok(envelope::accepted(started))
 }
 
-fn opened(app: &App, scope: &Scope, name: &str) -> ApiResult<Response> {
-    Ok(download::response(fetch::open(app, scope, name)?))
+fn opened(app: &App, scope: &Scope, name: &str, asked: &Asked) -> ApiResult<Response> {
+    Ok(download::response(app, fetch::open(app, scope, name)?, asked))
 }
 
 /// Deletes an archive; or, for a client that does not wait, starts that once it is known to exist.
