@@ -2,8 +2,10 @@
 
 mod changes;
 mod collections;
+mod downloads;
 mod kinds;
 mod queries;
+mod service;
 
 use std::io;
 use std::path::Path;
@@ -49,7 +51,8 @@ impl Server {
         config.service.max_request_size_mb = 1;
         let shutdown = Shutdown::new();
         let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
-        let app = App { storage: Arc::new(storage), store: Arc::new(store), fs, clock, metrics, config, shutdown: shutdown.clone() };
+        let app =
+            App { storage: Arc::new(storage), store: Arc::new(store), fs, clock, metrics, config, shutdown: shutdown.clone() };
         Self { router: router(Arc::new(app)), shutdown }
     }
 

@@ -58,7 +58,8 @@ fn storage(app: &App, names: &[String], registry: &mut Registry) -> BTreeMap<Str
 
 fn snapshots(app: &App, names: &[String], registry: &mut Registry) {
     let counts = app.metrics.snapshot_counts(names);
-    let by = |pick: fn(&super::SnapshotCounts) -> u64| counts.iter().map(move |(id, counts)| (Id { id: id.clone() }, pick(counts)));
+    let by =
+        |pick: fn(&super::SnapshotCounts) -> u64| counts.iter().map(move |(id, counts)| (Id { id: id.clone() }, pick(counts)));
     let creating = family(by(|counts| counts.creating));
     registry.register("snapshot_creation_running", "Snapshots that are being made", creating);
     let recovering = family(by(|counts| counts.recovering));
@@ -76,14 +77,9 @@ fn store(app: &App, shards: &BTreeMap<String, Vec<u32>>, registry: &mut Registry
     let of_shards = shards.iter().flat_map(|(collection, numbers)| {
         numbers.iter().map(|shard| Place::Shard { collection: collection.clone(), shard: *shard })
     });
-    let found = [
-        ("storage", sum(app, [Place::Storage])),
-        ("collection", sum(app, collections)),
-        ("shard", sum(app, of_shards)),
-    ];
-    let by = |pick: fn((u64, u64)) -> u64| {
-        found.into_iter().filter_map(move |(scope, sums)| Some((Scope { scope }, pick(sums?))))
-    };
+    let found = [("storage", sum(app, [Place::Storage])), ("collection", sum(app, collections)), ("shard", sum(app, of_shards))];
+    let by =
+        |pick: fn((u64, u64)) -> u64| found.into_iter().filter_map(move |(scope, sums)| Some((Scope { scope }, pick(sums?))));
     registry.register("store_archives", "Archives, by what they are of", family(by(|(count, _)| count)));
     registry.register("store_archive_bytes", "Length of all archives, by what they are of", family(by(|(_, bytes)| bytes)));
 }

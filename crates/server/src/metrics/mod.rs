@@ -26,7 +26,7 @@ use self::snapshots::Snapshots;
 use crate::app::App;
 
 pub(crate) use self::downloads::Download;
-pub(crate) use self::snapshots::{Kind, Running, SnapshotCounts};
+pub(crate) use self::snapshots::{Kind, SnapshotCounts};
 
 /// The counters of a server.
 #[derive(Debug)]

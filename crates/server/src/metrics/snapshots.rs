@@ -126,9 +126,7 @@ impl Metrics {
         for id in collections.iter().map(String::as_str).chain([WHOLE_STORAGE]) {
             known.entry(id.to_owned()).or_default();
         }
-        known.retain(|id, counts| {
-            id == WHOLE_STORAGE || counts.creating + counts.recovering > 0 || collections.contains(id)
-        });
+        known.retain(|id, counts| id == WHOLE_STORAGE || counts.creating + counts.recovering > 0 || collections.contains(id));
         known.clone()
     }
 }

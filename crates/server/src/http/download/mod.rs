@@ -62,7 +62,9 @@ pub(super) fn response(app: &App, archive: StoredArchive, asked: &Asked) -> Resp
         Answer::Whole => content(StatusCode::OK, info.name.as_str(), len),
         Answer::Part(bytes) => content(StatusCode::PARTIAL_CONTENT, info.name.as_str(), bytes.end - bytes.start),
         Answer::NotModified => StatusCode::NOT_MODIFIED.into_response(),
-        Answer::ConditionFailed => refuse(StatusCode::PRECONDITION_FAILED, "Pre-condition failure: the snapshot is another one".into()),
+        Answer::ConditionFailed => {
+            refuse(StatusCode::PRECONDITION_FAILED, "Pre-condition failure: the snapshot is another one".into())
+        }
         Answer::Unsatisfiable => {
             let text = format!("Bad request: the range is outside of the snapshot, which has {len} bytes");
             refuse(StatusCode::RANGE_NOT_SATISFIABLE, text)
@@ -189,8 +191,9 @@ mod tests {
     #[test]
     fn conditions_come_before_ranges() {
         let found = Validators::new("abc".to_owned(), UNIX_EPOCH, UNIX_EPOCH);
+        type Lines = &'static [(&'static str, &'static str)];
         let get = Method::GET;
-        let cases: &[(Method, &[(&str, &str)], Answer)] = &[
+        let cases: &[(Method, Lines, Answer)] = &[
             (get.clone(), &[], Answer::Whole),
             (get.clone(), &[("range", "bytes=2-3")], Answer::Part(2..4)),
             (get.clone(), &[("range", "bytes=2-3"), ("if-range", "\"abc\"")], Answer::Part(2..4)),

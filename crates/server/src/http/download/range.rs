@@ -114,8 +114,25 @@ mod tests {
     #[test]
     fn what_is_not_one_range_of_bytes_is_ignored() {
         let ignored = [
-            "", "bytes", "bytes=", "bytes=-", "bytes=5", "bytes=5-2", "bytes=a-b", "bytes=1-b", "bytes=+1-2", "bytes=1 -2", "bytes=1--2",
-            "bytes=0-1,3-4", "bytes=0-1,", "lines=0-1", "=0-1", "0-1", "bytes=0x1-", "bytes=1-2-3", "bytes=\u{661}-",
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "bytes=5",
+            "bytes=5-2",
+            "bytes=a-b",
+            "bytes=1-b",
+            "bytes=+1-2",
+            "bytes=1 -2",
+            "bytes=1--2",
+            "bytes=0-1,3-4",
+            "bytes=0-1,",
+            "lines=0-1",
+            "=0-1",
+            "0-1",
+            "bytes=0x1-",
+            "bytes=1-2-3",
+            "bytes=\u{661}-",
         ];
         for value in ignored {
             check(&[(value, 10, Whole)]);
