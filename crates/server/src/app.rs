@@ -9,6 +9,7 @@ use icecore_storage::Storage;
 
 use crate::config::Config;
 use crate::jobs::Jobs;
+use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::stores::Store;
 
@@ -25,6 +26,8 @@ pub(crate) struct App {
     pub(crate) fs: Arc<dyn Fs>,
     /// What time it is.
     pub(crate) clock: Arc<dyn Clock>,
+    /// What the server counts of itself.
+    pub(crate) metrics: Arc<Metrics>,
     /// The settings that the server was started with.
     pub(crate) config: Config,
     /// Tells when the server has to stop; long operations take it as their progress.

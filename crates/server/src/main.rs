@@ -8,6 +8,7 @@ mod http;
 mod jobs;
 mod listen;
 mod logging;
+mod metrics;
 mod pipe;
 mod remote;
 mod report;

@@ -20,9 +20,11 @@ use crate::config::{self, Config, ConfigError, Loaded};
 use crate::error::{AppError, Kind, one_line};
 use crate::jobs::{self, Jobs};
 use crate::listen::{ListenError, Port};
+use crate::metrics::{Kind as Counted, Metrics};
 use crate::report::{Reporter, throughput};
 use crate::shutdown::Shutdown;
 use crate::stores::{LocalStore, Store, StoreError};
+use crate::usecases::naming::Place;
 use crate::usecases::restore::{self, Request};
 use crate::{http, logging};
 
@@ -202,8 +204,10 @@ fn open(mut config: Config, shutdown: Shutdown) -> Result<Arc<App>, ServeError> 
     }
     // After the storage, whose lock keeps other servers away from the directory.
     let database = config.storage.storage_path.join(jobs::FILE);
-    let jobs = Jobs::open(Some(&database), Arc::clone(&clock), shutdown.clone(), config.jobs.options())?;
-    Ok(Arc::new(App { storage: Arc::new(storage), store: Arc::new(store), jobs: Arc::new(jobs), fs, clock, config, shutdown }))
+    let jobs = Arc::new(Jobs::open(Some(&database), Arc::clone(&clock), shutdown.clone(), config.jobs.options())?);
+    let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
+    let (storage, store) = (Arc::new(storage), Arc::new(store));
+    Ok(Arc::new(App { storage, store, jobs, fs, clock, metrics, config, shutdown }))
 }
 
 fn request(arguments: ServerArgs) -> Result<Request, ServeError> {
@@ -221,6 +225,7 @@ fn restore_all(app: &App, request: &Request) -> Result<(), ServeError> {
         return Ok(());
     }
     let reporter = Reporter::new("restoring", Some(app.shutdown.clone()));
+    let counted = app.metrics.snapshot(Counted::Recover, &Place::Storage);
     let start = app.clock.monotonic();
     let restored = restore::restore(app.fs.as_ref(), &app.storage, &app.config.storage.storage_path, request, &reporter);
     reporter.finish();
@@ -228,6 +233,7 @@ fn restore_all(app: &App, request: &Request) -> Result<(), ServeError> {
         Err(error) if error.kind() == Kind::Cancelled => return Err(ServeError::Stopped),
         restored => restored?,
     };
+    counted.finish(restored.bytes);
     let time = app.clock.monotonic().saturating_sub(start);
     let names = restored.collections.join(", ");
     tracing::info!("restored {} collections ({names}) and {} aliases", restored.collections.len(), restored.aliases);

@@ -14,6 +14,7 @@ use icecore_storage::{
 use crate::app::App;
 use crate::config::Config;
 use crate::jobs::Jobs;
+use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::stores::LocalStore;
 
@@ -28,8 +29,10 @@ pub(crate) fn app(fs: &MemFs) -> App {
     let storage = Storage::open(Arc::clone(&fs), Arc::clone(&clock), &config.storage.storage_path, options).unwrap();
     let store = LocalStore::open(Arc::clone(&fs), Arc::clone(&clock), config.storage.snapshots_path.clone()).unwrap();
     let shutdown = Shutdown::new();
-    let jobs = Jobs::open(None, Arc::clone(&clock), shutdown.clone(), config.jobs.options()).unwrap();
-    App { storage: Arc::new(storage), store: Arc::new(store), jobs: Arc::new(jobs), fs, clock, config, shutdown }
+    let jobs = Arc::new(Jobs::open(None, Arc::clone(&clock), shutdown.clone(), config.jobs.options()).unwrap());
+    let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
+    let (storage, store) = (Arc::new(storage), Arc::new(store));
+    App { storage, store, jobs, fs, clock, metrics, config, shutdown }
 }
 
 /// Creates a collection of `shards` shards with the points 0 to 9, whose payloads say `label`.

@@ -167,6 +167,8 @@ fn seconds(value: &Raw) -> Result<u32, String> {
 /// Where archives may be fetched from.
 fn hosts(value: &Raw) -> Result<Policy, String> {
     Policy::only(value.texts()?).map_err(|error| error.to_string())
+}
+
 fn threads(value: &Raw) -> Result<usize, String> {
     number(value, 1, 64_u32)
 }

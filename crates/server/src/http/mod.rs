@@ -7,6 +7,7 @@ mod download;
 mod envelope;
 mod extract;
 mod limits;
+mod observe;
 mod paths;
 mod qdrant;
 mod router;

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware::map_request;
+use axum::middleware::{from_fn_with_state, map_request};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 
 use super::envelope::ApiError;
-use super::{paths, qdrant};
+use super::{observe, paths, qdrant};
 use crate::app::App;
 
 /// All routes of the server.
@@ -23,6 +23,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .fallback(nothing)
         .method_not_allowed_fallback(nothing)
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(Arc::clone(&app), observe::observe))
         .with_state(app);
     // Routing takes place inside the fallback service, so that the layer sees the path before it.
     let outer = Router::new().fallback_service(routes).layer(map_request(paths::normalised));

@@ -2,8 +2,10 @@
 
 mod changes;
 mod collections;
+mod downloads;
 mod kinds;
 mod queries;
+mod service;
 
 use std::io;
 use std::path::Path;
@@ -22,6 +24,7 @@ use super::router;
 use crate::app::App;
 use crate::config::Config;
 use crate::jobs::Jobs;
+use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::stores::LocalStore;
 
@@ -50,8 +53,9 @@ impl Server {
         let shutdown = Shutdown::new();
         let jobs = Arc::new(Jobs::open(None, Arc::clone(&clock), shutdown.clone(), config.jobs.options()).unwrap());
         jobs.start().unwrap();
+        let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
         let (storage, store) = (Arc::new(storage), Arc::new(store));
-        let app = App { storage, store, jobs, fs, clock, config, shutdown: shutdown.clone() };
+        let app = App { storage, store, jobs, fs, clock, metrics, config, shutdown: shutdown.clone() };
         Self { router: router(Arc::new(app)), shutdown }
     }
 

@@ -13,6 +13,7 @@ use icecore_storage::{Scope, Snapshot, SnapshotFile};
 use super::{fetch, naming};
 use crate::app::App;
 use crate::error::{AppError, Result};
+use crate::metrics::Kind;
 use crate::stores::{ArchiveInfo, StoreError};
 
 /// Archives a scope, whose collection may be given by an alias. `chosen` is called with the archive's name before anything is
@@ -24,12 +25,17 @@ pub(crate) fn create(
     mut chosen: impl FnMut(&ArchiveName) -> Result<()>,
 ) -> Result<ArchiveInfo> {
     let place = fetch::place(app, scope)?;
+    let counted = app.metrics.snapshot(Kind::Create, &place);
     let cut = Cut::take(app, scope)?;
     for name in naming::candidates(&place, app.jobs.peer_id(), app.clock.now()) {
         chosen(&name)?;
         match app.store.put(&place, &name, cut.plan(), &|index: usize| cut.open(app, index), progress) {
             Err(StoreError::Exists { .. }) => {}
-            done => return Ok(done?),
+            done => {
+                let made = done?;
+                counted.finish(made.size);
+                return Ok(made);
+            }
         }
     }
     unreachable!("the candidates have no end that could be reached")

@@ -6,6 +6,7 @@ use icecore_storage::Scope;
 use super::naming::Place;
 use crate::app::App;
 use crate::error::Result;
+use crate::metrics::Kind;
 use crate::stores::{ArchiveInfo, StoreError, StoredArchive};
 
 /// Where archives of a scope belong. Fails if the collection (its name or an alias) or the shard does not exist.
@@ -37,7 +38,17 @@ pub(crate) fn open(app: &App, scope: &Scope, name: &str) -> Result<StoredArchive
 /// Deletes an archive of a scope.
 pub(crate) fn delete(app: &App, scope: &Scope, name: &str) -> Result<()> {
     let place = archived(app, scope)?;
-    Ok(app.store.delete(&place, &existing(name)?)?)
+    let name = existing(name)?;
+    let counted = app.metrics.snapshot(Kind::Delete, &place);
+    match app.store.delete(&place, &name) {
+        Ok(()) => counted.finish(0),
+        Err(error @ StoreError::NotFound { .. }) => {
+            counted.refuse();
+            return Err(error.into());
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
 }
 
 /// Where archives of a scope are. Archives outlive their collection, so one that is gone and has some is as good as one that

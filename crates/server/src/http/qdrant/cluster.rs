@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use icecore_storage::ShardInfo;
 use serde::Serialize;
 
 use super::service;
 use crate::app::App;
-use crate::http::envelope::answer;
+use crate::http::envelope::{ApiError, answer};
 use crate::http::extract::InCollection;
 
 /// The id of the only node.
-const PEER_ID: u64 = 1;
+pub(super) const PEER_ID: u64 = 1;
 
 #[derive(Serialize)]
 struct ClusterStatus {
@@ -35,6 +36,12 @@ struct LocalShard {
     state: &'static str,
 }
 
+/// The keys that points can be sharded by: none, because hashing the ids is the only way here.
+#[derive(Serialize)]
+struct ShardKeys {
+    shard_keys: Option<[(); 0]>,
+}
+
 /// `GET /cluster`
 pub(super) async fn status() -> Response {
     service::constant(&ClusterStatus { status: "disabled" })
@@ -47,11 +54,7 @@ pub(super) async fn collection(State(app): State<Arc<App>>, path: InCollection) 
         let local_shards: Vec<_> = info
             .shards
             .iter()
-            .map(|shard| LocalShard {
-                shard_id: shard.number,
-                points_count: shard.points,
-                state: if shard.poisoned.is_some() { "Dead" } else { "Active" },
-            })
+            .map(|shard| LocalShard { shard_id: shard.number, points_count: shard.points, state: state(shard) })
             .collect();
         Ok(CollectionCluster {
             peer_id: PEER_ID,
@@ -62,4 +65,23 @@ pub(super) async fn collection(State(app): State<Arc<App>>, path: InCollection) 
         })
     })
     .await
+}
+
+/// `GET /collections/{collection}/shards`
+pub(super) async fn shard_keys(State(app): State<Arc<App>>, path: InCollection) -> Response {
+    answer(move || {
+        app.storage.resolve(&path.collection)?;
+        Ok(ShardKeys { shard_keys: None })
+    })
+    .await
+}
+
+/// Whatever changes a cluster.
+pub(super) async fn change() -> Response {
+    ApiError::bad_request("Distributed mode disabled.").into_response()
+}
+
+/// How a shard is, in the words for replicas.
+pub(super) fn state(shard: &ShardInfo) -> &'static str {
+    if shard.poisoned.is_some() { "Dead" } else { "Active" }
 }

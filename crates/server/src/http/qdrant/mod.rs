@@ -9,6 +9,7 @@ mod collection_config;
 mod collection_info;
 mod collection_update;
 mod collections;
+mod metrics;
 mod payload_index;
 mod points;
 mod recover;
@@ -16,6 +17,7 @@ mod service;
 mod settings;
 mod shard_snapshots;
 mod snapshots;
+mod telemetry;
 mod unsupported;
 mod upload;
 
@@ -33,7 +35,13 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/healthz", get(service::healthz))
         .route("/livez", get(service::livez))
         .route("/readyz", get(service::readyz))
-        .route("/cluster", get(cluster::status));
+        .route("/metrics", get(metrics::metrics))
+        .route("/telemetry", get(telemetry::telemetry))
+        .route("/issues", get(service::issues).delete(service::clear_issues))
+        .route("/cluster", get(cluster::status))
+        .route("/cluster/telemetry", get(telemetry::distributed))
+        .route("/cluster/recover", post(cluster::change))
+        .route("/cluster/peer/{peer}", delete(cluster::change));
     let collections = Router::new()
         .route("/collections", get(collections::list))
         .route(
@@ -45,7 +53,8 @@ pub(super) fn routes() -> Router<Arc<App>> {
                 .patch(collections::update),
         )
         .route("/collections/{collection}/exists", get(collections::exists))
-        .route("/collections/{collection}/cluster", get(cluster::collection))
+        .route("/collections/{collection}/cluster", get(cluster::collection).post(cluster::change))
+        .route("/collections/{collection}/shards", get(cluster::shard_keys))
         .route("/collections/{collection}/aliases", get(aliases::of_collection))
         .route("/aliases", get(aliases::all))
         .route("/collections/{collection}/index", put(payload_index::create))

@@ -11,7 +11,7 @@ use icecore_storage::Scope;
 use serde::Serialize;
 
 use crate::app::App;
-use crate::http::download;
+use crate::http::download::{self, Asked};
 use crate::http::envelope::{self, ApiError, ApiResult, answer, blocking, respond};
 use crate::http::extract::{InCollection, Query, Segment, Wait};
 use crate::jobs::kinds::{Waiting, snapshot_create, snapshot_delete};
@@ -50,8 +50,8 @@ pub(super) async fn create(State(app): State<Arc<App>>, path: InCollection, quer
 }
 
 /// `GET /collections/{collection}/snapshots/{name}`
-pub(super) async fn download(State(app): State<Arc<App>>, path: InCollection<String>) -> Response {
-    respond(move |_| opened(&app, &Scope::Collection(path.collection), &path.rest)).await
+pub(super) async fn download(State(app): State<Arc<App>>, path: InCollection<String>, asked: Asked) -> Response {
+    respond(move |_| opened(&app, &Scope::Collection(path.collection), &path.rest, &asked)).await
 }
 
 /// `DELETE /collections/{collection}/snapshots/{name}`
@@ -70,8 +70,8 @@ pub(super) async fn create_full(State(app): State<Arc<App>>, query: Query<Wait>)
 }
 
 /// `GET /snapshots/{name}`
-pub(super) async fn download_full(State(app): State<Arc<App>>, name: Segment) -> Response {
-    respond(move |_| opened(&app, &Scope::Storage, &name.0)).await
+pub(super) async fn download_full(State(app): State<Arc<App>>, name: Segment, asked: Asked) -> Response {
+    respond(move |_| opened(&app, &Scope::Storage, &name.0, &asked)).await
 }
 
 /// `DELETE /snapshots/{name}`
@@ -95,6 +95,11 @@ pub(super) async fn make(app: Arc<App>, scope: Scope, wait: Wait) -> Response {
         Ok(Description::from(&archive))
     })
     .await
+}
+
+/// Answers the request for an archive.
+pub(super) fn opened(app: &Arc<App>, scope: &Scope, name: &str, asked: &Asked) -> ApiResult<Response> {
+    Ok(download::response(app, fetch::open(app, scope, name)?, asked))
 }
 
 /// Deletes an archive; or, for a client that does not wait, starts that once it is known to exist.

@@ -12,8 +12,6 @@ use crate::http::envelope::ApiError;
 /// Routes of which no method is supported.
 pub(super) fn routes() -> Router<Arc<App>> {
     let mut router = Router::new()
-        .route("/telemetry", get(telemetry))
-        .route("/metrics", get(metrics))
         .route("/collections/{collection}/shards", put(shard_keys))
         .route("/collections/{collection}/shards/delete", post(shard_keys))
         .route("/collections/{collection}/vectors/{name}", put(vectors).delete(vectors))
@@ -36,14 +34,6 @@ pub(super) fn routes() -> Router<Arc<App>> {
         router = router.route(&format!("/collections/{{collection}}/shards/{{shard}}/snapshot/partial/{path}"), methods);
     }
     router
-}
-
-async fn telemetry() -> Response {
-    refuse("telemetry")
-}
-
-async fn metrics() -> Response {
-    refuse("the metrics endpoint")
 }
 
 async fn shard_keys() -> Response {

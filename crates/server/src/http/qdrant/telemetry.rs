@@ -1,0 +1,190 @@
+//! What dashboards read of the server and its collections (`GET /telemetry`, `GET /cluster/telemetry`).
+//!
+//! The forms are those of Qdrant's models, reduced to what is true here: fields about indexes, optimizers and consensus are left out,
+//! and the parameters that ask for more or less (`details_level`, `anonymize`) change nothing. Nothing is ever sent anywhere.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use axum::extract::State;
+use axum::response::Response;
+use icecore_storage::{CollectionInfo, ShardInfo};
+use serde::Serialize;
+
+use super::cluster::{PEER_ID, state};
+use crate::app::App;
+use crate::http::envelope::answer;
+use crate::metrics::SnapshotCounts;
+use crate::usecases::naming;
+
+#[derive(Serialize)]
+struct Telemetry {
+    id: String,
+    app: Program,
+    collections: Collections,
+    cluster: Cluster,
+}
+
+#[derive(Serialize)]
+struct Program {
+    name: &'static str,
+    version: &'static str,
+    startup: String,
+}
+
+#[derive(Serialize)]
+struct Collections {
+    number_of_collections: usize,
+    collections: Vec<Collection>,
+    snapshots: Vec<Snapshots>,
+}
+
+#[derive(Serialize)]
+struct Collection {
+    id: String,
+    shards: Vec<ReplicaSet>,
+}
+
+/// A shard, which has one replica.
+#[derive(Serialize)]
+struct ReplicaSet {
+    id: u32,
+    local: Local,
+    remote: [(); 0],
+    replicate_states: BTreeMap<u64, &'static str>,
+}
+
+#[derive(Serialize)]
+struct Local {
+    /// Points that were put into an index; there is none.
+    total_optimized_points: u64,
+    num_points: u64,
+}
+
+#[derive(Serialize)]
+struct Snapshots {
+    id: String,
+    running_snapshots: u64,
+    running_snapshot_recovery: u64,
+    total_snapshot_creations: u64,
+}
+
+#[derive(Serialize)]
+struct Cluster {
+    enabled: bool,
+}
+
+#[derive(Serialize)]
+struct Distributed {
+    collections: BTreeMap<String, DistributedCollection>,
+    cluster: DistributedCluster,
+}
+
+#[derive(Serialize)]
+struct DistributedCollection {
+    id: String,
+    shards: Vec<DistributedShard>,
+}
+
+#[derive(Serialize)]
+struct DistributedShard {
+    id: u32,
+    replicas: [Replica; 1],
+}
+
+#[derive(Serialize)]
+struct Replica {
+    peer_id: u64,
+    state: &'static str,
+    num_points: u64,
+}
+
+#[derive(Serialize)]
+struct DistributedCluster {
+    enabled: bool,
+    number_of_peers: Option<u64>,
+    peers: BTreeMap<u64, ()>,
+}
+
+/// `GET /telemetry`
+pub(super) async fn telemetry(State(app): State<Arc<App>>) -> Response {
+    answer(move || {
+        let found = infos(&app);
+        let names: Vec<String> = found.iter().map(|info| info.name.clone()).collect();
+        let counts = app.metrics.snapshot_counts(&names);
+        Ok(Telemetry {
+            id: instance(&app),
+            app: Program {
+                name: "icecore",
+                version: env!("CARGO_PKG_VERSION"),
+                startup: format!("{}Z", naming::creation_time(app.metrics.started())),
+            },
+            collections: Collections {
+                number_of_collections: found.len(),
+                collections: found.iter().map(Collection::from).collect(),
+                snapshots: counts.into_iter().filter(|(id, _)| names.contains(id)).map(Snapshots::from).collect(),
+            },
+            cluster: Cluster { enabled: false },
+        })
+    })
+    .await
+}
+
+/// `GET /cluster/telemetry`
+pub(super) async fn distributed(State(app): State<Arc<App>>) -> Response {
+    answer(move || {
+        let shards = |info: &CollectionInfo| info.shards.iter().map(DistributedShard::from).collect();
+        let collection = |info: &CollectionInfo| DistributedCollection { id: info.name.clone(), shards: shards(info) };
+        Ok(Distributed {
+            collections: infos(&app).iter().map(|info| (info.name.clone(), collection(info))).collect(),
+            cluster: DistributedCluster { enabled: false, number_of_peers: None, peers: BTreeMap::new() },
+        })
+    })
+    .await
+}
+
+/// All collections, without those that are deleted just now.
+fn infos(app: &App) -> Vec<CollectionInfo> {
+    app.storage.collections().iter().filter_map(|name| app.storage.info(name).ok()).collect()
+}
+
+/// Tells one run of the server from another.
+fn instance(app: &App) -> String {
+    let started = app.metrics.started().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{:x}-{:x}", started.as_nanos(), std::process::id())
+}
+
+impl From<&CollectionInfo> for Collection {
+    fn from(info: &CollectionInfo) -> Self {
+        Self { id: info.name.clone(), shards: info.shards.iter().map(ReplicaSet::from).collect() }
+    }
+}
+
+impl From<&ShardInfo> for ReplicaSet {
+    fn from(shard: &ShardInfo) -> Self {
+        Self {
+            id: shard.number,
+            local: Local { total_optimized_points: 0, num_points: shard.points },
+            remote: [],
+            replicate_states: BTreeMap::from([(PEER_ID, state(shard))]),
+        }
+    }
+}
+
+impl From<&ShardInfo> for DistributedShard {
+    fn from(shard: &ShardInfo) -> Self {
+        Self { id: shard.number, replicas: [Replica { peer_id: PEER_ID, state: state(shard), num_points: shard.points }] }
+    }
+}
+
+impl From<(String, SnapshotCounts)> for Snapshots {
+    fn from((id, counts): (String, SnapshotCounts)) -> Self {
+        Self {
+            id,
+            running_snapshots: counts.creating,
+            running_snapshot_recovery: counts.recovering,
+            total_snapshot_creations: counts.created,
+        }
+    }
+}
