@@ -139,10 +139,7 @@ async fn watch_storage(app: Arc<App>) {
 /// Answers requests until the end is asked for and the time for draining is over, or all are answered and all that they began is
 /// done.
 async fn answer(app: &Arc<App>, listener: TcpListener) -> Result<(), ServeError> {
-    let asked = app.shutdown.clone();
-    let server = axum::serve(listener, http::router(Arc::clone(app)))
-        .with_graceful_shutdown(async move { asked.requested().await })
-        .into_future();
+    let server = http::serve(listener, http::router(Arc::clone(app)), &app.config.service, app.shutdown.clone());
     let answered = async {
         server.await.map_err(|source| ServeError::Process { what: "serve", source })?;
         app.shutdown.idle().await;
@@ -235,6 +232,12 @@ fn announce(app: &App, listener: &TcpListener) {
 }
 
 fn report_settings(loaded: &Loaded) {
+    let service = &loaded.config.service;
+    match (service.full_keys().next(), &service.read_only_api_key) {
+        (Some(_), _) => {}
+        (None, Some(_)) => tracing::info!("only a read-only API key is configured: nobody can write"),
+        (None, None) => tracing::info!("no API key is configured: whoever reaches the port may read and write"),
+    }
     for file in &loaded.files {
         tracing::info!("settings from {}", file.display());
     }

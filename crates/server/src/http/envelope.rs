@@ -62,6 +62,21 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, format!("Payload error: {text}"))
     }
 
+    /// The client sent nothing for too long.
+    pub(super) fn timeout(text: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, format!("Timeout: {text}"))
+    }
+
+    /// The request has no key, or a wrong one; `text` is the whole sentence.
+    pub(super) fn unauthorized(text: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, text.to_owned())
+    }
+
+    /// The request may not be made.
+    pub(super) fn forbidden(text: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::FORBIDDEN, format!("Forbidden: {text}"))
+    }
+
     /// A part of the request was read, and a field of it breaks a rule.
     pub(super) fn invalid(part: &str, field: &str, rule: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, format!("Validation error in {part}: [{field}: {rule}]"))
