@@ -7,8 +7,8 @@
 //! | takes nothing of an answer | [`idle_timeout`](Service::idle_timeout) | the connection is closed |
 //!
 //! The first also holds for a connection that has sent nothing yet, or waits for the next request after an answer: HTTP
-//! keep-alive ends with the same time (source: hyper's `h1/conn.rs`, whose timer starts whenever a head is waited for). No time is set for
-//! the answer itself: clients wait for long operations as long as they like.
+//! keep-alive ends with the same time (source: hyper's `h1/conn.rs`, whose timer starts whenever a head is waited for). No time
+//! is set for the answer itself: clients wait for long operations as long as they like.
 //!
 //! A connection beyond [`connections_max`] is closed at once, so that files can still be opened. Which request gets which answer
 //! is not decided here.

@@ -1,7 +1,7 @@
 //! Bodies of requests as handlers get them: who stops sending is an error, and what a handler leaves unread is read away.
 //!
 //! Every body of every route goes through [`guarded`], so a handler just reads, or does not. While it waits for the client, the
-//! client has [`idle`](Service::idle_timeout) for each piece; then the body fails with `TimedOut` ([`stalled`]). A handler may
+//! client has [`idle_timeout`] for each piece; then the body fails with `TimedOut` ([`stalled`]). A handler may
 //! answer without having read all, as every refusal does. Then the client may still be sending and look for the answer only after
 //! that, so up to [`DISCARDED_MAX`] bytes are read and dropped, within [`DISCARD_TIME`], beside the answer, which does not wait;
 //! and the connection is closed, because what follows on it is not the next request. Nothing that is dropped is kept or written.
@@ -10,7 +10,7 @@
 //!
 //! How large a body may be is not decided here (`limits`).
 //!
-//! [`Service::idle_timeout`]: crate::config::Service::idle_timeout
+//! [`idle_timeout`]: crate::config::Service::idle_timeout
 
 use std::error::Error;
 use std::future::poll_fn;

@@ -1,8 +1,8 @@
 //! Puts the front doors on one router.
 //!
-//! What no route matches, and a wrong method, answer 404 with an empty body, as Qdrant's server does. On its way in a request passes,
-//! from the outside: the headers for browsers (so that errors carry them too, and a browser's preflight needs no key), the guard of
-//! its body, the spelling of its path, the routes, and there, before any handler, the keys.
+//! What no route matches, and a wrong method, answer 404 with an empty body, as Qdrant's server does. On its way in a request
+//! passes, from the outside: the headers for browsers (so that errors carry them too, and a browser's preflight needs no key), the
+//! guard of its body, the spelling of its path, the routes, and there, before any handler, the keys.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -38,7 +38,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     if with_cors { outer.layer(cors()) } else { outer }
 }
 
-/// Pages of any origin may send anything. The headers are named one by one, because "all" does not mean `Authorization` to a browser.
+/// Pages of any origin may send anything. The headers are named one by one, because to a browser "all" does not mean
+/// `Authorization`.
 fn cors() -> CorsLayer {
     CorsLayer::permissive().allow_headers(AllowHeaders::mirror_request())
 }

@@ -3,14 +3,20 @@
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::HttpBody;
+use axum::extract::Multipart;
+use axum::middleware::from_fn_with_state;
+use axum::routing::post;
 use http_body::Frame;
 use tokio::sync::oneshot;
 
 use super::*;
 use crate::config::Secret;
-use crate::http::incoming::DISCARDED_MAX;
+use crate::http::envelope::ApiError;
+use crate::http::incoming::{DISCARDED_MAX, guarded};
+use crate::http::limits::unreadable;
 
 const PIECE: Bytes = Bytes::from_static(&[b' '; 64 * 1024]);
 
@@ -28,8 +34,9 @@ impl Watched {
     }
 }
 
-/// A body of so many pieces, and then its end, or nothing.
+/// A body of so many times this piece, and then its end, or nothing.
 struct Source {
+    piece: Bytes,
     pieces: u64,
     ends: bool,
     read: Arc<AtomicU64>,
@@ -45,14 +52,18 @@ impl HttpBody for Source {
             return if self.ends { Poll::Ready(None) } else { Poll::Pending };
         };
         self.pieces = left;
-        self.read.fetch_add(PIECE.len() as u64, Ordering::Relaxed);
-        Poll::Ready(Some(Ok(Frame::data(PIECE))))
+        self.read.fetch_add(self.piece.len() as u64, Ordering::Relaxed);
+        Poll::Ready(Some(Ok(Frame::data(self.piece.clone()))))
     }
 }
 
 fn source(pieces: u64, ends: bool) -> (Body, Watched) {
+    source_of(PIECE, pieces, ends)
+}
+
+fn source_of(piece: Bytes, pieces: u64, ends: bool) -> (Body, Watched) {
     let (read, (sender, dropped)) = (Arc::new(AtomicU64::new(0)), oneshot::channel());
-    let source = Source { pieces, ends, read: Arc::clone(&read), _dropped: sender };
+    let source = Source { piece, pieces, ends, read: Arc::clone(&read), _dropped: sender };
     (Body::new(source), Watched { read, dropped })
 }
 
@@ -70,6 +81,27 @@ async fn who_stops_sending_is_told_so_and_cut_off() {
         assert_eq!(reply.headers[header::CONNECTION], "close");
         assert_eq!(watched.read_in_the_end().await, pieces * PIECE.len() as u64);
     }
+}
+
+/// A file that is uploaded in parts, as a handler finds it.
+#[tokio::test(start_paused = true)]
+async fn who_stops_sending_a_file_is_told_so_too() {
+    let upload = async |mut multipart: Multipart| -> Result<(), ApiError> {
+        let mut field = multipart.next_field().await.map_err(|error| unreadable(&error))?.unwrap();
+        while field.chunk().await.map_err(|error| unreadable(&error))?.is_some() {}
+        Ok(())
+    };
+    let layer = from_fn_with_state(Duration::from_secs(60), guarded);
+    let router = Router::new().route("/", post(upload)).layer(layer);
+    let head = "--x\r\ncontent-disposition: form-data; name=\"snapshot\"; filename=\"a\"\r\n\r\nbytes";
+    let (body, watched) = source_of(head.into(), 1, false);
+    let request = Request::post("/").header(header::CONTENT_TYPE, "multipart/form-data; boundary=x").body(body).unwrap();
+    let response = router.oneshot(request).await.unwrap();
+    assert_eq!(
+        (response.status(), &response.headers()[header::CONNECTION]),
+        (StatusCode::REQUEST_TIMEOUT, &"close".parse().unwrap())
+    );
+    assert_eq!(watched.read_in_the_end().await, head.len() as u64);
 }
 
 #[tokio::test(start_paused = true)]
