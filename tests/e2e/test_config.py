@@ -28,7 +28,11 @@ def test_an_unknown_variable_is_named(servers):
     "text, named",
     [
         ("cluster:\n  enabled: true\n", "cluster.enabled"),
-        ("service:\n  api_key: secret-of-mine\n", "service.api_key"),
+        ("service:\n  api_key: ' secret-of-mine'\n", "service.api_key"),
+        ("service:\n  api_key: secret-of-mine\n  read_only_api_key: secret-of-mine\n", "service.read_only_api_key"),
+        ("service:\n  read_only_api_key: ''\n", "service.read_only_api_key"),
+        ("service:\n  api_key: secret-of-mine\n  jwt_rbac: true\n", "service.jwt_rbac"),
+        ("service:\n  max_upload_size_mb: 0\n", "service.max_upload_size_mb"),
         ("service:\n  http_port: many\n", "service.http_port"),
         ("storage: [\n", "mine.yaml"),
     ],

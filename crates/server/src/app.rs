@@ -10,6 +10,7 @@ use icecore_storage::Storage;
 use crate::config::Config;
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
+use crate::remote::Fetcher;
 use crate::shutdown::Shutdown;
 use crate::stores::Store;
 
@@ -28,6 +29,8 @@ pub(crate) struct App {
     pub(crate) clock: Arc<dyn Clock>,
     /// What the server counts of itself.
     pub(crate) metrics: Arc<Metrics>,
+    /// Fetches archives from other servers.
+    pub(crate) fetcher: Fetcher,
     /// The settings that the server was started with.
     pub(crate) config: Config,
     /// Tells when the server has to stop; long operations take it as their progress.

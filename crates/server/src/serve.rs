@@ -12,15 +12,17 @@ use std::time::Duration;
 use icecore_io::{Clock, Fs, OsClock, OsFs};
 use icecore_storage::Storage;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
 use crate::app::App;
 use crate::cli::{MappingError, ServerArgs};
 use crate::config::{self, Config, ConfigError, Loaded};
 use crate::error::{AppError, Kind, one_line};
-use crate::jobs::{self, Jobs};
+use crate::jobs::{self, Jobs, kinds};
 use crate::listen::{ListenError, Port};
 use crate::metrics::{Kind as Counted, Metrics};
+use crate::remote::{Fetcher, Timeouts};
 use crate::report::{Reporter, throughput};
 use crate::shutdown::Shutdown;
 use crate::stores::{LocalStore, Store, StoreError};
@@ -115,6 +117,8 @@ async fn serve(arguments: ServerArgs, config: Config) -> Result<(), ServeError> 
         return close(&app).await;
     }
     let listener = port.listen()?;
+    let resuming = Arc::clone(&app);
+    blocking(move || Ok(resuming.jobs.resume(|job| kinds::rebuild(&resuming, job))?)).await?;
     app.jobs.start()?;
     tokio::spawn(halt_jobs(Arc::clone(&app)));
     announce(&app, &listener);
@@ -150,10 +154,7 @@ async fn halt_jobs(app: Arc<App>) {
 /// Answers requests until the end is asked for and the time for draining is over, or all are answered and all that they began is
 /// done.
 async fn answer(app: &Arc<App>, listener: TcpListener) -> Result<(), ServeError> {
-    let asked = app.shutdown.clone();
-    let server = axum::serve(listener, http::router(Arc::clone(app)))
-        .with_graceful_shutdown(async move { asked.requested().await })
-        .into_future();
+    let server = http::serve(listener, http::router(Arc::clone(app)), &app.config.service, app.shutdown.clone());
     let answered = async {
         server.await.map_err(|source| ServeError::Process { what: "serve", source })?;
         app.shutdown.idle().await;
@@ -206,8 +207,10 @@ fn open(mut config: Config, shutdown: Shutdown) -> Result<Arc<App>, ServeError> 
     let database = config.storage.storage_path.join(jobs::FILE);
     let jobs = Arc::new(Jobs::open(Some(&database), Arc::clone(&clock), shutdown.clone(), config.jobs.options())?);
     let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
+    let timeouts = Timeouts::with_idle(config.service.idle_timeout());
+    let fetcher = Fetcher::new(config.service.snapshot_url_allow.clone(), timeouts, Handle::current());
     let (storage, store) = (Arc::new(storage), Arc::new(store));
-    Ok(Arc::new(App { storage, store, jobs, fs, clock, metrics, config, shutdown }))
+    Ok(Arc::new(App { storage, store, jobs, fs, clock, metrics, fetcher, config, shutdown }))
 }
 
 fn request(arguments: ServerArgs) -> Result<Request, ServeError> {
@@ -257,6 +260,12 @@ fn announce(app: &App, listener: &TcpListener) {
 }
 
 fn report_settings(loaded: &Loaded) {
+    let service = &loaded.config.service;
+    match (service.full_keys().next(), &service.read_only_api_key) {
+        (Some(_), _) => {}
+        (None, Some(_)) => tracing::info!("only a read-only API key is configured: nobody can write"),
+        (None, None) => tracing::info!("no API key is configured: whoever reaches the port may read and write"),
+    }
     for file in &loaded.files {
         tracing::info!("settings from {}", file.display());
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use icecore_io::{Clock, FileKind, Fs, ManualClock, MemFs};
@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
+use crate::remote::{Fetcher, Policy, Timeouts};
 use crate::shutdown::Shutdown;
 use crate::stores::LocalStore;
 
@@ -32,7 +33,13 @@ pub(crate) fn app(fs: &MemFs) -> App {
     let jobs = Arc::new(Jobs::open(None, Arc::clone(&clock), shutdown.clone(), config.jobs.options()).unwrap());
     let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
     let (storage, store) = (Arc::new(storage), Arc::new(store));
-    App { storage, store, jobs, fs, clock, metrics, config, shutdown }
+    App { storage, store, jobs, fs, clock, metrics, fetcher: fetcher(), config, shutdown }
+}
+
+/// Fetches from anywhere; on a runtime of its own, because most tests have none.
+pub(crate) fn fetcher() -> Fetcher {
+    static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+    Fetcher::new(Policy::default(), Timeouts::with_idle(Duration::from_secs(10)), RUNTIME.handle().clone())
 }
 
 /// Creates a collection of `shards` shards with the points 0 to 9, whose payloads say `label`.

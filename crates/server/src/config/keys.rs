@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use super::model::Config;
+use super::model::{Config, Secret};
 use super::value::Raw;
 use crate::remote::Policy;
 
@@ -27,7 +27,8 @@ pub(crate) enum Meaning {
 
 /// Values that switch nothing on.
 const OFF: &[&str] = &["false", "off", "no", "0"];
-const NO_KEYS: &str = "API keys are not supported yet in this version; remove it, and let only trusted networks reach the server";
+const NO_JWT: &str =
+    "tokens (JWT) are not supported in this version, keys are (`service.api_key`, `service.read_only_api_key`); remove it";
 const NO_TLS: &str = "TLS is not supported yet in this version; remove it, or put a proxy that speaks TLS in front of the server";
 const NO_S3: &str = "archives can only be kept in a local directory in this version; use `local`";
 const NO_CLUSTER: &str = "this server is a single node; remove it";
@@ -51,6 +52,12 @@ const TABLE: &[(&str, Meaning)] = &[
     ("service.enable_cors", setting!(service.enable_cors = Raw::switch)),
     ("service.enable_snapshot_url_recovery", setting!(service.enable_snapshot_url_recovery = Raw::switch)),
     ("service.snapshot_url_allow", setting!(service.snapshot_url_allow = hosts)),
+    ("service.api_key", setting!(service.api_key = key)),
+    ("service.alt_api_key", setting!(service.alt_api_key = key)),
+    ("service.read_only_api_key", setting!(service.read_only_api_key = key)),
+    ("service.http_client_request_timeout_sec", setting!(service.http_client_request_timeout_sec = seconds)),
+    ("service.idle_timeout_sec", setting!(service.idle_timeout_sec = seconds)),
+    ("service.max_upload_size_mb", setting!(service.max_upload_size_mb = limit)),
     ("storage.storage_path", setting!(storage.storage_path = path)),
     ("storage.snapshots_path", setting!(storage.snapshots_path = path)),
     // As Qdrant's first guide to snapshots spells it.
@@ -59,10 +66,7 @@ const TABLE: &[(&str, Meaning)] = &[
     ("storage.optimizers.flush_interval_sec", setting!(storage.optimizers.flush_interval_sec = seconds)),
     ("jobs.concurrency", setting!(jobs.concurrency = threads)),
     ("jobs.keep_days", setting!(jobs.keep_days = days)),
-    ("service.api_key", Meaning::Only { accepted: &[], refusal: NO_KEYS }),
-    ("service.alt_api_key", Meaning::Only { accepted: &[], refusal: NO_KEYS }),
-    ("service.read_only_api_key", Meaning::Only { accepted: &[], refusal: NO_KEYS }),
-    ("service.jwt_rbac", Meaning::Only { accepted: OFF, refusal: NO_KEYS }),
+    ("service.jwt_rbac", Meaning::Only { accepted: OFF, refusal: NO_JWT }),
     ("service.enable_tls", Meaning::Only { accepted: OFF, refusal: NO_TLS }),
     ("service.verify_https_client_certificate", Meaning::Only { accepted: OFF, refusal: NO_TLS }),
     ("storage.snapshots_config.snapshots_storage", Meaning::Only { accepted: &["local"], refusal: NO_S3 }),
@@ -99,7 +103,6 @@ const TABLE: &[(&str, Meaning)] = &[
     ("service.hardware_reporting", Meaning::NoEffect),
     ("service.hide_jwt_dashboard", Meaning::NoEffect),
     ("service.http_client_disconnect_timeout_sec", Meaning::NoEffect),
-    ("service.http_client_request_timeout_sec", Meaning::NoEffect),
     ("service.http_keep_alive_timeout_sec", Meaning::NoEffect),
     ("service.max_workers", Meaning::NoEffect),
     ("service.metrics_port", Meaning::NoEffect),
@@ -158,6 +161,26 @@ fn port(value: &Raw) -> Result<u16, String> {
 
 fn megabytes<N: TryFrom<u64>>(value: &Raw) -> Result<N, String> {
     number(value, 1, 1024 * 1024_u32)
+}
+
+/// A number of MiB, or no limit.
+fn limit(value: &Raw) -> Result<Option<u32>, String> {
+    match value {
+        Raw::Null => Ok(None),
+        given => megabytes(given).map(Some),
+    }
+}
+
+/// An API key, or none. One that no request could carry is refused, for nobody could ever use it; no message shows it.
+fn key(value: &Raw) -> Result<Option<Secret>, String> {
+    match value {
+        Raw::Null => Ok(None),
+        Raw::List(_) | Raw::Mapping => Err("a list is not a key".to_owned()),
+        Raw::Scalar(text) if text.is_empty() => Err("an empty key protects nothing; give one, or remove it".to_owned()),
+        Raw::Scalar(text) if text.trim() != text => Err("the key begins or ends with white space".to_owned()),
+        Raw::Scalar(text) if text.chars().any(char::is_control) => Err("the key has control characters".to_owned()),
+        Raw::Scalar(text) => Ok(Some(Secret::new(text.as_str()))),
+    }
 }
 
 fn seconds(value: &Raw) -> Result<u32, String> {

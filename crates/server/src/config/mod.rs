@@ -12,7 +12,7 @@ mod value;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-pub(crate) use model::{Config, Service};
+pub(crate) use model::{Config, Secret, Service};
 use value::{Entry, Origin, Raw};
 
 /// The file that is read if it is there and no other is named.
@@ -76,6 +76,12 @@ pub(crate) enum ConfigError {
         /// What it has to be.
         reason: String,
     },
+    /// Two keys for different rights are the same.
+    #[error("`service.read_only_api_key` is the same key as `{other}`, which also allows to write; choose another")]
+    SameKeys {
+        /// The setting of the stronger key.
+        other: &'static str,
+    },
 }
 
 /// Loads the settings. `default` is read if it exists; `named`, the file of `--config-path`, must exist; `variables` is the
@@ -99,9 +105,20 @@ pub(crate) fn load(
     for entry in entries {
         apply(&mut loaded, entry)?;
     }
+    different_keys(&loaded.config.service)?;
     loaded.ignored.sort();
     loaded.ignored.dedup();
     Ok(loaded)
+}
+
+/// A key that is meant to read only must not be one that writes.
+fn different_keys(service: &Service) -> Result<(), ConfigError> {
+    for (other, key) in [("service.api_key", &service.api_key), ("service.alt_api_key", &service.alt_api_key)] {
+        if key.is_some() && *key == service.read_only_api_key {
+            return Err(ConfigError::SameKeys { other });
+        }
+    }
+    Ok(())
 }
 
 fn apply(loaded: &mut Loaded, entry: Entry) -> Result<(), ConfigError> {
@@ -206,8 +223,6 @@ mod tests {
     #[test]
     fn what_must_not_be_ignored_is_refused() {
         for (name, value) in [
-            ("QDRANT__SERVICE__API_KEY", "hush"),
-            ("QDRANT__SERVICE__READ_ONLY_API_KEY", "hush"),
             ("QDRANT__SERVICE__JWT_RBAC", "true"),
             ("QDRANT__SERVICE__ENABLE_TLS", "true"),
             ("QDRANT__CLUSTER__ENABLED", "true"),
@@ -217,6 +232,48 @@ mod tests {
             assert!(error.contains(name) && !error.contains("hush"), "{error}");
         }
         assert!(with(&[], &[("QDRANT__CLUSTER__ENABLED", "False")]).is_ok());
+    }
+
+    #[test]
+    fn keys_are_read_and_never_shown() {
+        let service = with(
+            &[("my.yaml", "service: {api_key: hush-1, read_only_api_key: hush-2}")],
+            &[("QDRANT__SERVICE__ALT_API_KEY", "hush-3")],
+        );
+        let service = service.unwrap().config.service;
+        let full: Vec<&str> = service.full_keys().map(Secret::expose).collect();
+        assert_eq!(full, ["hush-1", "hush-3"]);
+        assert_eq!(service.read_only_api_key, Some(Secret::new("hush-2")));
+        let shown = format!("{service:?} {service:#?}");
+        assert!(shown.contains("***") && !shown.contains("hush"), "{shown}");
+        // As a file says that there is none.
+        assert_eq!(with(&[("my.yaml", "service: {api_key: }")], &[]).unwrap().config.service.api_key, None);
+    }
+
+    #[test]
+    fn keys_that_protect_nothing_are_refused() {
+        for key in ["", " hush", "hush\n", "hu\tsh"] {
+            for name in ["QDRANT__SERVICE__API_KEY", "QDRANT__SERVICE__ALT_API_KEY", "QDRANT__SERVICE__READ_ONLY_API_KEY"] {
+                let error = error(&[], &[(name, key)]);
+                assert!(error.contains(name) && !error.contains("hu"), "{error}");
+            }
+        }
+        for name in ["QDRANT__SERVICE__API_KEY", "QDRANT__SERVICE__ALT_API_KEY"] {
+            let error = error(&[], &[(name, "hush"), ("QDRANT__SERVICE__READ_ONLY_API_KEY", "hush")]);
+            let setting = name.trim_start_matches("QDRANT__SERVICE__").to_ascii_lowercase();
+            assert!(error.contains(&setting) && !error.contains("hush"), "{error}");
+        }
+    }
+
+    #[test]
+    fn limits_of_zero_are_refused() {
+        for name in ["MAX_UPLOAD_SIZE_MB", "MAX_REQUEST_SIZE_MB", "IDLE_TIMEOUT_SEC", "HTTP_CLIENT_REQUEST_TIMEOUT_SEC"] {
+            let name = format!("QDRANT__SERVICE__{name}");
+            assert!(error(&[], &[(&name, "0")]).contains(&name));
+            assert!(with(&[], &[(&name, "7")]).is_ok(), "{name}");
+        }
+        let upload = ("QDRANT__SERVICE__MAX_UPLOAD_SIZE_MB", "7");
+        assert_eq!(with(&[], &[upload]).unwrap().config.service.max_upload_size_mb, Some(7));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The settings as types, with their defaults. Names and units are those of Qdrant's configuration.
 //!
-//! Which keys are known, ignored or refused is decided before any value gets here (`keys`).
+//! Which keys are known, ignored or refused is decided before any value gets here (`keys`). Secrets are a type of their own, which
+//! nothing can print.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,7 +37,24 @@ pub(crate) struct Service {
     pub(crate) enable_snapshot_url_recovery: bool,
     /// Where they may be fetched from.
     pub(crate) snapshot_url_allow: Policy,
+    /// Whoever has it may do everything.
+    pub(crate) api_key: Option<Secret>,
+    /// As good as `api_key`, so that keys can be replaced while both are in use.
+    pub(crate) alt_api_key: Option<Secret>,
+    /// Whoever has it may read.
+    pub(crate) read_only_api_key: Option<Secret>,
+    /// How long a client may take for the head of a request, and a connection may wait for the next, in seconds.
+    pub(crate) http_client_request_timeout_sec: u32,
+    /// How long a client may send nothing of a body, or take nothing of an answer, in seconds.
+    pub(crate) idle_timeout_sec: u32,
+    /// The longest archive that may be uploaded, in MiB; without it any.
+    pub(crate) max_upload_size_mb: Option<u32>,
 }
+
+/// A text that is never printed, logged or returned.
+#[derive(Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Secret(String);
 
 /// Section `storage`.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,6 +105,12 @@ impl Default for Service {
             enable_cors: true,
             enable_snapshot_url_recovery: true,
             snapshot_url_allow: Policy::default(),
+            api_key: None,
+            alt_api_key: None,
+            read_only_api_key: None,
+            http_client_request_timeout_sec: 30,
+            idle_timeout_sec: 60,
+            max_upload_size_mb: None,
         }
     }
 }
@@ -117,6 +142,44 @@ impl Service {
     /// The longest JSON body that is accepted, in bytes.
     pub(crate) fn request_bytes_max(&self) -> usize {
         self.max_request_size_mb.saturating_mul(1024 * 1024)
+    }
+
+    /// How long a client may take for the head of a request, and a connection may wait for the next.
+    pub(crate) fn head_timeout(&self) -> Duration {
+        Duration::from_secs(u64::from(self.http_client_request_timeout_sec))
+    }
+
+    /// How long a client may send nothing of a body, or take nothing of an answer.
+    pub(crate) fn idle_timeout(&self) -> Duration {
+        Duration::from_secs(u64::from(self.idle_timeout_sec))
+    }
+
+    /// The longest archive that may be uploaded, in bytes.
+    pub(crate) fn upload_bytes_max(&self) -> u64 {
+        self.max_upload_size_mb.map_or(u64::MAX, |limit| u64::from(limit) * 1024 * 1024)
+    }
+
+    /// The keys that allow everything.
+    pub(crate) fn full_keys(&self) -> impl Iterator<Item = &Secret> {
+        self.api_key.iter().chain(&self.alt_api_key)
+    }
+}
+
+impl Secret {
+    /// Keeps a secret.
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The secret itself, to be compared or sent and never shown.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("***")
     }
 }
 

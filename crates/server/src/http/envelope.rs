@@ -47,11 +47,6 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, format!("Bad request: {text}"))
     }
 
-    /// Not allowed to this client, or to anybody.
-    pub(super) fn forbidden(text: impl std::fmt::Display) -> Self {
-        Self::new(StatusCode::FORBIDDEN, format!("Forbidden: {text}"))
-    }
-
     /// The named thing does not exist; `text` is the whole sentence.
     pub(super) fn not_found(text: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::NOT_FOUND, format!("Not found: {text}"))
@@ -70,6 +65,21 @@ impl ApiError {
     /// The body is longer than the server takes.
     pub(super) fn payload(text: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::BAD_REQUEST, format!("Payload error: {text}"))
+    }
+
+    /// The client sent nothing for too long.
+    pub(super) fn timeout(text: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, format!("Timeout: {text}"))
+    }
+
+    /// The request has no key, or a wrong one; `text` is the whole sentence.
+    pub(super) fn unauthorized(text: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, text.to_owned())
+    }
+
+    /// The request may not be made.
+    pub(super) fn forbidden(text: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::FORBIDDEN, format!("Forbidden: {text}"))
     }
 
     /// A part of the request was read, and a field of it breaks a rule.

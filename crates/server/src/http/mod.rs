@@ -3,9 +3,12 @@
 //! Nothing here opens files or decides anything about data; a download streams what the store has opened. Every answer, errors
 //! included, has the form that [`envelope`] gives it.
 
+mod auth;
+mod connections;
 mod download;
 mod envelope;
 mod extract;
+mod incoming;
 mod limits;
 mod observe;
 mod paths;
@@ -14,4 +17,5 @@ mod router;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use connections::serve;
 pub(crate) use router::router;

@@ -1,5 +1,7 @@
 //! The routes as clients see them: requests through the whole router to a storage in memory.
 
+mod access;
+mod bodies;
 mod changes;
 mod collections;
 mod downloads;
@@ -22,7 +24,7 @@ use tower::ServiceExt;
 
 use super::router;
 use crate::app::App;
-use crate::config::Config;
+use crate::config::{Config, Service};
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
@@ -45,22 +47,30 @@ impl Server {
     }
 
     fn on(fs: Arc<dyn Fs>) -> Self {
+        Self::configured(fs, |_| {})
+    }
+
+    fn configured(fs: Arc<dyn Fs>, configure: impl FnOnce(&mut Service)) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(OsClock::new());
         let storage = Storage::open(Arc::clone(&fs), Arc::clone(&clock), Path::new("/storage"), Options::default()).unwrap();
         let store = LocalStore::open(Arc::clone(&fs), Arc::clone(&clock), "/snapshots".into()).unwrap();
         let mut config = Config::default();
         config.service.max_request_size_mb = 1;
+        configure(&mut config.service);
         let shutdown = Shutdown::new();
         let jobs = Arc::new(Jobs::open(None, Arc::clone(&clock), shutdown.clone(), config.jobs.options()).unwrap());
         jobs.start().unwrap();
         let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
         let (storage, store) = (Arc::new(storage), Arc::new(store));
-        let app = App { storage, store, jobs, fs, clock, metrics, config, shutdown: shutdown.clone() };
+        let app = App { storage, store, jobs, fs, clock, metrics, fetcher: crate::testing::fetcher(), config, shutdown: shutdown.clone() };
         Self { router: router(Arc::new(app)), shutdown }
     }
 
     async fn send(&self, method: Method, path: &str, body: impl Into<Body>) -> Reply {
-        let request = Request::builder().method(method).uri(path).body(body.into()).unwrap();
+        self.request(Request::builder().method(method).uri(path).body(body.into()).unwrap()).await
+    }
+
+    async fn request(&self, request: Request<Body>) -> Reply {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         Reply { status: parts.status, headers: parts.headers, body: to_bytes(body, usize::MAX).await.unwrap() }

@@ -2,12 +2,13 @@
 //!
 //! A job is in the database before [`Jobs::submit`] returns. A fixed number of threads runs them ([`runner`]), those of one target
 //! one after another ([`schedule`]). After a restart each job that was not done is done again or has failed with a reason
-//! ([`resume`]): a job that is to be done again must bear being done twice, for which it has its checkpoint. What a job does is not
-//! known here: it is a closure of whoever submits it, made anew from the stored request after a restart.
+//! ([`resume`]): a job that is to be done again must bear being done twice, for which it has its checkpoint. What a job does
+//! is in [`kinds`]; for the queue it is a closure, made anew from the stored request after a restart.
 //!
 //! Everything but [`Submitted::outcome`] blocks, on the disk at least.
 
 mod error;
+pub(crate) mod kinds;
 mod model;
 mod queue;
 mod resume;

@@ -54,7 +54,8 @@ impl Goal {
         }
     }
 
-    fn place(&self) -> Place {
+    /// Where archives of it belong.
+    pub(crate) fn place(&self) -> Place {
         match self.clone() {
             Self::Collection(collection) => Place::Collection(collection),
             Self::Shard { collection, shard } => Place::Shard { collection, shard },
@@ -82,7 +83,7 @@ pub(crate) fn stage(app: &App, recovery: &Recovery, progress: &dyn Progress) -> 
     let given = recovery.checksum.map(Expected::Given);
     let (input, expected) = match &recovery.location {
         Location::Remote(url) => {
-            let remote = app.fetcher.open(url, recovery.api_key.as_ref().map(Secret::reveal))?;
+            let remote = app.fetcher.open(url, recovery.api_key.as_ref().map(Secret::expose))?;
             let label = recovery.location.redacted();
             (Input::stream(Box::new(remote.body), Path::new(&label), remote.len)?, given)
         }

@@ -24,6 +24,7 @@ mod upload;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::routing::{delete, get, post, put};
 
 use crate::app::App;
@@ -78,13 +79,13 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/collections/{collection}/snapshots", get(snapshots::list).post(snapshots::create))
         .route("/collections/{collection}/snapshots/{name}", get(snapshots::download).delete(snapshots::delete))
         .route("/collections/{collection}/snapshots/recover", put(recover::collection))
-        .route("/collections/{collection}/snapshots/upload", post(upload::collection));
+        .route("/collections/{collection}/snapshots/upload", post(upload::collection).layer(DefaultBodyLimit::disable()));
     let shards = "/collections/{collection}/shards/{shard}";
     let shard_snapshots = Router::new()
         .route(&format!("{shards}/snapshots"), get(shard_snapshots::list).post(shard_snapshots::create))
         .route(&format!("{shards}/snapshots/{{name}}"), get(shard_snapshots::download).delete(shard_snapshots::delete))
         .route(&format!("{shards}/snapshots/recover"), put(recover::shard))
-        .route(&format!("{shards}/snapshots/upload"), post(upload::shard))
+        .route(&format!("{shards}/snapshots/upload"), post(upload::shard).layer(DefaultBodyLimit::disable()))
         .route(&format!("{shards}/snapshot"), get(shard_snapshots::stream));
     service.merge(collections).merge(points).merge(snapshots).merge(shard_snapshots).merge(unsupported::routes())
 }

@@ -1,15 +1,16 @@
 //! Snapshots of one shard: create, list, download, delete, and one that is streamed without being kept.
 
-use std::path::Path;
+use std::io;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use icecore_archive::WriteSink;
 use icecore_storage::Scope;
 
 use super::snapshots::{described, make, opened, remove};
 use crate::app::App;
-use crate::http::download;
+use crate::http::download::{self, Asked};
 use crate::http::envelope::{answer, respond};
 use crate::http::extract::{InShard, Query, Wait};
 use crate::usecases::create::Cut;
@@ -26,10 +27,10 @@ pub(super) async fn create(State(app): State<Arc<App>>, path: InShard, query: Qu
 }
 
 /// `GET /collections/{collection}/shards/{shard}/snapshots/{name}`
-pub(super) async fn download(State(app): State<Arc<App>>, path: InShard<String>) -> Response {
+pub(super) async fn download(State(app): State<Arc<App>>, path: InShard<String>, asked: Asked) -> Response {
     respond(move |_| {
         let (scope, name) = scope(path);
-        opened(&app, &scope, &name)
+        opened(&app, &scope, &name, &asked)
     })
     .await
 }
@@ -50,7 +51,9 @@ pub(super) async fn stream(State(app): State<Arc<App>>, path: InShard) -> Respon
         let cut = Cut::take(&app, &scope)?;
         let name = naming::streamed(&scope, app.clock.now());
         let len = cut.plan().archive_len();
-        Ok(download::streamed(len, &name, move |sink| cut.write(&app, sink, &app.shutdown).map(drop)))
+        let sender = Arc::clone(&app);
+        let produce = move |out: &mut dyn io::Write| cut.write(&sender, &mut WriteSink(out), &sender.shutdown).map(drop);
+        Ok(download::streamed(&app, len, &name, produce))
     })
     .await
 }

@@ -22,9 +22,10 @@ use crate::app::App;
 use crate::error::{AppError, Result};
 use crate::http::envelope::{self, ApiError, ApiResult, blocking};
 use crate::http::extract::{InCollection, InShard, Query, Wait};
+use crate::http::incoming::stalled;
 use crate::http::limits;
 use crate::jobs::kinds::snapshot_upload;
-use crate::metrics::Operation;
+use crate::metrics::Kind;
 use crate::pipe::{self, PipeReader, PipeWriter};
 use crate::usecases::restore::{self, Expected, Goal, Input, RestoreError, Staged};
 
@@ -93,13 +94,14 @@ async fn run(
 
 /// Reads the whole body, and unpacks the archive in it. After an error nothing of it is left.
 async fn receive(app: &Arc<App>, request: Request, goal: Goal, checksum: Option<Sha256Digest>) -> ApiResult<Staged> {
-    let request = limits::upload(request, &app.config.service);
+    let limit = app.config.service.upload_bytes_max();
+    limits::check_announced(&request, limit)?;
     let mut multipart = Multipart::from_request(request, &()).await.map_err(no_multipart)?;
     loop {
         match multipart.next_field().await.map_err(broken)? {
             Some(field) if field.name() == Some(FIELD) => {
                 let mut staging = Staging::begin(app, goal, checksum);
-                let read = match staging.feed(field).await {
+                let read = match staging.feed(field, limit).await {
                     Ok(Fed::Whole) => rest(&mut multipart).await,
                     // What is wrong with the archive is said before the rest of the body is read.
                     Ok(Fed::Refused) => Ok(()),
@@ -136,9 +138,14 @@ impl Staging {
         Self { writer: Some(writer), work }
     }
 
-    async fn feed(&mut self, mut field: Field<'_>) -> ApiResult<Fed> {
+    async fn feed(&mut self, mut field: Field<'_>, limit: u64) -> ApiResult<Fed> {
         let Some(writer) = self.writer.take() else { return Ok(Fed::Whole) };
+        let mut received = 0_u64;
         while let Some(chunk) = next_chunk(&mut field).await? {
+            received = received.saturating_add(chunk.len() as u64);
+            if received > limit {
+                return Err(limits::too_long(received, limit));
+            }
             if writer.send(Ok(chunk)).await.is_err() {
                 return Ok(Fed::Refused);
             }
@@ -177,10 +184,10 @@ async fn next_chunk(field: &mut Field<'_>) -> ApiResult<Option<Bytes>> {
 }
 
 fn stage(app: &App, reader: PipeReader, goal: Goal, checksum: Option<Sha256Digest>) -> Result<Staged> {
-    let observed = app.metrics.begin(Operation::Upload, &goal.scope());
+    let counted = app.metrics.snapshot(Kind::Upload, &goal.place());
     let input = Input::stream(Box::new(reader), Path::new(LABEL), None)?;
     let staged = restore::stage(app, input, goal, checksum.map(Expected::Given), &app.shutdown)?;
-    observed.finish(staged.bytes());
+    counted.finish(staged.bytes());
     Ok(staged)
 }
 
@@ -199,5 +206,8 @@ fn no_multipart(rejection: MultipartRejection) -> ApiError {
 }
 
 fn broken(error: MultipartError) -> ApiError {
-    limits::body_error(&error).unwrap_or_else(|| ApiError::bad_request(format!("Multipart error: {}", error.body_text())))
+    if stalled(&error) {
+        return limits::unreadable(&error);
+    }
+    ApiError::bad_request(format!("Multipart error: {}", error.body_text()))
 }

@@ -14,7 +14,6 @@ use super::super::{JobKind, NewJob, Running, StoredJob, Submitted, Work};
 use super::{Subject, Waiting, request, resolved, target, to_json};
 use crate::app::App;
 use crate::error::Result;
-use crate::metrics::Operation;
 use crate::stores::ArchiveInfo;
 use crate::usecases::{create, fetch};
 
@@ -68,11 +67,9 @@ fn work(app: &Arc<App>, scope: Scope) -> Work {
         if let Some(done) = made_before(&app, &scope, running) {
             return to_json(created(&done));
         }
-        let observed = app.metrics.begin(Operation::Create, &scope);
         let info = create::create(&app, &scope, running, |name| {
             Ok(running.set_checkpoint(&to_json(Checkpoint { name: name.to_string() })?)?)
         })?;
-        observed.finish(info.size);
         to_json(created(&info))
     })
 }

@@ -14,7 +14,7 @@ use super::super::{JobKind, NewJob, OnRestart, StoredJob, Submitted, Work};
 use super::{Waiting, request, target, to_json};
 use crate::app::App;
 use crate::error::Result;
-use crate::metrics::Operation;
+use crate::metrics::Kind;
 use crate::usecases::location::Location;
 use crate::usecases::recover::{self, Recovery};
 use crate::usecases::restore::Goal;
@@ -74,12 +74,12 @@ fn work(app: &Arc<App>, recovery: Recovery) -> Work {
         if running.checkpoint().is_some_and(|noted| noted != before) {
             return Ok(Value::Bool(true));
         }
-        let observed = app.metrics.begin(Operation::Recover, &recovery.goal.scope());
+        let counted = app.metrics.snapshot(Kind::Recover, &recovery.goal.place());
         let staged = recover::stage(&app, &recovery, running)?;
         let bytes = staged.bytes();
         running.set_checkpoint(&before)?;
         staged.commit(&app)?;
-        observed.finish(bytes);
+        counted.finish(bytes);
         Ok(Value::Bool(true))
     })
 }
