@@ -14,6 +14,6 @@ mod resolve;
 mod tests;
 
 pub(crate) use error::FetchError;
-pub(crate) use fetch::{Fetcher, Remote, Timeouts};
+pub(crate) use fetch::{Fetcher, Timeouts};
 pub(crate) use policy::Policy;
 pub(crate) use redact::redacted;

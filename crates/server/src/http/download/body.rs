@@ -2,12 +2,14 @@
 //!
 //! A download has [`BUFFERS`] buffers and never more: whoever fills one waits until one comes home, and one comes home when the
 //! connection has sent it. What a slow client keeps in memory is bounded by that, whatever the connection would queue. (So whoever
-//! collects a body has to copy its chunks, not to keep them.)
+//! collects a body has to copy its chunks, not to keep them.) Buffers are large while there are few downloads, for speed, and
+//! small when there are many, for memory.
 //!
 //! The body has exactly the announced length or ends as an error, which ends the connection: no client takes a part for the whole.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes, HttpBody};
@@ -16,11 +18,20 @@ use tokio::sync::mpsc;
 
 use crate::metrics::Download;
 
-/// Bytes of one buffer.
-pub(super) const BUFFER_LEN: usize = 64 * 1024;
+/// Bytes of a buffer of a download that is alone.
+pub(super) const BUFFER_LEN_MAX: usize = 256 * 1024;
+
+/// Bytes of a buffer when there are many downloads.
+const BUFFER_LEN_MIN: usize = 64 * 1024;
+
+/// What all buffers together should take, in bytes, as long as they need not be smaller than the least for that.
+const MEMORY: usize = 8 * 1024 * 1024;
 
 /// Buffers of one download: one is filled, one waits, one is sent.
 const BUFFERS: usize = 3;
+
+/// Downloads whose buffers are there.
+static DOWNLOADS: AtomicUsize = AtomicUsize::new(0);
 
 /// The buffers of one download.
 #[derive(Debug)]
@@ -31,6 +42,7 @@ pub(super) struct Buffers {
 
 impl Buffers {
     pub(super) fn new() -> Self {
+        DOWNLOADS.fetch_add(1, Ordering::Relaxed);
         let (home, free) = mpsc::unbounded_channel();
         for _ in 0..BUFFERS {
             // The receiver is there.
@@ -43,14 +55,33 @@ impl Buffers {
     pub(super) async fn take(&mut self) -> Buffer {
         // Never closed: a sender is in `self`.
         let bytes = self.free.recv().await.unwrap_or_default();
-        Buffer { bytes, home: self.home.clone() }
+        self.buffer(bytes)
     }
 
     /// The same, on a thread for blocking work.
     pub(super) fn take_blocking(&mut self) -> Buffer {
         let bytes = self.free.blocking_recv().unwrap_or_default();
-        Buffer { bytes, home: self.home.clone() }
+        self.buffer(bytes)
     }
+
+    fn buffer(&self, mut bytes: Vec<u8>) -> Buffer {
+        let len = buffer_len(DOWNLOADS.load(Ordering::Relaxed));
+        if bytes.capacity() > len {
+            bytes = Vec::new();
+        }
+        Buffer { bytes, len, home: self.home.clone() }
+    }
+}
+
+impl Drop for Buffers {
+    fn drop(&mut self) {
+        DOWNLOADS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Bytes of each buffer when there are so many downloads.
+fn buffer_len(downloads: usize) -> usize {
+    (MEMORY / BUFFERS / downloads.max(1)).clamp(BUFFER_LEN_MIN, BUFFER_LEN_MAX)
 }
 
 /// A buffer with whatever was in it before. It goes home when it is dropped, also as [`Bytes`].
@@ -58,6 +89,8 @@ impl Buffers {
 pub(super) struct Buffer {
     /// The bytes.
     pub(super) bytes: Vec<u8>,
+    /// How many bytes it may have.
+    pub(super) len: usize,
     home: mpsc::UnboundedSender<Vec<u8>>,
 }
 
@@ -161,6 +194,15 @@ mod tests {
     async fn a_complete_body_is_delivered() {
         assert_eq!(collected(vec![b"who", b"le"], 5).await.unwrap(), "whole");
         assert_eq!(collected(vec![], 0).await.unwrap(), "");
+    }
+
+    #[test]
+    fn buffers_shrink_with_the_number_of_downloads_down_to_the_least() {
+        let of_all = |downloads: usize| downloads * BUFFERS * buffer_len(downloads);
+        assert_eq!(buffer_len(1), BUFFER_LEN_MAX);
+        assert_eq!(buffer_len(200), BUFFER_LEN_MIN);
+        assert!((1..=MEMORY / BUFFERS / BUFFER_LEN_MIN).all(|downloads| of_all(downloads) <= MEMORY));
+        assert!(of_all(200) < 40 << 20);
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use icecore_io::File;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::spawn_blocking;
 
-use super::body::{self, BUFFER_LEN, Buffers};
+use super::body::{self, Buffers};
 use crate::metrics::Download;
 
 /// Reads at a time, of all downloads of the process together.
@@ -31,11 +31,11 @@ async fn read(file: Arc<dyn File>, bytes: Range<u64>, sender: mpsc::Sender<io::R
     let mut buffers = Buffers::new();
     let mut offset = bytes.start;
     while offset < bytes.end {
-        let want = usize::try_from(bytes.end - offset).unwrap_or(BUFFER_LEN).min(BUFFER_LEN);
         let mut buffer = buffers.take().await;
         if sender.is_closed() {
             return;
         }
+        let want = usize::try_from(bytes.end - offset).unwrap_or(buffer.len).min(buffer.len);
         let permit = READS.acquire().await;
         let source = Arc::clone(&file);
         let reading = spawn_blocking(move || {

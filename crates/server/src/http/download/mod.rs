@@ -180,12 +180,33 @@ fn disposition(name: &str) -> String {
 mod tests {
     use std::time::UNIX_EPOCH;
 
+    use axum::body::to_bytes;
+    use icecore_io::MemFs;
+
     use super::*;
+    use crate::stores::StoreError;
+    use crate::testing;
 
     #[test]
     fn file_names_are_quoted_safely() {
         assert_eq!(disposition("a b-1.snapshot"), "attachment; filename=\"a b-1.snapshot\"");
         assert_eq!(disposition("ü\".x"), "attachment; filename=\"__.x\"; filename*=UTF-8''%C3%BC%22.x");
+    }
+
+    #[tokio::test]
+    async fn what_is_made_on_the_way_has_a_length_and_no_parts() {
+        let app = testing::app(&MemFs::new());
+        let response = streamed(&app, 5, "a.snapshot", |out| {
+            out.write_all(b"whole").map_err(|source| StoreError::Io { operation: "write", path: "a".into(), source }.into())
+        });
+        let headers = response.headers();
+        assert_eq!(
+            (&headers[header::CONTENT_LENGTH], &headers[header::ACCEPT_RANGES]),
+            (&"5".parse().unwrap(), &"none".parse().unwrap())
+        );
+        assert_eq!(headers[header::CONTENT_DISPOSITION], "attachment; filename=\"a.snapshot\"");
+        assert!(!headers.contains_key(header::ETAG));
+        assert_eq!(to_bytes(response.into_body(), 100).await.unwrap(), "whole");
     }
 
     #[test]

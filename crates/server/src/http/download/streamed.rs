@@ -10,7 +10,7 @@ use axum::body::{Body, Bytes};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use super::body::{self, BUFFER_LEN, Buffer, Buffers};
+use super::body::{self, Buffer, Buffers};
 use crate::error::{Result, one_line};
 use crate::metrics::Download;
 
@@ -79,7 +79,7 @@ impl Write for Outlet {
             let text = format!("the producer writes {len} bytes where {} are left", self.remaining);
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        if self.filling.as_ref().is_some_and(|buffer| buffer.bytes.len() == BUFFER_LEN) {
+        if self.filling.as_ref().is_some_and(|buffer| buffer.bytes.len() == buffer.len) {
             self.send()?;
         }
         if self.sender.is_closed() {
@@ -89,10 +89,10 @@ impl Write for Outlet {
         let buffer = self.filling.get_or_insert_with(|| {
             let mut buffer = buffers.take_blocking();
             buffer.bytes.clear();
-            buffer.bytes.reserve_exact(BUFFER_LEN);
+            buffer.bytes.reserve_exact(buffer.len);
             buffer
         });
-        let (taken, _) = bytes.split_at(bytes.len().min(BUFFER_LEN - buffer.bytes.len()));
+        let (taken, _) = bytes.split_at(bytes.len().min(buffer.len - buffer.bytes.len()));
         buffer.bytes.extend_from_slice(taken);
         self.remaining -= taken.len() as u64;
         Ok(taken.len())
@@ -114,6 +114,7 @@ mod tests {
     use axum::body::HttpBody;
     use icecore_io::OsClock;
 
+    use super::super::body::BUFFER_LEN_MAX as BUFFER_LEN;
     use super::*;
     use crate::error::AppError;
     use crate::metrics::Metrics;

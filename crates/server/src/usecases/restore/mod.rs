@@ -16,7 +16,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use at_start::{Request, Restored, restore};
+pub(crate) use at_start::{Request, restore};
 pub(crate) use error::RestoreError;
 pub(crate) use live::{Goal, Staged, stage};
 pub(crate) use source::{Expected, Input};

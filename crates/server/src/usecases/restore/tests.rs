@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use icecore_io::MemFs;
 use icecore_storage::{AliasAction, Scope};
 
-use super::{Request, RestoreError, Restored, restore};
+use super::at_start::Restored;
+use super::{Request, RestoreError, restore};
 use crate::app::App;
 use crate::error::{AppError, Kind, Result};
 use crate::stores::ArchiveInfo;
@@ -28,7 +29,7 @@ fn refused(app: &App, change: impl FnOnce(&mut Request)) -> AppError {
 }
 
 fn archive(app: &App, scope: Scope) -> PathBuf {
-    let info = create(app, &scope).unwrap();
+    let info = create(app, &scope, &(), |_| Ok(())).unwrap();
     Path::new("snapshots").join(match scope {
         Scope::Storage => info.name.to_string(),
         Scope::Collection(collection) => format!("{collection}/{}", info.name),
@@ -213,7 +214,7 @@ fn archives_made_at_once_have_names_of_their_own() {
     let app = app(&fs);
     fill(&app, "a", 1, "one");
     let mut names: Vec<ArchiveInfo> = std::thread::scope(|scope| {
-        let makers: Vec<_> = (0..4).map(|_| scope.spawn(|| create(&app, &collection("a")).unwrap())).collect();
+        let makers: Vec<_> = (0..4).map(|_| scope.spawn(|| create(&app, &collection("a"), &(), |_| Ok(())).unwrap())).collect();
         makers.into_iter().map(|maker| maker.join().unwrap()).collect()
     });
     names.sort_by(|one, other| one.name.cmp(&other.name));
