@@ -7,8 +7,8 @@
 use std::error::Error;
 use std::io;
 
-use crate::remote::FetchError;
 use crate::jobs::JobsError;
+use crate::remote::FetchError;
 use crate::stores::StoreError;
 use crate::usecases::restore::RestoreError;
 

@@ -11,6 +11,8 @@ use icecore_storage::{
     Storage, Vector,
 };
 
+use tokio::runtime::Runtime;
+
 use crate::app::App;
 use crate::config::Config;
 use crate::jobs::Jobs;

@@ -62,7 +62,17 @@ impl Server {
         jobs.start().unwrap();
         let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
         let (storage, store) = (Arc::new(storage), Arc::new(store));
-        let app = App { storage, store, jobs, fs, clock, metrics, fetcher: crate::testing::fetcher(), config, shutdown: shutdown.clone() };
+        let app = App {
+            storage,
+            store,
+            jobs,
+            fs,
+            clock,
+            metrics,
+            fetcher: crate::testing::fetcher(),
+            config,
+            shutdown: shutdown.clone(),
+        };
         Self { router: router(Arc::new(app)), shutdown }
     }
 
@@ -303,7 +313,9 @@ async fn what_is_no_route_is_404_without_a_body_and_what_is_none_yet_is_501() {
         let reply = server.send(method, path, "{}").await;
         assert_eq!((reply.status.as_u16(), reply.body.len()), (404, 0), "{path}");
     }
-    for path in ["/collections/c/points/query", "/collections/c/points/search/batch", "/collections/c/shards/0/snapshots"] {
+    for path in
+        ["/collections/c/points/query", "/collections/c/points/search/batch", "/collections/c/shards/0/snapshot/partial/create"]
+    {
         let (status, text) = server.post(path, json!({})).await.error();
         assert_eq!(status, 501);
         assert!(text.starts_with("Not implemented: "), "{text}");

@@ -131,7 +131,8 @@ mod tests {
     fn facts_are_those_of_the_moment() {
         let app = testing::app(&MemFs::new());
         testing::fill(&app, "c", 2, "a");
-        let archive = crate::usecases::create::create(&app, &icecore_storage::Scope::Collection("c".to_owned())).unwrap();
+        let archive =
+            crate::usecases::create::create(&app, &icecore_storage::Scope::Collection("c".to_owned()), &(), |_| Ok(())).unwrap();
         let text = render(&app).unwrap();
         for line in [
             "collections_total 1",

@@ -42,7 +42,7 @@ impl Client {
         Self::new(Policy::default(), IMPATIENT, names(&[]))
     }
 
-    fn open(&self, url: &str) -> Result<super::Remote, FetchError> {
+    fn open(&self, url: &str) -> Result<super::fetch::Remote, FetchError> {
         self.fetcher.open(&Url::parse(url).unwrap(), Some("hush-key"))
     }
 

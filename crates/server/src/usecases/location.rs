@@ -190,10 +190,7 @@ mod tests {
             assert!(text(of_collection(&url, reach)).ends_with(&format!("with scheme {scheme} is not supported")));
         }
         assert_eq!(of_shard("a.snapshot", reach).unwrap(), Location::Stored("a.snapshot".parse().unwrap()));
-        assert_eq!(
-            text(of_shard("file:///x", reach)),
-            "Invalid snapshot URL file:///x: URLs with file scheme are not supported"
-        );
+        assert_eq!(text(of_shard("file:///x", reach)), "Invalid snapshot URL file:///x: URLs with file scheme are not supported");
         for name in ["", "..", "a/b.snapshot", "../a.snapshot", "/etc/passwd"] {
             assert!(matches!(of_shard(name, reach), Err(LocationError::NoArchive { .. })), "{name}");
         }

@@ -12,9 +12,6 @@ use crate::app::App;
 use crate::http::envelope::{ApiError, answer};
 use crate::http::extract::InCollection;
 
-/// The id of the only node.
-pub(super) const PEER_ID: u64 = 1;
-
 #[derive(Serialize)]
 struct ClusterStatus {
     status: &'static str,
@@ -57,7 +54,7 @@ pub(super) async fn collection(State(app): State<Arc<App>>, path: InCollection) 
             .map(|shard| LocalShard { shard_id: shard.number, points_count: shard.points, state: state(shard) })
             .collect();
         Ok(CollectionCluster {
-            peer_id: PEER_ID,
+            peer_id: app.jobs.peer_id(),
             shard_count: local_shards.len(),
             local_shards,
             remote_shards: [],

@@ -135,7 +135,7 @@ fn merged(mut defaults: Value, given: Option<&Value>) -> Value {
 mod tests {
     use std::collections::BTreeMap;
 
-    use icecore_storage::{Lsn, ShardInfo};
+    use icecore_storage::{Lsn, ShardDirId, ShardInfo};
 
     use super::super::collection_config;
     use super::*;
@@ -145,8 +145,15 @@ mod tests {
     }
 
     fn info(request: &Value) -> CollectionInfo {
-        let shard =
-            |number, points, poisoned| ShardInfo { number, points, segments: 2, memtable_bytes: 0, last_lsn: Lsn(9), poisoned };
+        let shard = |number, points, poisoned| ShardInfo {
+            number,
+            dir: ShardDirId(1),
+            points,
+            segments: 2,
+            memtable_bytes: 0,
+            last_lsn: Lsn(9),
+            poisoned,
+        };
         CollectionInfo {
             name: "c".into(),
             config: collection_config::parse(request).unwrap(),

@@ -55,12 +55,7 @@ impl<'de> Deserialize<'de> for AbsoluteUrl {
 }
 
 /// `PUT /collections/{collection}/snapshots/recover`
-pub(super) async fn collection(
-    State(app): State<Arc<App>>,
-    path: InCollection,
-    query: Query<Wait>,
-    body: Body,
-) -> Response {
+pub(super) async fn collection(State(app): State<Arc<App>>, path: InCollection, query: Query<Wait>, body: Body) -> Response {
     run(app, query.0, move |app| {
         let SnapshotRecover { location: AbsoluteUrl(url), checksum, api_key, .. } = body.parse()?;
         let checksum = checksum.map(|text| digest("JSON body", &text)).transpose()?;
@@ -83,11 +78,7 @@ pub(super) async fn shard(State(app): State<Arc<App>>, path: InShard, query: Que
     .await
 }
 
-async fn run(
-    app: Arc<App>,
-    wait: Wait,
-    recovery: impl FnOnce(&App) -> ApiResult<Recovery> + Send + 'static,
-) -> Response {
+async fn run(app: Arc<App>, wait: Wait, recovery: impl FnOnce(&App) -> ApiResult<Recovery> + Send + 'static) -> Response {
     let started = Instant::now();
     let waiting = wait.waiting();
     let submitted = blocking(move || {
@@ -120,9 +111,9 @@ pub(super) fn shard_goal(app: &App, path: InShard) -> ApiResult<Goal> {
 
 /// A digest in hexadecimal digits of any case, found in `part` of a request.
 pub(super) fn digest(part: &str, text: &str) -> ApiResult<Sha256Digest> {
-    text.to_ascii_lowercase().parse().map_err(|_| {
-        ApiError::invalid(part, "checksum", "invalid SHA-256 digest, must be 64 hexadecimal digits")
-    })
+    text.to_ascii_lowercase()
+        .parse()
+        .map_err(|_| ApiError::invalid(part, "checksum", "invalid SHA-256 digest, must be 64 hexadecimal digits"))
 }
 
 #[cfg(test)]

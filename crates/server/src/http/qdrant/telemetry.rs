@@ -12,7 +12,7 @@ use axum::response::Response;
 use icecore_storage::{CollectionInfo, ShardInfo};
 use serde::Serialize;
 
-use super::cluster::{PEER_ID, state};
+use super::cluster::state;
 use crate::app::App;
 use crate::http::envelope::answer;
 use crate::metrics::SnapshotCounts;
@@ -122,7 +122,7 @@ pub(super) async fn telemetry(State(app): State<Arc<App>>) -> Response {
             },
             collections: Collections {
                 number_of_collections: found.len(),
-                collections: found.iter().map(Collection::from).collect(),
+                collections: found.iter().map(|info| Collection::of(info, app.jobs.peer_id())).collect(),
                 snapshots: counts.into_iter().filter(|(id, _)| names.contains(id)).map(Snapshots::from).collect(),
             },
             cluster: Cluster { enabled: false },
@@ -134,7 +134,8 @@ pub(super) async fn telemetry(State(app): State<Arc<App>>) -> Response {
 /// `GET /cluster/telemetry`
 pub(super) async fn distributed(State(app): State<Arc<App>>) -> Response {
     answer(move || {
-        let shards = |info: &CollectionInfo| info.shards.iter().map(DistributedShard::from).collect();
+        let shards =
+            |info: &CollectionInfo| info.shards.iter().map(|shard| DistributedShard::of(shard, app.jobs.peer_id())).collect();
         let collection = |info: &CollectionInfo| DistributedCollection { id: info.name.clone(), shards: shards(info) };
         Ok(Distributed {
             collections: infos(&app).iter().map(|info| (info.name.clone(), collection(info))).collect(),
@@ -155,26 +156,26 @@ fn instance(app: &App) -> String {
     format!("{:x}-{:x}", started.as_nanos(), std::process::id())
 }
 
-impl From<&CollectionInfo> for Collection {
-    fn from(info: &CollectionInfo) -> Self {
-        Self { id: info.name.clone(), shards: info.shards.iter().map(ReplicaSet::from).collect() }
+impl Collection {
+    fn of(info: &CollectionInfo, peer_id: u64) -> Self {
+        Self { id: info.name.clone(), shards: info.shards.iter().map(|shard| ReplicaSet::of(shard, peer_id)).collect() }
     }
 }
 
-impl From<&ShardInfo> for ReplicaSet {
-    fn from(shard: &ShardInfo) -> Self {
+impl ReplicaSet {
+    fn of(shard: &ShardInfo, peer_id: u64) -> Self {
         Self {
             id: shard.number,
             local: Local { total_optimized_points: 0, num_points: shard.points },
             remote: [],
-            replicate_states: BTreeMap::from([(PEER_ID, state(shard))]),
+            replicate_states: BTreeMap::from([(peer_id, state(shard))]),
         }
     }
 }
 
-impl From<&ShardInfo> for DistributedShard {
-    fn from(shard: &ShardInfo) -> Self {
-        Self { id: shard.number, replicas: [Replica { peer_id: PEER_ID, state: state(shard), num_points: shard.points }] }
+impl DistributedShard {
+    fn of(shard: &ShardInfo, peer_id: u64) -> Self {
+        Self { id: shard.number, replicas: [Replica { peer_id, state: state(shard), num_points: shard.points }] }
     }
 }
 

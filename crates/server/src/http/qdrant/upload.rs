@@ -65,12 +65,7 @@ pub(super) async fn collection(
 }
 
 /// `POST /collections/{collection}/shards/{shard}/snapshots/upload`
-pub(super) async fn shard(
-    State(app): State<Arc<App>>,
-    path: InShard,
-    query: Query<Parameters>,
-    request: Request,
-) -> Response {
+pub(super) async fn shard(State(app): State<Arc<App>>, path: InShard, query: Query<Parameters>, request: Request) -> Response {
     run(app, query.0, request, move |app| shard_goal(app, path)).await
 }
 
@@ -194,9 +189,10 @@ fn stage(app: &App, reader: PipeReader, goal: Goal, checksum: Option<Sha256Diges
 /// Uploads have a text of their own for a wrong digest (source: Qdrant, which has the two the wrong way round).
 fn refused(error: AppError) -> ApiError {
     match error {
-        AppError::Restore(RestoreError::GivenChecksum { expected, actual }) => {
-            ApiError { status: StatusCode::BAD_REQUEST, message: format!("Checksum mismatch: expected {expected}, actual {actual}") }
-        }
+        AppError::Restore(RestoreError::GivenChecksum { expected, actual }) => ApiError {
+            status: StatusCode::BAD_REQUEST,
+            message: format!("Checksum mismatch: expected {expected}, actual {actual}"),
+        },
         error => error.into(),
     }
 }

@@ -167,7 +167,9 @@ impl RestoreError {
 /// What failed when a stream called `label` was read: the stream, or something else.
 pub(super) fn of_stream(error: icecore_archive::Error, label: &Path) -> RestoreError {
     match error {
-        icecore_archive::Error::Io { action: "read", path, source } if path == label => RestoreError::Broken { label: path, source },
+        icecore_archive::Error::Io { action: "read", path, source } if path == label => {
+            RestoreError::Broken { label: path, source }
+        }
         error => RestoreError::Archive(error),
     }
 }

@@ -64,9 +64,7 @@ impl Refusal {
     fn at(self, label: &Path) -> RestoreError {
         let path = label.to_owned();
         match self {
-            Self::Kind { found, wanted } => {
-                RestoreError::WrongKind { path, found: kind_name(found), wanted: kind_name(wanted) }
-            }
+            Self::Kind { found, wanted } => RestoreError::WrongKind { path, found: kind_name(found), wanted: kind_name(wanted) },
             Self::NotIn { name, present } => RestoreError::NotInArchive { path, name, present: present.join(", ") },
             Self::Shard { found, wanted } => RestoreError::OtherShard { path, found, wanted },
         }

@@ -186,8 +186,7 @@ impl Source {
             Input::Stream(reader) => {
                 let label = reader.label().to_owned();
                 let progress = Race::new(progress);
-                let streamed =
-                    reader.unpack(fs, staging.path(), wanted, &progress).map_err(|error| of_stream(error, &label))?;
+                let streamed = reader.unpack(fs, staging.path(), wanted, &progress).map_err(|error| of_stream(error, &label))?;
                 if let Some(expected) = expected {
                     expected.check(&label, streamed.sha256)?;
                 }
