@@ -17,6 +17,7 @@ mod shutdown;
 mod stores;
 #[cfg(test)]
 mod testing;
+mod threads;
 mod tools;
 mod usecases;
 

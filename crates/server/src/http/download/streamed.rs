@@ -2,17 +2,17 @@
 //!
 //! Its length is announced, so the client notices an end that comes too early; and the last buffer is held back until the
 //! producer has said that all is well, so that a failure is always such an end. The producer has a thread of its own for as long as
-//! the client takes: whoever offers such a body bounds how many there are.
+//! the client takes.
 
 use std::io::{self, Write};
 
 use axum::body::{Body, Bytes};
 use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
 
 use super::body::{self, Buffer, Buffers};
 use crate::error::{Result, one_line};
 use crate::metrics::Download;
+use crate::threads;
 
 /// The body of `len` bytes that `produce` writes. Has to be called on a thread of the runtime, blocking ones included.
 pub(super) fn body<P>(len: u64, download: Download, produce: P) -> Body
@@ -20,7 +20,8 @@ where
     P: FnOnce(&mut dyn Write) -> Result<()> + Send + 'static,
 {
     let (sender, receiver) = body::channel();
-    spawn_blocking(move || {
+    // Nobody waits for its end but the client, who sees the body's.
+    drop(threads::spawn("stream", move || {
         let mut outlet = Outlet { buffers: Buffers::new(), filling: None, sender, remaining: len, gone: false };
         let failure = match produce(&mut outlet) {
             Ok(()) => outlet.finish().err().map(|error| error.to_string()),
@@ -35,7 +36,7 @@ where
                 let _ = outlet.sender.blocking_send(Err(io::Error::other("the archive could not be made")));
             }
         }
-    });
+    }));
     body::body(receiver, len, download)
 }
 
@@ -193,7 +194,7 @@ mod tests {
         });
         poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await.unwrap().unwrap();
         drop(body);
-        let kind = spawn_blocking(move || result.recv().unwrap()).await.unwrap();
+        let kind = tokio::task::spawn_blocking(move || result.recv().unwrap()).await.unwrap();
         assert_eq!(kind, io::ErrorKind::BrokenPipe);
     }
 }

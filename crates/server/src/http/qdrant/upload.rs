@@ -15,7 +15,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use icecore_archive::Sha256Digest;
 use serde::Deserialize;
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 
 use super::recover::{Priority, collection_goal, digest, shard_goal};
 use crate::app::App;
@@ -27,6 +27,7 @@ use crate::http::limits;
 use crate::jobs::kinds::snapshot_upload;
 use crate::metrics::Kind;
 use crate::pipe::{self, PipeReader, PipeWriter};
+use crate::threads;
 use crate::usecases::restore::{self, Expected, Goal, Input, RestoreError, Staged};
 
 /// The part of the body that has the archive (source: Qdrant).
@@ -110,11 +111,11 @@ async fn receive(app: &Arc<App>, request: Request, goal: Goal, checksum: Option<
     }
 }
 
-/// A blocking thread that unpacks what it is sent.
+/// A thread that unpacks what it is sent.
 struct Staging {
     /// `None` once all is sent.
     writer: Option<PipeWriter>,
-    work: JoinHandle<Result<Staged>>,
+    work: oneshot::Receiver<Result<Staged>>,
 }
 
 /// How much of an archive was sent to the thread.
@@ -129,7 +130,7 @@ impl Staging {
     fn begin(app: &Arc<App>, goal: Goal, checksum: Option<Sha256Digest>) -> Self {
         let (writer, reader) = pipe::pipe(CHUNKS_AHEAD);
         let app = Arc::clone(app);
-        let work = tokio::task::spawn_blocking(move || stage(&app, reader, goal, checksum));
+        let work = threads::spawn("upload", move || stage(&app, reader, goal, checksum));
         Self { writer: Some(writer), work }
     }
 

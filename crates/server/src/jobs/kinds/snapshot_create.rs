@@ -43,7 +43,7 @@ pub(crate) fn submit(app: &Arc<App>, scope: Scope, waiting: Waiting) -> Result<S
         request: to_json(Subject::of(&scope))?,
         on_restart: waiting.on_restart(),
     };
-    Ok(app.jobs.submit(job, work(app, scope))?)
+    app.jobs.submit(job, work(app, scope))
 }
 
 pub(super) fn rebuild(app: &Arc<App>, job: &StoredJob) -> Option<Work> {
@@ -68,7 +68,7 @@ fn work(app: &Arc<App>, scope: Scope) -> Work {
             return to_json(created(&done));
         }
         let info = create::create(&app, &scope, running, |name| {
-            Ok(running.set_checkpoint(&to_json(Checkpoint { name: name.to_string() })?)?)
+            running.set_checkpoint(&to_json(Checkpoint { name: name.to_string() })?)
         })?;
         to_json(created(&info))
     })

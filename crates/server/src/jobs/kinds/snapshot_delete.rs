@@ -29,7 +29,7 @@ pub(crate) fn submit(app: &Arc<App>, scope: Scope, name: String, waiting: Waitin
         request: to_json(Request { subject: Subject::of(&scope), name: name.clone() })?,
         on_restart: waiting.on_restart(),
     };
-    Ok(app.jobs.submit(job, work(app, scope, name))?)
+    app.jobs.submit(job, work(app, scope, name))
 }
 
 pub(super) fn rebuild(app: &Arc<App>, job: &StoredJob) -> Option<Work> {

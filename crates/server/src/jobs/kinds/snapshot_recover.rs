@@ -42,7 +42,7 @@ pub(crate) fn submit(app: &Arc<App>, recovery: Recovery, waiting: Waiting) -> Re
     let on_restart = if recovery.has_secrets() { OnRestart::Fail } else { waiting.on_restart() };
     let job =
         NewJob { kind: JobKind::SnapshotRecover, target: target(&recovery.goal.scope()), request: to_json(record)?, on_restart };
-    Ok(app.jobs.submit(job, work(app, recovery))?)
+    app.jobs.submit(job, work(app, recovery))
 }
 
 pub(super) fn rebuild(app: &Arc<App>, job: &StoredJob) -> Option<Work> {

@@ -24,7 +24,7 @@ pub(crate) enum Input {
     /// In a file.
     File {
         /// Its parts.
-        reader: Reader,
+        reader: Box<Reader>,
         /// Its bytes.
         file: Arc<dyn File>,
     },
@@ -52,7 +52,7 @@ impl Input {
     /// Takes the archive in an open file, called `label` in errors.
     pub(crate) fn opened(file: Arc<dyn File>, label: &Path) -> Result<Self, RestoreError> {
         let reader = Reader::from_file(Arc::clone(&file), label.to_owned()).map_err(RestoreError::Archive)?;
-        Ok(Self::File { reader, file })
+        Ok(Self::File { reader: Box::new(reader), file })
     }
 
     /// Takes the archive in a stream of `len` bytes, if that is known, called `label` in errors.
