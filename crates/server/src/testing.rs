@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use icecore_io::{Clock, FileKind, Fs, ManualClock, MemFs};
 use icecore_storage::{
-    CollectionConfig, DenseParams, Distance, Durability, NamedVector, Operation, Options, Point, PointId, Scroll, Select,
+    CollectionConfig, DenseParams, Distance, Durability, NamedVector, Operation, Options, Point, PointId, Scope, Scroll, Select,
     Storage, Vector,
 };
 
@@ -20,6 +20,7 @@ use crate::metrics::Metrics;
 use crate::remote::{Fetcher, Policy, Timeouts};
 use crate::shutdown::Shutdown;
 use crate::stores::LocalStore;
+use crate::usecases::create::create;
 
 /// Opens the server whose data is in `storage` and `snapshots` of `fs`.
 pub(crate) fn app(fs: &MemFs) -> App {
@@ -57,6 +58,16 @@ pub(crate) fn fill(app: &App, collection: &str, shards: u32, label: &str) {
     };
     let points = (0..10).map(point).collect();
     app.storage.write(collection, Operation::upsert(points), Durability::Synced).unwrap();
+}
+
+/// Archives a scope; the path of the file.
+pub(crate) fn archive(app: &App, scope: Scope) -> PathBuf {
+    let info = create(app, &scope, &(), |_| Ok(())).unwrap();
+    Path::new("snapshots").join(match scope {
+        Scope::Storage => info.name.to_string(),
+        Scope::Collection(collection) => format!("{collection}/{}", info.name),
+        Scope::Shard { collection, shard } => format!("{collection}/shards/{shard}/{}", info.name),
+    })
 }
 
 /// The label of every point of a collection, if they all have the same.

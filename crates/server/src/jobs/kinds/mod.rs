@@ -7,6 +7,8 @@ pub(crate) mod snapshot_create;
 pub(crate) mod snapshot_delete;
 pub(crate) mod snapshot_recover;
 pub(crate) mod snapshot_upload;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -11,6 +11,8 @@ mod at_start;
 mod checksum;
 mod error;
 mod live;
+#[cfg(test)]
+mod live_tests;
 mod select;
 mod source;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Restores on a storage in memory: what comes back, and that a refusal changes nothing.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use icecore_io::MemFs;
 use icecore_storage::{AliasAction, Scope};
@@ -10,7 +10,7 @@ use super::{Request, RestoreError, restore};
 use crate::app::App;
 use crate::error::{AppError, Kind, Result};
 use crate::stores::ArchiveInfo;
-use crate::testing::{app, files, fill, label};
+use crate::testing::{app, archive, files, fill, label};
 use crate::usecases::create::create;
 
 /// Restores what `change` asks for.
@@ -26,15 +26,6 @@ fn refused(app: &App, change: impl FnOnce(&mut Request)) -> AppError {
     let error = run(app, change).unwrap_err();
     assert_eq!(files(app.fs.as_ref(), Path::new("storage")), before, "{error}");
     error
-}
-
-fn archive(app: &App, scope: Scope) -> PathBuf {
-    let info = create(app, &scope, &(), |_| Ok(())).unwrap();
-    Path::new("snapshots").join(match scope {
-        Scope::Storage => info.name.to_string(),
-        Scope::Collection(collection) => format!("{collection}/{}", info.name),
-        Scope::Shard { collection, shard } => format!("{collection}/shards/{shard}/{}", info.name),
-    })
 }
 
 fn collection(name: &str) -> Scope {
