@@ -102,9 +102,9 @@ fn bytes_that_cannot_be_compressed_hardly_become_more() {
 }
 
 #[test]
-fn every_level_can_be_read_and_no_other_be_asked_for() {
+fn whatever_the_level_it_can_be_read_and_no_other_can_be_asked_for() {
     let files = files();
-    for level in LEVELS {
+    for level in [*LEVELS.start(), 3, 12, *LEVELS.end()] {
         let mut out = Vec::new();
         let compression = Compression::new(level, NonZeroUsize::MIN).unwrap();
         write_compressed(&plan(&files), &source(&files), &mut WriteSink(&mut out), compression, &()).unwrap();
