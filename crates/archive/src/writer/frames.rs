@@ -21,7 +21,7 @@ use super::{Sink, Source, Written, put_all};
 use crate::Error;
 use crate::format::frames::{FRAME_LEN, FRAMES_MAX, Frame, Frames, stored_len_max};
 use crate::plan::Plan;
-use crate::progress::Progress;
+use crate::progress::{Progress, advance};
 use icecore_io::digest::Crc32c;
 
 /// The levels of zstd that can be asked for, from the fastest to the smallest.
@@ -77,7 +77,7 @@ pub fn write_compressed(
             scope.spawn(|| workers.run());
         }
         let (begun, spare, frames) = (VecDeque::new(), Vec::new(), Vec::new());
-        let compressor = Compressor { jobs, begun, begun_count, spare, digester, sink, frames, written: 0 };
+        let compressor = Compressor { jobs, begun, begun_count, spare, digester, sink, progress, frames, written: 0 };
         let result = put_all(plan, source, compressor, progress).and_then(Compressor::finish);
         workers.stop.store(true, Ordering::Relaxed);
         result
@@ -110,6 +110,7 @@ struct Compressor<'a> {
     spare: Vec<Buffer>,
     digester: Digester,
     sink: &'a mut dyn Sink,
+    progress: &'a dyn Progress,
     frames: Vec<Frame>,
     written: u64,
 }
@@ -165,11 +166,14 @@ impl Compressor<'_> {
     }
 
     fn write(&mut self, buffer: Buffer) -> Result<(), Error> {
-        let bytes = buffer.filled();
-        self.sink.write(bytes).map_err(|source| Error::Sink { offset: self.written, source })?;
-        self.written += bytes.len() as u64;
+        // In pieces no longer than those of a plain archive, on which sinks may count.
+        for piece in buffer.filled().chunks(BUFFER_LEN) {
+            self.sink.write(piece).map_err(|source| Error::Sink { offset: self.written, source })?;
+            self.written += piece.len() as u64;
+        }
         self.digester.give(buffer);
-        Ok(())
+        // The last frames come when all bytes have been read and counted.
+        advance(self.progress, 0)
     }
 }
 

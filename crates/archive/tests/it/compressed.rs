@@ -182,7 +182,9 @@ fn unpacking_reads_each_frame_about_once() {
         let all = |_: usize, member: icecore_archive::MemberRef<'_>| Some(member.path.into());
         unpack(&reader, &fs, Path::new(&out), all, NonZeroUsize::new(threads).unwrap(), &()).unwrap();
         let (reads, count) = (fs.faults().calls(Operation::ReadAt) - before, frames(&compressed).len() as u64 - 1);
-        assert!(reads >= count && reads <= 2 * count, "{threads} threads: {reads} reads of {count} frames");
+        // The last frame is looked at first, for the trailer; threads that are held up may come back to one that is no longer kept.
+        let most = if threads == 1 { count + 1 } else { 3 * count };
+        assert!(reads >= count && reads <= most, "{threads} threads: {reads} reads of {count} frames");
     }
 }
 
