@@ -1,4 +1,4 @@
-//! Files of bytes that no compression or sharing of blocks makes less of.
+//! Files of bytes that no compression or sharing of blocks makes less of, and files of points, that compression does.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,6 +7,8 @@ use std::sync::Arc;
 use icecore_archive::{Crc32c, Member, MemberPath, Plan, Sha256Digest};
 use icecore_io::{File, Fs, Rng};
 use tempfile::TempDir;
+
+use crate::payload;
 
 /// The files of a plan, in its order.
 #[derive(Debug)]
@@ -23,10 +25,39 @@ impl Files {
     /// Writes `count` files of `len` bytes each into `dir`, durably: the disk has nothing else to do when measuring begins.
     pub fn create(fs: &dyn Fs, dir: &Path, count: usize, len: usize) -> Result<Self, Box<dyn std::error::Error>> {
         let mut rng = Rng::new(1);
+        Self::create_of(fs, dir, count, || (0..len / 8).flat_map(|_| rng.next_u64().to_le_bytes()).collect())
+    }
+
+    /// The same with files that are half payloads, half vectors, about `len` bytes long: zstd makes about 60 % of them.
+    pub fn create_points(fs: &dyn Fs, dir: &Path, count: usize, len: usize) -> Result<Self, Box<dyn std::error::Error>> {
+        let (mut rng, mut id) = (Rng::new(1), 0);
+        Self::create_of(fs, dir, count, || {
+            let mut data = Vec::with_capacity(len);
+            while data.len() < len {
+                id += 1;
+                let (city, price, tag) = (rng.below(500), rng.below(100_000), rng.below(1 << 40));
+                data.extend_from_slice(payload(id).as_bytes());
+                data.extend_from_slice(
+                    format!(r#"{{"street":"Street {city}","price":{price},"tag":"{tag:x}","open":true}}"#).as_bytes(),
+                );
+                // Sixteen bits are exact in a float.
+                let component = |_| (f32::from(u16::try_from(rng.below(1 << 16)).unwrap_or(0)) / 65536.0).to_le_bytes();
+                data.extend((0..32).flat_map(component));
+            }
+            data
+        })
+    }
+
+    fn create_of(
+        fs: &dyn Fs,
+        dir: &Path,
+        count: usize,
+        mut contents: impl FnMut() -> Vec<u8>,
+    ) -> Result<Self, Box<dyn std::error::Error>> {
         let mut members = Vec::with_capacity(count);
         let mut paths = Vec::with_capacity(count);
         for index in 0..count {
-            let data: Vec<u8> = (0..len / 8).flat_map(|_| rng.next_u64().to_le_bytes()).collect();
+            let data = contents();
             let name = format!("{index:04}.bin");
             let path = dir.join(&name);
             let file = fs.create_new(&path)?;

@@ -12,12 +12,13 @@ use std::time::SystemTime;
 use icecore_io::{Clock, Existing, File, Fs, PublishError, publish, publish_synced};
 
 use crate::Error;
+use crate::format::frames::file_len_max;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::store::{
     ArchiveName, Attempt, CHECKSUM_SUFFIX, META_SUFFIX, Meta, checksum_bytes, remove_if_there, seconds, side_path, time,
 };
-use crate::writer::{FileSink, Source, Written, write_archive};
+use crate::writer::{Compression, FileSink, Source, Written, write_archive, write_compressed};
 use icecore_io::digest::Sha256Digest;
 
 /// What the side files and the directory may take beside the archive, in bytes.
@@ -32,7 +33,7 @@ pub struct Created {
     pub path: PathBuf,
     /// Its length in bytes.
     pub len: u64,
-    /// Digest of the whole.
+    /// Digest of the whole file.
     pub sha256: Sha256Digest,
     /// Digest of the manifest.
     pub manifest_sha256: Sha256Digest,
@@ -40,12 +41,18 @@ pub struct Created {
     pub created_at: SystemTime,
 }
 
-/// Makes the archive `name` in `dir`, with its side files. After `Ok` all of it is durable.
-///
-/// Fails with [`Error::AlreadyExists`] if there is an archive or a side file of that name, or somebody is making one: it stays as it
-/// is. Fails with [`Error::NoSpace`] before anything is written if the file system is too full, and otherwise as [`write_archive`]
-/// does. After an error nothing of the new archive is left, except a side file that the system refuses to remove, or of which it
-/// said that it could not be made: that is for [`sweep`](crate::sweep()).
+/// What an archive is made of, and in which form.
+#[derive(Clone, Copy)]
+pub struct Draft<'a> {
+    /// Its layout.
+    pub plan: &'a Plan,
+    /// Its members' data.
+    pub source: &'a dyn Source,
+    /// Whether it is compressed.
+    pub compression: Option<Compression>,
+}
+
+/// Makes the archive `name` in `dir`, with its side files, and does not compress it. See [`create_draft`].
 pub fn create(
     fs: &dyn Fs,
     clock: &dyn Clock,
@@ -55,19 +62,65 @@ pub fn create(
     source: &dyn Source,
     progress: &dyn Progress,
 ) -> Result<Created, Error> {
-    check_space(fs, dir, plan.archive_len())?;
+    create_draft(fs, clock, dir, name, Draft { plan, source, compression: None }, progress)
+}
+
+/// Makes the archive `name` in `dir`, with its side files. After `Ok` all of it is durable.
+///
+/// Fails with [`Error::ArchiveName`] if the name ends in `.zst` and the archive is not to be compressed, or the other way round; with
+/// [`Error::AlreadyExists`] if there is an archive or a side file of that name, or somebody is making one: it stays as it
+/// is; with [`Error::NoSpace`] before anything is written if the file system is too full, even for an archive that may become
+/// shorter; and otherwise as [`write_archive`] and [`write_compressed`] do. After an error nothing of the new archive is left, except
+/// a side file that the system refuses to remove, or of which it said that it could not be made: that is for
+/// [`sweep`](crate::sweep()).
+pub fn create_draft(
+    fs: &dyn Fs,
+    clock: &dyn Clock,
+    dir: &Path,
+    name: &ArchiveName,
+    draft: Draft<'_>,
+    progress: &dyn Progress,
+) -> Result<Created, Error> {
+    if name.is_compressed() != draft.compression.is_some() {
+        let rule = "it must end in `.zst` if the archive is compressed, and only then";
+        return Err(Error::ArchiveName { name: name.to_string(), rule });
+    }
+    check_space(fs, dir, draft.len_max())?;
     let path = dir.join(name.as_str());
     let Some(attempt) = Attempt::begin(fs, dir, name).map_err(Error::io("create a temporary for", &path))? else {
         return Err(Error::AlreadyExists { path });
     };
     let mut made = Made { fs, dir, archive: None, side_files: Vec::new(), attempt: &attempt, committed: false };
-    let result = made.make(clock, &path, plan, source, progress);
+    let result = made.make(clock, &path, draft, progress);
     made.committed = result.is_ok();
     result
 }
 
-fn check_space(fs: &dyn Fs, dir: &Path, archive_len: u64) -> Result<(), Error> {
-    let needed = archive_len.saturating_add(SIDE_FILES_LEN);
+impl Draft<'_> {
+    /// The longest that the file can become.
+    fn len_max(&self) -> u64 {
+        match self.compression {
+            Some(_) => file_len_max(self.plan.archive_len()),
+            None => self.plan.archive_len(),
+        }
+    }
+
+    /// Writes the archive to an empty file.
+    fn write(&self, file: &Arc<dyn File>, path: &Path, progress: &dyn Progress) -> Result<Written, Error> {
+        let mut sink = FileSink::new(Arc::clone(file));
+        match self.compression {
+            // Nothing is reserved: the length is not known.
+            Some(compression) => write_compressed(self.plan, self.source, &mut sink, compression, progress),
+            None => {
+                reserve(file, self.plan.archive_len()).map_err(Error::io("reserve space for", path))?;
+                write_archive(self.plan, self.source, &mut sink, progress)
+            }
+        }
+    }
+}
+
+fn check_space(fs: &dyn Fs, dir: &Path, len: u64) -> Result<(), Error> {
+    let needed = len.saturating_add(SIDE_FILES_LEN);
     let free = fs.free_space(dir).map_err(Error::io("measure the free space of", dir))?;
     if free < needed {
         return Err(Error::NoSpace { path: dir.to_owned(), needed, free });
@@ -87,14 +140,7 @@ struct Made<'a> {
 }
 
 impl Made<'_> {
-    fn make(
-        &mut self,
-        clock: &dyn Clock,
-        path: &Path,
-        plan: &Plan,
-        source: &dyn Source,
-        progress: &dyn Progress,
-    ) -> Result<Created, Error> {
+    fn make(&mut self, clock: &dyn Clock, path: &Path, draft: Draft<'_>, progress: &dyn Progress) -> Result<Created, Error> {
         let checksum_path = side_path(path, CHECKSUM_SUFFIX);
         let meta_path = side_path(path, META_SUFFIX);
         for taken in [path, &checksum_path, &meta_path] {
@@ -102,12 +148,13 @@ impl Made<'_> {
                 return Err(Error::AlreadyExists { path: taken.to_owned() });
             }
         }
-        let written = self.write(plan, source, progress)?;
+        let written = self.write(draft, progress)?;
         let meta = Meta {
             created_at: seconds(clock.now()),
             size: written.len,
+            uncompressed_size: draft.compression.map(|_| draft.plan.archive_len()),
             sha256: written.sha256,
-            manifest_sha256: plan.manifest_sha256(),
+            manifest_sha256: draft.plan.manifest_sha256(),
             verified_at: None,
         };
         self.publish_side_file(checksum_path, &checksum_bytes(written.sha256))?;
@@ -123,11 +170,10 @@ impl Made<'_> {
     }
 
     /// Writes and syncs the archive under its temporary name.
-    fn write(&self, plan: &Plan, source: &dyn Source, progress: &dyn Progress) -> Result<Written, Error> {
+    fn write(&self, draft: Draft<'_>, progress: &dyn Progress) -> Result<Written, Error> {
         let temp = self.attempt.path();
         let file = self.attempt.open(self.fs).map_err(Error::io("open", temp))?;
-        reserve(&file, plan.archive_len()).map_err(Error::io("reserve space for", temp))?;
-        let written = write_archive(plan, source, &mut FileSink::new(Arc::clone(&file)), progress)?;
+        let written = draft.write(&file, temp, progress)?;
         // Before the sync, so that one sync covers both where the file system keeps them together.
         self.fs.set_mode(temp, ARCHIVE_MODE).map_err(Error::io("make read-only", temp))?;
         file.sync_data().map_err(Error::io("sync", temp))?;

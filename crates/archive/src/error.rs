@@ -62,6 +62,24 @@ pub enum Error {
         /// The longest allowed.
         max: u64,
     },
+    /// An archive too long to be compressed.
+    #[error("the archive is {len} bytes long, more than the {max} that can be compressed")]
+    TooLongToCompress {
+        /// Its length.
+        len: u64,
+        /// The longest allowed.
+        max: u64,
+    },
+    /// A level of compression that there is not.
+    #[error("compression level {level} is not between {min} and {max}")]
+    CompressionLevel {
+        /// The level.
+        level: i32,
+        /// The lowest.
+        min: i32,
+        /// The highest.
+        max: i32,
+    },
     /// A subject nested deeper than the format allows.
     #[error("the subject is nested deeper than {max} levels")]
     SubjectTooDeep {
@@ -252,6 +270,12 @@ pub enum Error {
         /// The system's error.
         source: io::Error,
     },
+    /// Compressing failed; it needs memory, and nothing else.
+    #[error("compress the archive: {reason}")]
+    Compress {
+        /// Why.
+        reason: &'static str,
+    },
     /// The sink failed.
     #[error("write the archive at byte {offset}")]
     Sink {
@@ -303,6 +327,8 @@ impl Error {
             | Self::TooManyMembers { .. }
             | Self::ManifestTooLong { .. }
             | Self::ArchiveTooLong { .. }
+            | Self::TooLongToCompress { .. }
+            | Self::CompressionLevel { .. }
             | Self::SubjectTooDeep { .. }
             | Self::ArchiveName { .. }
             | Self::NotArchivable { .. }
@@ -316,7 +342,7 @@ impl Error {
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::AlreadyExists { .. } => ErrorKind::AlreadyExists,
             Self::NoSpace { .. } => ErrorKind::NoSpace,
-            Self::Changed { .. } => ErrorKind::Io,
+            Self::Changed { .. } | Self::Compress { .. } => ErrorKind::Io,
             Self::Corrupt { .. }
             | Self::SourceLength { .. }
             | Self::ManifestDigest { .. }

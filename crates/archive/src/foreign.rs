@@ -3,8 +3,6 @@
 //! Looks at headers only (and at one small file that tells two kinds apart), and at a bounded number of them. A guess is never used
 //! for anything but the text of an error.
 
-use std::io;
-
 use crate::format::layout::{MANIFEST_NAME, padding_len};
 use crate::format::tar::{BLOCK_LEN, RawHeader, TYPE_FILE, TYPE_PAX};
 
@@ -32,9 +30,15 @@ pub enum Foreign {
     /// An archive of ours, but with another tar program's headers.
     #[error("this archive was unpacked and packed again; only the original file can be read")]
     Repacked,
-    /// Compressed with zstd.
-    #[error("this file is compressed with zstd; decompress it first")]
+    /// Compressed with zstd, but not by us, or incomplete.
+    #[error(
+        "this file is compressed with zstd, but does not end in a seek table: it was compressed by another program, or it is cut off; \
+         what `zstd -d` makes of it can be read"
+    )]
     Zstd,
+    /// Compressed with zstd in a way that needs a lot of memory or a dictionary.
+    #[error("this file is compressed with zstd in a way that needs {}; what `zstd -d` makes of it can be read", .0)]
+    ZstdNeeds(&'static str),
     /// Some other tar.
     #[error("this is a tar archive, but not one made by icecore: it does not begin with `{MANIFEST_NAME}`")]
     Tar,
@@ -60,7 +64,7 @@ pub(crate) enum Seen {
 
 /// Looks through the headers of a tar that does not begin as ours do. `read` fills its buffer with the bytes at an offset; `len`
 /// bytes can be read.
-pub(crate) fn identify(read: impl Fn(&mut [u8], u64) -> io::Result<()>, len: u64, seen: Seen) -> io::Result<Foreign> {
+pub(crate) fn identify<E>(read: impl Fn(&mut [u8], u64) -> Result<(), E>, len: u64, seen: Seen) -> Result<Foreign, E> {
     let tar = Tar { read, len };
     let mut offset = 0u64;
     let (mut in_shard, mut in_segments) = (false, false);
@@ -127,8 +131,8 @@ struct Tar<R> {
     len: u64,
 }
 
-impl<R: Fn(&mut [u8], u64) -> io::Result<()>> Tar<R> {
-    fn mentions_collections(&self, offset: u64, len: u64) -> io::Result<bool> {
+impl<E, R: Fn(&mut [u8], u64) -> Result<(), E>> Tar<R> {
+    fn mentions_collections(&self, offset: u64, len: u64) -> Result<bool, E> {
         let inside = offset.checked_add(len).is_some_and(|end| end <= self.len);
         let len = match usize::try_from(len) {
             Ok(index) if inside && len <= CONFIG_LEN_MAX => index,
@@ -141,7 +145,7 @@ impl<R: Fn(&mut [u8], u64) -> io::Result<()>> Tar<R> {
     }
 
     /// The offset after the blocks of further sparse entries that follow an old GNU sparse header.
-    fn skip_sparse_blocks(&self, mut offset: u64, mut extended: bool) -> io::Result<u64> {
+    fn skip_sparse_blocks(&self, mut offset: u64, mut extended: bool) -> Result<u64, E> {
         while extended && offset.saturating_add(BLOCK_LEN) <= self.len {
             let mut flag = [0];
             (self.read)(&mut flag, offset + SPARSE_BLOCK_EXTENDED_OFFSET)?;
@@ -178,7 +182,7 @@ mod tests {
         };
         let read = |buffer: &mut [u8], offset: u64| {
             buffer.copy_from_slice(&bytes[usize::try_from(offset).unwrap()..][..buffer.len()]);
-            Ok(())
+            Ok::<(), std::convert::Infallible>(())
         };
         identify(read, bytes.len() as u64, seen).unwrap()
     }

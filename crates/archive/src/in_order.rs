@@ -1,10 +1,11 @@
-//! All bytes of an archive from its first to its last: looked at by the caller as they pass, digested as a whole behind them.
+//! All bytes of an archive from its first to its last: looked at by the caller as they pass, and digested as a whole behind them,
+//! unless they are compressed: then what is digested is what was compressed, elsewhere.
 //!
 //! Bytes come in buffers; each goes on to the digesting thread when the caller has seen all of it, so the digest covers exactly
 //! the bytes that were looked at. Where the bytes come from, and what happens when they do not, is the [`Supply`]'s business.
 
 use crate::Error;
-use crate::writer::hash::{Buffer, Digester};
+use crate::writer::hash::{Behind, Buffer};
 
 /// Where the bytes come from.
 pub(crate) trait Supply {
@@ -15,7 +16,7 @@ pub(crate) trait Supply {
 /// A walk through an archive.
 pub(crate) struct InOrder<S> {
     pub(crate) supply: S,
-    digester: Digester,
+    behind: Behind,
     buffer: Buffer,
     /// The next byte of the buffer.
     at: usize,
@@ -26,21 +27,21 @@ pub(crate) struct InOrder<S> {
 
 impl<S: Supply> InOrder<S> {
     /// A walk through the `len` bytes of an archive.
-    pub(crate) fn new(supply: S, len: u64, mut digester: Digester) -> Self {
-        let buffer = digester.take();
-        Self { supply, digester, buffer, at: 0, offset: 0, end: len }
+    pub(crate) fn new(supply: S, len: u64, mut behind: Behind) -> Self {
+        let buffer = behind.take();
+        Self { supply, behind, buffer, at: 0, offset: 0, end: len }
     }
 
     /// Takes `bytes`, of which there is a buffer at most, for the next ones of the archive: the caller has read and checked them
     /// already. Only before anything else.
     pub(crate) fn begin_with(&mut self, bytes: &[u8]) {
         assert!(self.buffer.filled().is_empty(), "bytes would be digested out of order");
-        let mut next = self.digester.take();
+        let mut next = self.behind.take();
         if let Some(room) = next.room().get_mut(..bytes.len()) {
             room.copy_from_slice(bytes);
         }
         next.fill(bytes.len());
-        self.digester.give(next);
+        self.behind.give(next);
         self.offset += bytes.len() as u64;
     }
 
@@ -72,14 +73,14 @@ impl<S: Supply> InOrder<S> {
         Ok(equal)
     }
 
-    /// Digests the last buffer and gives the supply back.
+    /// Passes the last buffer on and gives the supply back.
     pub(crate) fn finish(mut self) -> S {
-        self.digester.give(self.buffer);
+        self.behind.give(self.buffer);
         self.supply
     }
 
     fn refill(&mut self) -> Result<(), Error> {
-        let mut next = self.digester.take();
+        let mut next = self.behind.take();
         let left = usize::try_from(self.end - self.offset).unwrap_or(usize::MAX);
         let len = next.room().len().min(left);
         assert!(len > 0, "the walk goes past the end of its plan");
@@ -87,7 +88,7 @@ impl<S: Supply> InOrder<S> {
         next.fill(len);
         self.offset += len as u64;
         self.at = 0;
-        self.digester.give(std::mem::replace(&mut self.buffer, next));
+        self.behind.give(std::mem::replace(&mut self.buffer, next));
         Ok(())
     }
 }
@@ -112,7 +113,7 @@ mod tests {
         let bytes: Vec<u8> = (0..2 * BUFFER_LEN + 7).map(|at| u8::try_from(at % 251).unwrap()).collect();
         let (begin, step) = (BUFFER_LEN, 1000);
         let (wrong, sha256) = with_digester(|digester| {
-            let mut walk = InOrder::new(Bytes(&bytes), bytes.len() as u64, digester);
+            let mut walk = InOrder::new(Bytes(&bytes), bytes.len() as u64, Behind::Digest(digester));
             walk.begin_with(&bytes[..9]);
             walk.begin_with(&bytes[9..begin]);
             assert_eq!(walk.position(), begin as u64);

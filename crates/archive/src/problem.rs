@@ -1,4 +1,6 @@
-//! One place where an archive's bytes are not what its manifest says.
+//! One place where an archive's bytes are not what its manifest says, or those of a compressed one not what its tables say.
+//!
+//! Offsets are those in the tar, unless they are said to be the compressed file's.
 
 use std::io;
 use std::path::PathBuf;
@@ -56,6 +58,46 @@ pub enum Problem {
     Trailer {
         /// Where they begin.
         offset: u64,
+    },
+    /// The bytes of a compressed frame are not those that were written. What is in it is not looked at.
+    #[error(
+        "frame {frame} of the compressed file, at its byte {offset}, has CRC32C {actual}, the table of checksums says {expected}"
+    )]
+    Frame {
+        /// The number of the frame, from 0.
+        frame: usize,
+        /// Where it begins in the file.
+        offset: u64,
+        /// The checksum in the table.
+        expected: Crc32c,
+        /// The checksum of the frame.
+        actual: Crc32c,
+    },
+    /// A compressed frame is as it was written, but does not hold what it has to.
+    #[error("frame {frame} of the compressed file, at its byte {offset}: {reason}")]
+    FrameContents {
+        /// The number of the frame, from 0.
+        frame: usize,
+        /// Where it begins in the file.
+        offset: u64,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The compressed bytes of a stream cannot be decompressed.
+    #[error("the compressed stream is damaged before its byte {offset}: {reason}")]
+    Compressed {
+        /// How far it was read.
+        offset: u64,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The tables behind the compressed frames are not those that belong to them.
+    #[error("the tables at the end of the compressed file, at its byte {offset}: {rule}")]
+    SeekTable {
+        /// The first byte that is known to be wrong, or the entry that it is in.
+        offset: u64,
+        /// What is wrong.
+        rule: &'static str,
     },
     /// Bytes that the system could not read. Digests that would cover them are not compared.
     #[error("{len} bytes at byte {offset} cannot be read")]

@@ -1,15 +1,19 @@
 //! An archive in a file: its first two members are read, and say where every other byte has to be.
 //!
 //! Opening reads the manifest and its digest and compares the file's length; it does not look at members. An archive that opens
-//! is one of ours and complete in length. Whether its data is sound is for [`verify`](crate::verify()) and
+//! is one of ours and complete in length. A compressed one is read like any other (see [`compressed`](crate::compressed)): all offsets
+//! here are those in the tar. Whether its data is sound is for [`verify`](crate::verify()) and
 //! [`unpack`](crate::unpack()) to find out. How a manifest is read and refused is in [`opening`](crate::opening).
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use icecore_io::{File, Fs};
 
 use crate::Error;
+use crate::compressed::Cursor;
+use crate::contents::Contents;
 use crate::foreign::{Foreign, Seen, identify};
 use crate::format::manifest::{Manifest, MemberRef};
 use crate::opening::{self, Input};
@@ -20,13 +24,13 @@ use icecore_io::digest::{FileDigest, Hasher};
 /// An open archive whose manifest has been checked.
 #[derive(Debug)]
 pub struct Reader {
-    file: Arc<dyn File>,
+    contents: Contents,
     path: PathBuf,
     plan: Plan,
 }
 
 impl Reader {
-    /// Opens the archive at `path`.
+    /// Opens the archive at `path`, compressed or not.
     ///
     /// Fails with [`Error::NotTar`], [`Error::Foreign`] or [`Error::Layout`] if the file is something else, with
     /// [`Error::Truncated`], [`Error::TrailingBytes`], [`Error::ManifestDigest`] or [`Error::Damaged`] if it is not as it was
@@ -41,9 +45,10 @@ impl Reader {
     ///
     /// Fails as [`Reader::open`] does.
     pub fn from_file(file: Arc<dyn File>, label: PathBuf) -> Result<Self, Error> {
-        let len = file.len().map_err(Error::io("measure", &label))?;
-        let plan = opening::open(&mut FileInput { file: file.as_ref(), label: &label, len, offset: 0 }, &label)?;
-        Ok(Self { file, path: label, plan })
+        let contents = Contents::open(file, &label)?;
+        let mut input = FileInput { contents: &contents, cursor: Cursor::default(), label: &label, offset: 0 };
+        let plan = opening::open(&mut input, &label)?;
+        Ok(Self { contents, path: label, plan })
     }
 
     /// The file, or what stands for it.
@@ -61,6 +66,11 @@ impl Reader {
         self.plan.manifest()
     }
 
+    /// Length of the file in bytes: of a compressed archive not that of the tar, which is the plan's.
+    pub fn stored_len(&self) -> u64 {
+        self.contents.stored_len()
+    }
+
     /// Reads and verifies the whole data of one small member.
     ///
     /// `None` if there is no member at `index`. Fails with [`Error::Damaged`] if the data is not what the manifest says. The caller
@@ -73,7 +83,7 @@ impl Reader {
         let len = usize::try_from(member.len)
             .map_err(|_| self.io_error("allocate memory for", std::io::ErrorKind::OutOfMemory.into()))?;
         let mut bytes = vec![0; len];
-        self.read_exact(&mut bytes, placed.data_offset)?;
+        self.read_exact(&mut Cursor::default(), &mut bytes, placed.data_offset)?;
         let mut hasher = Hasher::default();
         hasher.update(&bytes);
         match check_member(member, hasher).into_iter().next() {
@@ -82,20 +92,28 @@ impl Reader {
         }
     }
 
-    pub(crate) fn file(&self) -> &dyn File {
-        self.file.as_ref()
+    pub(crate) fn contents(&self) -> &Contents {
+        &self.contents
     }
 
-    pub(crate) fn read_exact(&self, buffer: &mut [u8], offset: u64) -> Result<(), Error> {
-        self.file.read_exact_at(buffer, offset).map_err(Error::io("read", &self.path))
+    pub(crate) fn read_exact(&self, cursor: &mut Cursor, buffer: &mut [u8], offset: u64) -> Result<(), Error> {
+        self.contents.read_exact(cursor, &self.path, buffer, offset)
+    }
+
+    /// Whether two members are better read by one thread, one after the other.
+    pub(crate) fn together(&self, one: usize, other: usize) -> bool {
+        match (self.plan.header_offset(one), self.plan.header_offset(other)) {
+            (Some(one), Some(other)) => self.contents.together(one, other),
+            _ => false,
+        }
     }
 
     /// Compares the headers of a member, and the zeros after its data.
-    pub(crate) fn check_frame(&self, placed: &Placed<'_>) -> Result<(), Error> {
-        if !self.equals_at(&placed.headers(), placed.header_offset)? {
+    pub(crate) fn check_frame(&self, cursor: &mut Cursor, placed: &Placed<'_>) -> Result<(), Error> {
+        if !self.equals_at(cursor, &placed.headers(), placed.header_offset)? {
             return Err(self.damaged(placed.header_problem()));
         }
-        match self.equals_at(placed.padding(), placed.data_end())? {
+        match self.equals_at(cursor, placed.padding(), placed.data_end())? {
             true => Ok(()),
             false => Err(self.damaged(placed.padding_problem())),
         }
@@ -103,15 +121,15 @@ impl Reader {
 
     /// Checks the zero blocks at the end.
     pub(crate) fn check_trailer(&self) -> Result<(), Error> {
-        match self.equals_at(&TRAILER, self.plan.trailer_offset())? {
+        match self.equals_at(&mut Cursor::default(), &TRAILER, self.plan.trailer_offset())? {
             true => Ok(()),
             false => Err(self.damaged(self.plan.trailer_problem())),
         }
     }
 
-    fn equals_at(&self, expected: &[u8], offset: u64) -> Result<bool, Error> {
+    fn equals_at(&self, cursor: &mut Cursor, expected: &[u8], offset: u64) -> Result<bool, Error> {
         let mut actual = vec![0; expected.len()];
-        self.read_exact(&mut actual, offset)?;
+        self.read_exact(cursor, &mut actual, offset)?;
         Ok(actual == expected)
     }
 
@@ -139,27 +157,28 @@ pub(crate) fn check_member(member: MemberRef<'_>, hasher: Hasher) -> Vec<Problem
 
 /// A file that may be an archive.
 struct FileInput<'a> {
-    file: &'a dyn File,
+    contents: &'a Contents,
+    cursor: Cursor,
     label: &'a Path,
-    len: u64,
     offset: u64,
 }
 
 impl Input for FileInput<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
-        let len = usize::try_from(self.len - self.offset).unwrap_or(usize::MAX).min(buffer.len());
+        let len = usize::try_from(self.contents.len() - self.offset).unwrap_or(usize::MAX).min(buffer.len());
         let buffer = buffer.get_mut(..len).unwrap_or_default();
-        self.file.read_exact_at(buffer, self.offset).map_err(Error::io("read", self.label))?;
+        self.contents.read_exact(&mut self.cursor, self.label, buffer, self.offset)?;
         self.offset += len as u64;
         Ok(len)
     }
 
     fn whole_len(&self) -> Option<u64> {
-        Some(self.len)
+        Some(self.contents.len())
     }
 
     fn identify(&mut self, _first: &[u8; 512]) -> Result<Foreign, Error> {
-        let read = |buffer: &mut [u8], offset| self.file.read_exact_at(buffer, offset);
-        identify(read, self.len, Seen::Whole).map_err(Error::io("read", self.label))
+        let cursor = RefCell::new(Cursor::default());
+        let read = |buffer: &mut [u8], offset| self.contents.read_exact(&mut cursor.borrow_mut(), self.label, buffer, offset);
+        identify(read, self.contents.len(), Seen::Whole)
     }
 }

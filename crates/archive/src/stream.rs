@@ -2,10 +2,11 @@
 //!
 //! No byte goes unchecked, be its member selected or not: it is compared with what the manifest gives, or covered by its member's
 //! digests, and the digest of the whole is computed on a thread beside. So `Ok` says what [`verify`](crate::verify()) and
-//! [`unpack`](crate::unpack()) together say of a file. Memory is bounded by buffers and the manifest. Whether the whole is the one
+//! [`unpack`](crate::unpack()) together say of a file. A compressed stream is decompressed on the way (see
+//! [`compressed::stream`](crate::compressed::stream)). Memory is bounded by buffers and the manifest. Whether the whole is the one
 //! that the sender meant is not known here: the caller compares the digest, and throws its root away if it is another.
 
-use std::io::{self, Read};
+use std::io::Read;
 use std::iter::Peekable;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
@@ -16,16 +17,18 @@ use std::thread;
 use icecore_io::Fs;
 
 use crate::Error;
-use crate::foreign::{Foreign, Seen, identify};
+use crate::compressed::stream::Decoder;
+use crate::foreign::{Foreign, Seen, identify, is_zstd};
 use crate::format::manifest::{Manifest, MemberRef};
 use crate::in_order::{InOrder, Supply};
+use crate::intake::{Intake, read_full};
 use crate::opening::{self, Input};
 use crate::plan::{Placed, Plan, TRAILER};
 use crate::problem::Problem;
 use crate::progress::{Progress, advance};
 use crate::reader::check_member;
 use crate::target::{Extras, Job, Made, MemberFile, Unpacked, check_space, jobs};
-use crate::writer::hash::{BUFFER_LEN, with_digester};
+use crate::writer::hash::{BUFFER_COUNT, BUFFER_LEN, Behind, Digester, Digesting};
 use icecore_io::digest::{Hasher, Sha256Digest};
 
 /// What is read of a stream that is no archive of ours to say what it is, beside its first header, in bytes.
@@ -36,7 +39,9 @@ const UNSYNCED_MAX: usize = 16;
 /// An archive that arrives in order.
 #[derive(Debug)]
 pub struct StreamReader<R> {
-    intake: Intake<R>,
+    bytes: Bytes<R>,
+    /// The digest of a compressed stream, begun with its first byte.
+    digesting: Option<Digesting>,
     plan: Plan,
 }
 
@@ -46,24 +51,33 @@ pub struct StreamReader<R> {
 pub struct Streamed {
     /// What was written.
     pub unpacked: Unpacked,
-    /// Digest of the whole stream.
+    /// Digest of the whole stream as it arrived.
     pub sha256: Sha256Digest,
 }
 
 impl<R: Read> StreamReader<R> {
     /// Reads the manifest and its digest. `label` stands for the archive in errors and need not be a path. `len` is the length that
-    /// the sender has announced, if any; it is compared as soon as the manifest is known, before anything can be unpacked.
+    /// the sender has announced, if any; it is compared as soon as the manifest is known, before anything can be unpacked, or at the
+    /// end of a compressed stream, whose length the manifest does not tell.
     ///
-    /// Fails as [`Reader::open`](crate::Reader::open) does; of a stream that is something else at most 1 MiB is read to say what.
+    /// Fails as [`Reader::open`](crate::Reader::open) does; of a stream that is something else at most 1 MiB is read to say what. A
+    /// compressed stream may come from any program: it needs no seek table.
     pub fn open(input: R, label: &Path, len: Option<u64>) -> Result<Self, Error> {
-        let mut intake = Intake { input, label: label.to_owned(), announced: len };
-        let plan = opening::open(&mut intake, label)?;
-        Ok(Self { intake, plan })
+        let mut intake = Intake::new(input, label, len);
+        let (mut bytes, digesting) = match is_zstd(&intake.peek()?) {
+            true => {
+                let (decoder, digesting) = Decoder::new(intake)?;
+                (Bytes::Compressed(Box::new(decoder)), Some(digesting))
+            }
+            false => (Bytes::Plain(intake), None),
+        };
+        let plan = opening::open(&mut bytes, label)?;
+        Ok(Self { bytes, digesting, plan })
     }
 
     /// What the archive is called in errors.
     pub fn label(&self) -> &Path {
-        &self.intake.label
+        self.bytes.label()
     }
 
     /// Everything that the manifest says, and where.
@@ -77,7 +91,7 @@ impl<R: Read> StreamReader<R> {
     }
 
     /// Reads to the end of the stream, and writes the members for which `select` gives a destination to files below `root`, which
-    /// has to exist. Progress counts all bytes of the stream.
+    /// has to exist. Progress counts all bytes of the tar.
     ///
     /// After `Ok` everything is verified and durable. Fails as [`unpack`](crate::unpack()) does, and with [`Error::Truncated`] or
     /// [`Error::TrailingBytes`] if the stream does not end where the archive does; then nothing of it is left below `root`.
@@ -88,7 +102,7 @@ impl<R: Read> StreamReader<R> {
         select: impl Fn(usize, MemberRef<'_>) -> Option<PathBuf>,
         progress: &dyn Progress,
     ) -> Result<Streamed, Error> {
-        let Self { mut intake, plan } = self;
+        let Self { mut bytes, digesting, plan } = self;
         let jobs = jobs(plan.manifest(), root, select, &Extras::default())?;
         let unpacked = Unpacked::by(&jobs);
         check_space(fs, root, unpacked.bytes)?;
@@ -96,15 +110,19 @@ impl<R: Read> StreamReader<R> {
 
         let mut made = Made::new(fs);
         made.create_dirs(root, &jobs, &[])?;
-        let (received, sha256) = with_digester(|digester| {
-            let supply = StreamSupply { intake: &mut intake, progress, archive_len: plan.archive_len() };
-            let bytes = InOrder::new(supply, plan.archive_len(), digester);
-            with_syncing(|unsynced| Pass { plan: &plan, made: &made, jobs: jobs.iter().peekable(), bytes, unsynced }.run())
-        });
-        received?;
-        intake.expect_end(plan.archive_len())?;
+        let (behind, digesting) = match digesting {
+            Some(digesting) => (Behind::Nothing(None), digesting),
+            None => {
+                let (digester, digesting) = Digester::start(BUFFER_LEN, BUFFER_COUNT);
+                (Behind::Digest(digester), digesting)
+            }
+        };
+        let supply = StreamSupply { bytes: &mut bytes, progress, archive_len: plan.archive_len() };
+        let walk = InOrder::new(supply, plan.archive_len(), behind);
+        with_syncing(|unsynced| Pass { plan: &plan, made: &made, jobs: jobs.iter().peekable(), bytes: walk, unsynced }.run())?;
+        bytes.expect_end(plan.archive_len(), progress)?;
         made.complete()?;
-        Ok(Streamed { unpacked, sha256 })
+        Ok(Streamed { unpacked, sha256: digesting.finish() })
     }
 }
 
@@ -180,13 +198,13 @@ impl<R: Read> Pass<'_, '_, R> {
     }
 
     fn damaged(&self, source: Problem) -> Error {
-        Error::Damaged { path: self.bytes.supply.intake.label.clone(), source }
+        Error::Damaged { path: self.bytes.supply.bytes.label().to_owned(), source }
     }
 }
 
 /// The part of a stream that has to be there: its end before the archive's is an error.
 struct StreamSupply<'a, R> {
-    intake: &'a mut Intake<R>,
+    bytes: &'a mut Bytes<R>,
     progress: &'a dyn Progress,
     archive_len: u64,
 }
@@ -194,9 +212,10 @@ struct StreamSupply<'a, R> {
 impl<R: Read> Supply for StreamSupply<'_, R> {
     fn fill(&mut self, mut room: &mut [u8], mut offset: u64) -> Result<(), Error> {
         while !room.is_empty() {
-            let read = self.intake.read_some(room)?;
+            let read = self.bytes.read_some(room, self.progress)?;
             if read == 0 {
-                return Err(Error::Truncated { path: self.intake.label.clone(), expected: self.archive_len, actual: offset });
+                let path = self.bytes.label().to_owned();
+                return Err(Error::Truncated { path, expected: self.archive_len, actual: offset });
             }
             room = room.split_at_mut(read).1;
             offset += read as u64;
@@ -207,52 +226,58 @@ impl<R: Read> Supply for StreamSupply<'_, R> {
     }
 }
 
-/// The stream itself.
+/// The bytes of the archive.
 #[derive(Debug)]
-struct Intake<R> {
-    input: R,
-    label: PathBuf,
-    announced: Option<u64>,
+enum Bytes<R> {
+    /// As they arrive.
+    Plain(Intake<R>),
+    /// Decompressed.
+    Compressed(Box<Decoder<R>>),
 }
 
-impl<R: Read> Intake<R> {
+impl<R: Read> Bytes<R> {
+    fn label(&self) -> &Path {
+        match self {
+            Self::Plain(intake) => intake.label(),
+            Self::Compressed(decoder) => decoder.intake().label(),
+        }
+    }
+
     /// Reads at least one byte, or none at the end.
-    fn read_some(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
-        loop {
-            match self.input.read(buffer) {
-                Ok(read) => return Ok(read),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Not `Error::io`: whatever the stream reports, it does not say that a file is missing.
-                Err(source) => return Err(Error::Io { action: "read", path: self.label.clone(), source }),
-            }
+    fn read_some(&mut self, buffer: &mut [u8], progress: &dyn Progress) -> Result<usize, Error> {
+        match self {
+            Self::Plain(intake) => intake.read_some(buffer),
+            Self::Compressed(decoder) => decoder.read_some(buffer, progress),
         }
     }
 
-    /// Reads the one byte more that tells whether the stream goes on.
-    fn expect_end(&mut self, archive_len: u64) -> Result<(), Error> {
-        match self.read_some(&mut [0])? {
-            0 => Ok(()),
-            more => {
-                Err(Error::TrailingBytes { path: self.label.clone(), expected: archive_len, actual: archive_len + more as u64 })
-            }
+    /// Reads the one byte more that tells whether the stream goes on after the archive, and what belongs to its compression.
+    fn expect_end(self, archive_len: u64, progress: &dyn Progress) -> Result<(), Error> {
+        match self {
+            Self::Plain(mut intake) => match intake.read_some(&mut [0])? {
+                0 => Ok(()),
+                more => Err(Error::TrailingBytes {
+                    path: intake.label().to_owned(),
+                    expected: archive_len,
+                    actual: archive_len + more as u64,
+                }),
+            },
+            Self::Compressed(decoder) => decoder.expect_end(archive_len, progress),
         }
     }
 }
 
-impl<R: Read> Input for Intake<R> {
+impl<R: Read> Input for Bytes<R> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
-        let mut filled = 0;
-        while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
-            match self.read_some(room)? {
-                0 => break,
-                read => filled += read,
-            }
-        }
-        Ok(filled)
+        // The length of a manifest is limited, and so is what may come without any of it.
+        read_full(buffer, |room| self.read_some(room, &()))
     }
 
     fn whole_len(&self) -> Option<u64> {
-        self.announced
+        match self {
+            Self::Plain(intake) => intake.announced(),
+            Self::Compressed(_) => None,
+        }
     }
 
     fn identify(&mut self, first: &[u8; 512]) -> Result<Foreign, Error> {
@@ -266,6 +291,6 @@ impl<R: Read> Input for Intake<R> {
             let start = usize::try_from(offset).unwrap_or(usize::MAX);
             beginning.get(start..).unwrap_or_default().read_exact(buffer)
         };
-        identify(read, beginning.len() as u64, seen).map_err(Error::io("read", &self.label))
+        identify(read, beginning.len() as u64, seen).map_err(Error::io("read", self.label()))
     }
 }

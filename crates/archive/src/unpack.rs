@@ -10,12 +10,16 @@ use std::path::{Path, PathBuf};
 use icecore_io::Fs;
 
 use crate::Error;
+use crate::compressed::Cursor;
 use crate::format::manifest::MemberRef;
 use crate::progress::{Progress, advance};
 use crate::reader::{Reader, check_member};
 use crate::target::{Extras, Job, Made, MemberFile, Unpacked, check_space, jobs};
 use crate::workers;
 use icecore_io::digest::Hasher;
+
+/// Members in one compressed frame that a thread takes together at most, so that small archives keep all threads busy.
+const TOGETHER_COUNT: usize = 64;
 
 /// Writes the members for which `select` gives a destination to files below `root`, on `threads` threads. Progress counts bytes of
 /// data. `root` has to exist; a destination is a relative path of ordinary components, and missing directories are created.
@@ -52,23 +56,37 @@ pub(crate) fn unpack_with(
 
     let mut made = Made::new(fs);
     made.create_dirs(root, &jobs, &extras.directories)?;
-    workers::run(&jobs, threads, |job, buffer| write_member(reader, &made, job, buffer, progress))?;
+    let groups: Vec<&[Job]> = jobs
+        .chunk_by(|one, other| reader.together(one.index, other.index))
+        .flat_map(|jobs| jobs.chunks(TOGETHER_COUNT))
+        .collect();
+    workers::run(&groups, threads, |jobs, buffer| {
+        let mut cursor = Cursor::default();
+        jobs.iter().try_for_each(|job| write_member(reader, &mut cursor, &made, job, buffer, progress))
+    })?;
     made.complete()?;
     Ok(done)
 }
 
-fn write_member(reader: &Reader, made: &Made<'_>, job: &Job, buffer: &mut [u8], progress: &dyn Progress) -> Result<(), Error> {
+fn write_member(
+    reader: &Reader,
+    cursor: &mut Cursor,
+    made: &Made<'_>,
+    job: &Job,
+    buffer: &mut [u8],
+    progress: &dyn Progress,
+) -> Result<(), Error> {
     let Some(placed) = reader.plan().place(job.index) else {
         return Ok(());
     };
-    reader.check_frame(&placed)?;
+    reader.check_frame(cursor, &placed)?;
     let mut file = MemberFile::create(made, job)?;
     let mut hasher = Hasher::default();
     let mut offset = 0;
     while offset < job.len {
         let len = usize::try_from(job.len - offset).unwrap_or(usize::MAX).min(buffer.len());
         let bytes = buffer.get_mut(..len).unwrap_or_default();
-        reader.read_exact(bytes, placed.data_offset + offset)?;
+        reader.read_exact(cursor, bytes, placed.data_offset + offset)?;
         hasher.update(bytes);
         file.write(bytes)?;
         offset += len as u64;

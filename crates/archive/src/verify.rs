@@ -2,14 +2,17 @@
 //!
 //! Each byte is read once and is either compared with what the manifest gives or covered by a member's digests, so there is no byte
 //! whose change goes unseen. It goes on after damage and after read errors. The digest of the whole is computed on a second thread;
-//! being sequential it bounds the time, so more threads would not help. Nothing is changed on disk.
+//! being sequential it bounds the time, so more threads would not help. Of a compressed archive that thread also decompresses, and
+//! the digest is that of the compressed file; then its tables are compared too. Nothing is changed on disk.
 
 use std::io;
 use std::path::Path;
 
-use icecore_io::Fs;
+use icecore_io::{File, Fs};
 
 use crate::Error;
+use crate::compressed::ahead::{FramesAhead, with_frames};
+use crate::contents::Contents;
 use crate::format::layout::MANIFEST_NAME;
 use crate::in_order::{InOrder, Supply};
 use crate::plan::{Placed, Plan, TRAILER};
@@ -17,7 +20,7 @@ use crate::problem::Problem;
 use crate::progress::{Progress, advance};
 use crate::reader::{Reader, check_member};
 use crate::store::{CHECKSUM_SUFFIX, read_checksum, side_path};
-use crate::writer::hash::with_digester;
+use crate::writer::hash::{Behind, with_digester};
 use icecore_io::digest::{Hasher, Sha256Digest};
 
 /// What [`verify`] found.
@@ -26,7 +29,7 @@ use icecore_io::digest::{Hasher, Sha256Digest};
 pub struct Report {
     /// Everything that is wrong, in the order of the archive. Empty if the archive is sound.
     pub problems: Vec<Problem>,
-    /// Digest of the whole file; `None` if some bytes could not be read (see [`Problem::Read`]).
+    /// Digest of the whole file as it is stored; `None` if some bytes could not be read (see [`Problem::Read`]).
     pub sha256: Option<Sha256Digest>,
     /// Members, beside the manifest and its digest.
     pub members: u64,
@@ -41,30 +44,45 @@ impl Report {
     }
 }
 
-/// Verifies an open archive, and the digest file beside it if there is one. Progress counts bytes of the file.
+/// Verifies an open archive, and the digest file beside it if there is one. Progress counts bytes of the tar.
 ///
 /// Fails only with [`Error::Cancelled`]; whatever is wrong with the archive is in the report.
 pub fn verify(fs: &dyn Fs, reader: &Reader, progress: &dyn Progress) -> Result<Report, Error> {
-    progress.start(reader.plan().archive_len());
-    let (scanned, sha256) = with_digester(|digester| {
-        let supply = LenientSupply { reader, progress, unreadable_end: 0, problems: Vec::new() };
-        Scan { plan: reader.plan(), bytes: InOrder::new(supply, reader.plan().archive_len(), digester) }.run()
-    });
-    let (mut problems, readable) = scanned?;
-    let sha256 = readable.then_some(sha256);
+    let plan = reader.plan();
+    progress.start(plan.archive_len());
+    let (mut problems, sha256) = match reader.contents() {
+        Contents::Plain(file, _) => {
+            let (scanned, sha256) = with_digester(|digester| scan(plan, file.as_ref(), Behind::Digest(digester), progress));
+            let (problems, unreadable_end) = scanned?;
+            (problems, (unreadable_end == 0).then_some(sha256))
+        }
+        Contents::Compressed(file) => {
+            let (scanned, pass) = with_frames(file, |frames| scan(plan, frames, Behind::Nothing(None), progress));
+            let (mut problems, _) = scanned?;
+            problems.extend(pass.tables);
+            (problems, pass.sha256)
+        }
+    };
     problems.extend(check_side_file(fs, reader.path(), sha256));
-    Ok(Report { problems, sha256, members: reader.manifest().len() as u64, bytes: reader.plan().archive_len() })
+    Ok(Report { problems, sha256, members: reader.manifest().len() as u64, bytes: reader.stored_len() })
+}
+
+/// The problems, and where the last bytes end that there are not; 0 if all are there.
+fn scan(plan: &Plan, bytes: impl Bytes, behind: Behind, progress: &dyn Progress) -> Result<(Vec<Problem>, u64), Error> {
+    let supply = LenientSupply { bytes, progress, unreadable_end: 0, problems: Vec::new() };
+    let LenientSupply { problems, unreadable_end, .. } =
+        Scan { plan, bytes: InOrder::new(supply, plan.archive_len(), behind) }.run()?;
+    Ok((problems, unreadable_end))
 }
 
 /// The archive as a stream of bytes that is checked in order.
-struct Scan<'a> {
+struct Scan<'a, B> {
     plan: &'a Plan,
-    bytes: InOrder<LenientSupply<'a>>,
+    bytes: InOrder<LenientSupply<'a, B>>,
 }
 
-impl Scan<'_> {
-    /// The problems, and whether all bytes could be read.
-    fn run(mut self) -> Result<(Vec<Problem>, bool), Error> {
+impl<'a, B: Bytes> Scan<'a, B> {
+    fn run(mut self) -> Result<LenientSupply<'a, B>, Error> {
         let plan = self.plan;
         // Opening has read these, but only the bytes that are digested now are known to be those.
         if !self.equals(&plan.manifest_header())? | !self.equals(plan.manifest_bytes())? | !self.equals(&plan.digest_member())? {
@@ -76,8 +94,7 @@ impl Scan<'_> {
         if !self.equals(&TRAILER)? {
             self.found(plan.trailer_problem());
         }
-        let LenientSupply { problems, unreadable_end, .. } = self.bytes.finish();
-        Ok((problems, unreadable_end == 0))
+        Ok(self.bytes.finish())
     }
 
     fn member(&mut self, placed: &Placed<'_>) -> Result<(), Error> {
@@ -112,24 +129,44 @@ impl Scan<'_> {
     }
 }
 
-/// Reads the file, with zeros in place of what cannot be read.
-struct LenientSupply<'a> {
-    reader: &'a Reader,
+/// Where the bytes are that can be had.
+trait Bytes {
+    /// Fills `room` with the bytes at `offset`, which is where the call before ended. Puts zeros where there are none, adds the
+    /// problem, and returns where the next ones can be had.
+    fn fill(&mut self, room: &mut [u8], offset: u64, problems: &mut Vec<Problem>) -> Option<u64>;
+}
+
+impl Bytes for &dyn File {
+    fn fill(&mut self, room: &mut [u8], offset: u64, problems: &mut Vec<Problem>) -> Option<u64> {
+        let source = self.read_exact_at(room, offset).err()?;
+        room.fill(0);
+        let len = room.len() as u64;
+        problems.push(Problem::Read { offset, len, source });
+        Some(offset + len)
+    }
+}
+
+impl Bytes for FramesAhead {
+    fn fill(&mut self, room: &mut [u8], offset: u64, problems: &mut Vec<Problem>) -> Option<u64> {
+        self.fill(room, offset, problems)
+    }
+}
+
+/// Gives all bytes, with zeros in place of those that cannot be had.
+struct LenientSupply<'a, B> {
+    bytes: B,
     progress: &'a dyn Progress,
-    /// Where the last stretch of bytes ends that could not be read; 0 if there was none.
+    /// Where the last stretch of bytes ends that could not be had; 0 if there was none.
     unreadable_end: u64,
     problems: Vec<Problem>,
 }
 
-impl Supply for LenientSupply<'_> {
+impl<B: Bytes> Supply for LenientSupply<'_, B> {
     fn fill(&mut self, room: &mut [u8], offset: u64) -> Result<(), Error> {
-        let len = room.len() as u64;
-        if let Err(source) = self.reader.file().read_exact_at(room, offset) {
-            room.fill(0);
-            self.unreadable_end = offset + len;
-            self.problems.push(Problem::Read { offset, len, source });
+        if let Some(end) = self.bytes.fill(room, offset, &mut self.problems) {
+            self.unreadable_end = end;
         }
-        advance(self.progress, len)
+        advance(self.progress, room.len() as u64)
     }
 }
 

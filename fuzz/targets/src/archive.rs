@@ -20,7 +20,7 @@ pub fn archive_file(data: &[u8]) -> bool {
     let fs = MemFs::new();
     drop(put(&fs, data));
     let Ok(reader) = Reader::open(&fs, Path::new(FILE)) else { return false };
-    assert_eq!(reader.plan().archive_len(), data.len() as u64);
+    assert_eq!(reader.stored_len(), data.len() as u64);
 
     let report = match verify(&fs, &reader, &()) {
         Ok(report) => report,

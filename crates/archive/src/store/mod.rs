@@ -19,7 +19,7 @@ use crate::Error;
 use icecore_io::digest::Sha256Digest;
 
 pub(crate) use attempt::Attempt;
-pub use name::{ARCHIVE_NAME_LEN_MAX, ARCHIVE_SUFFIX, ArchiveName};
+pub use name::{ARCHIVE_NAME_LEN_MAX, ARCHIVE_SUFFIX, ArchiveName, COMPRESSED_SUFFIX};
 pub(crate) use side::{CHECKSUM_SUFFIX, META_SUFFIX, Meta, checksum_bytes, read_checksum, seconds, side_path, time};
 pub use sweep::{Swept, sweep};
 
@@ -32,6 +32,8 @@ pub struct Stored {
     pub path: PathBuf,
     /// Its length in bytes.
     pub len: u64,
+    /// Length of the tar, if the archive is compressed and the side files say.
+    pub uncompressed_len: Option<u64>,
     /// When it was made; for a file without side files, when it was last changed.
     pub created_at: SystemTime,
     /// Digest of the whole, if the side files say.
@@ -106,6 +108,7 @@ fn stored(fs: &dyn Fs, dir: &Path, name: ArchiveName) -> Result<Option<Stored>, 
             name,
             path,
             len: file.len,
+            uncompressed_len: meta.uncompressed_size,
             created_at: time(meta.created_at),
             sha256: Some(meta.sha256),
             manifest_sha256: Some(meta.manifest_sha256),
@@ -114,7 +117,16 @@ fn stored(fs: &dyn Fs, dir: &Path, name: ArchiveName) -> Result<Option<Stored>, 
         None => {
             // A digest file that is missing or is none gives no digest; `verify` reports the latter.
             let sha256 = read_checksum(fs, &side_path(&path, CHECKSUM_SUFFIX)).ok();
-            Stored { name, path, len: file.len, created_at: file.modified, sha256, manifest_sha256: None, verified_at: None }
+            Stored {
+                name,
+                path,
+                len: file.len,
+                uncompressed_len: None,
+                created_at: file.modified,
+                sha256,
+                manifest_sha256: None,
+                verified_at: None,
+            }
         }
     };
     Ok(Some(stored))

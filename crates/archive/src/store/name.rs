@@ -9,13 +9,15 @@ use crate::Error;
 
 /// How the name of an archive ends.
 pub const ARCHIVE_SUFFIX: &str = ".snapshot";
+/// How the name of a compressed archive ends, whatever comes before.
+pub const COMPRESSED_SUFFIX: &str = ".zst";
 /// Longest name of an archive in bytes; with what is put around it a file name stays below 255.
 pub const ARCHIVE_NAME_LEN_MAX: usize = 220;
 /// How the name of an archive in the making ends.
 pub(super) const TEMP_SUFFIX: &str = ".tmp";
 
 /// The file name of an archive: one path component, visible, without control characters. Those that a directory of archives lists
-/// and sweeps end in `.snapshot`.
+/// and sweeps end in `.snapshot`, or in `.snapshot.zst` if they are compressed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ArchiveName(String);
 
@@ -23,8 +25,9 @@ impl ArchiveName {
     /// Checks the name of an archive that lists show; [`Error::ArchiveName`] says what is wrong with it.
     pub fn new(name: impl Into<String>) -> Result<Self, Error> {
         let name = name.into();
-        if name.strip_suffix(ARCHIVE_SUFFIX).is_none_or(str::is_empty) {
-            return Err(Error::ArchiveName { name, rule: "it must be something followed by `.snapshot`" });
+        let plain = name.strip_suffix(COMPRESSED_SUFFIX).unwrap_or(&name);
+        if plain.strip_suffix(ARCHIVE_SUFFIX).is_none_or(str::is_empty) {
+            return Err(Error::ArchiveName { name, rule: "it must be something followed by `.snapshot` or `.snapshot.zst`" });
         }
         Self::unlisted(name)
     }
@@ -52,6 +55,11 @@ impl ArchiveName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it is the name of a compressed archive.
+    pub fn is_compressed(&self) -> bool {
+        self.0.ends_with(COMPRESSED_SUFFIX)
     }
 
     /// What this archive is called in `dir` while it is made.
@@ -88,6 +96,13 @@ mod tests {
         for name in ["a.snapshot", "my collection-1-2026-01-01-00-00-00.snapshot", "\u{e9}.snapshot"] {
             assert!(ArchiveName::new(name).is_ok(), "{name}");
         }
+        for name in ["a.snapshot.zst", "a.snapshot.snapshot.zst"] {
+            assert!(ArchiveName::new(name).is_ok_and(|name| name.is_compressed()), "{name}");
+        }
+        assert!(!ArchiveName::new("a.zst.snapshot").unwrap().is_compressed());
+        for name in [".snapshot.zst", "a.zst", "a.snapshot.zst.zst", "a.snapshot.zst.checksum", ".a.snapshot.zst"] {
+            assert!(matches!(ArchiveName::new(name), Err(Error::ArchiveName { .. })), "{name:?}");
+        }
         for name in ["", ".snapshot", ".a.snapshot", "a", "a.snapshot.checksum", "../a.snapshot", "a/b.snapshot", "a\n.snapshot"]
         {
             assert!(matches!(ArchiveName::new(name), Err(Error::ArchiveName { .. })), "{name:?}");
@@ -103,10 +118,12 @@ mod tests {
 
     #[test]
     fn temporaries_know_their_archive() {
-        let name = ArchiveName::new("a.snapshot").unwrap();
-        let temp = name.temp_path(Path::new(""));
-        assert_eq!(temp, Path::new(".a.snapshot.tmp"));
-        assert_eq!(ArchiveName::of_temp(".a.snapshot.tmp"), Some(name));
+        for name in ["a.snapshot", "a.snapshot.zst"] {
+            let name = ArchiveName::new(name).unwrap();
+            let temp = format!(".{name}.tmp");
+            assert_eq!(name.temp_path(Path::new("")), Path::new(&temp));
+            assert_eq!(ArchiveName::of_temp(&temp), Some(name));
+        }
         for other in ["a.snapshot", "a.snapshot.tmp", ".b.tmp", "..a.snapshot.tmp", ".a.snapshot"] {
             assert_eq!(ArchiveName::of_temp(other), None, "{other}");
         }

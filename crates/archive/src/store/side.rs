@@ -28,8 +28,11 @@ const META_LEN_MAX: u64 = 64 << 10;
 pub(crate) struct Meta {
     /// Seconds since 1970-01-01T00:00:00Z when the archive was made.
     pub(crate) created_at: u64,
-    /// Length of the archive in bytes.
+    /// Length of the archive in bytes, as it is stored.
     pub(crate) size: u64,
+    /// Length of the tar, if it is compressed.
+    #[serde(default)]
+    pub(crate) uncompressed_size: Option<u64>,
     #[serde(deserialize_with = "from_hex")]
     pub(crate) sha256: Sha256Digest,
     #[serde(deserialize_with = "from_hex")]
@@ -52,13 +55,16 @@ impl Meta {
 
     /// One JSON object on one line.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let object = serde_json::json!({
+        let mut object = serde_json::json!({
             "created_at": self.created_at,
             "size": self.size,
             "sha256": self.sha256.to_string(),
             "manifest_sha256": self.manifest_sha256.to_string(),
             "verified_at": self.verified_at,
         });
+        if let (Some(size), Some(object)) = (self.uncompressed_size, object.as_object_mut()) {
+            object.insert("uncompressed_size".to_owned(), size.into());
+        }
         format!("{object}\n").into_bytes()
     }
 }
@@ -102,9 +108,11 @@ mod tests {
 
     #[test]
     fn the_index_file_is_read_as_it_is_written() {
-        let sha256 = Sha256Digest::of(b"x");
-        let meta = Meta { created_at: 7, size: 8, sha256, manifest_sha256: Sha256Digest::of(b"y"), verified_at: None };
-        assert_eq!(serde_json::from_slice::<Meta>(&meta.to_bytes()).unwrap(), meta);
+        let (sha256, manifest_sha256) = (Sha256Digest::of(b"x"), Sha256Digest::of(b"y"));
+        for (uncompressed_size, verified_at) in [(None, None), (Some(9), Some(10))] {
+            let meta = Meta { created_at: 7, size: 8, uncompressed_size, sha256, manifest_sha256, verified_at };
+            assert_eq!(serde_json::from_slice::<Meta>(&meta.to_bytes()).unwrap(), meta);
+        }
         assert!(serde_json::from_str::<Meta>("{}").is_err());
     }
 

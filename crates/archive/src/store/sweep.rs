@@ -100,13 +100,14 @@ mod tests {
 
     #[test]
     fn what_is_left_over_knows_its_archive() {
-        let sides = ["a.snapshot.checksum", "a.snapshot.meta.json"];
-        let temps = [".a.snapshot.tmp", "a.snapshot.checksum.tmp", "a.snapshot.meta.json.tmp"];
-        for side in sides {
-            assert!(matches!(left_over(side), Some((name, LeftOver::Side)) if name.as_str() == "a.snapshot"), "{side}");
-        }
-        for temp in temps {
-            assert!(matches!(left_over(temp), Some((name, LeftOver::Temp)) if name.as_str() == "a.snapshot"), "{temp}");
+        for archive in ["a.snapshot", "a.snapshot.zst"] {
+            for suffix in [".checksum", ".meta.json"] {
+                let side = format!("{archive}{suffix}");
+                assert!(matches!(left_over(&side), Some((name, LeftOver::Side)) if name.as_str() == archive), "{side}");
+            }
+            for temp in [format!(".{archive}.tmp"), format!("{archive}.checksum.tmp"), format!("{archive}.meta.json.tmp")] {
+                assert!(matches!(left_over(&temp), Some((name, LeftOver::Temp)) if name.as_str() == archive), "{temp}");
+            }
         }
         for other in ["a.snapshot", "a.checksum", ".a.snapshot.checksum", "a.snapshot.tmp"] {
             assert!(left_over(other).is_none(), "{other}");

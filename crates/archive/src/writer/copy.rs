@@ -1,30 +1,72 @@
-//! Copies headers and members through buffers into the sink, checking each member's CRC32C on the way.
+//! Copies headers and members through buffers into an outlet, checking each member's CRC32C on the way.
 //!
 //! A buffer is filled across member boundaries, so a million small members cost as few writes as one large one. Each full buffer
-//! is written, counted, and handed to the digester; cancellation is looked at then.
+//! goes into the outlet: as it is into the sink and to the digester, or into a frame that is compressed. Bytes are counted when a
+//! buffer is full, or after [`BUFFER_LEN`] if buffers are longer; cancellation is looked at then.
 
 use std::io;
 
-use super::hash::{Buffer, Digester};
+use super::hash::{BUFFER_LEN, Buffer, Digester};
 use super::{Sink, Source};
 use crate::Error;
 use crate::format::manifest::MemberRef;
 use crate::progress::{Progress, advance};
 use icecore_io::digest::Crc32c;
 
-/// The archive on its way from sources to sink.
-pub(super) struct Stream<'a> {
+/// Where full buffers go.
+pub(super) trait Outlet {
+    /// An empty buffer.
+    fn take(&mut self) -> Result<Buffer, Error>;
+
+    /// The next bytes of the archive. Only the last buffer has room left.
+    fn put(&mut self, buffer: Buffer) -> Result<(), Error>;
+}
+
+/// The sink, and the digester behind it.
+pub(super) struct Plain<'a> {
     digester: Digester,
     sink: &'a mut dyn Sink,
-    progress: &'a dyn Progress,
-    buffer: Buffer,
     written: u64,
 }
 
-impl<'a> Stream<'a> {
-    pub(super) fn new(mut digester: Digester, sink: &'a mut dyn Sink, progress: &'a dyn Progress) -> Self {
-        let buffer = digester.take();
-        Self { digester, sink, progress, buffer, written: 0 }
+impl<'a> Plain<'a> {
+    pub(super) fn new(digester: Digester, sink: &'a mut dyn Sink) -> Self {
+        Self { digester, sink, written: 0 }
+    }
+
+    /// Bytes given to the sink.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+}
+
+impl Outlet for Plain<'_> {
+    fn take(&mut self) -> Result<Buffer, Error> {
+        Ok(self.digester.take())
+    }
+
+    fn put(&mut self, buffer: Buffer) -> Result<(), Error> {
+        let bytes = buffer.filled();
+        self.sink.write(bytes).map_err(|source| Error::Sink { offset: self.written, source })?;
+        self.written += bytes.len() as u64;
+        self.digester.give(buffer);
+        Ok(())
+    }
+}
+
+/// The archive on its way from its sources to the outlet.
+pub(super) struct Stream<'a, O> {
+    outlet: O,
+    progress: &'a dyn Progress,
+    buffer: Buffer,
+    /// Bytes that progress does not know of yet.
+    uncounted: usize,
+}
+
+impl<'a, O: Outlet> Stream<'a, O> {
+    pub(super) fn new(mut outlet: O, progress: &'a dyn Progress) -> Result<Self, Error> {
+        let buffer = outlet.take()?;
+        Ok(Self { outlet, progress, buffer, uncounted: 0 })
     }
 
     /// Appends bytes.
@@ -59,7 +101,7 @@ impl<'a> Stream<'a> {
         let mut offset = 0;
         while offset < member.len {
             let room = self.buffer.room();
-            let wanted = usize::try_from(member.len - offset).unwrap_or(usize::MAX).min(room.len());
+            let wanted = usize::try_from(member.len - offset).unwrap_or(usize::MAX).min(room.len()).min(BUFFER_LEN);
             let target = room.get_mut(..wanted).unwrap_or_default();
             let read = match file.read_at(target, offset) {
                 Ok(0) => return Err(too_short(offset)),
@@ -77,27 +119,27 @@ impl<'a> Stream<'a> {
         Ok(())
     }
 
-    /// Writes what is left and says how many bytes there were in all.
-    pub(super) fn finish(mut self) -> Result<u64, Error> {
+    /// Passes on what is left.
+    pub(super) fn finish(mut self) -> Result<O, Error> {
         if !self.buffer.filled().is_empty() {
-            self.flush()?;
+            self.outlet.put(self.buffer)?;
         }
-        Ok(self.written)
+        advance(self.progress, self.uncounted as u64)?;
+        Ok(self.outlet)
     }
 
     /// Counts bytes that were put into the buffer's room. There is always room again afterwards.
     fn filled(&mut self, len: usize) -> Result<(), Error> {
         self.buffer.fill(len);
-        if self.buffer.room().is_empty() { self.flush() } else { Ok(()) }
-    }
-
-    fn flush(&mut self) -> Result<(), Error> {
-        let bytes = self.buffer.filled();
-        self.sink.write(bytes).map_err(|source| Error::Sink { offset: self.written, source })?;
-        self.written += bytes.len() as u64;
-        advance(self.progress, bytes.len() as u64)?;
-        let next = self.digester.take();
-        self.digester.give(std::mem::replace(&mut self.buffer, next));
+        self.uncounted += len;
+        let is_full = self.buffer.room().is_empty();
+        if is_full {
+            let next = self.outlet.take()?;
+            self.outlet.put(std::mem::replace(&mut self.buffer, next))?;
+        }
+        if is_full || self.uncounted >= BUFFER_LEN {
+            advance(self.progress, std::mem::take(&mut self.uncounted) as u64)?;
+        }
         Ok(())
     }
 }

@@ -3,8 +3,10 @@
 //! Every byte is read once and written once, in order. The bytes written are those that the plan gives or the call fails: each
 //! member's CRC32C is compared as it passes, so damage of a source is found now and not when the archive is needed. What a failed
 //! call has already given to the sink is the caller's to throw away. Publishing a file is [`create`](crate::create())'s work.
+//! Compression is a layer around all this, in [`frames`].
 
 mod copy;
+mod frames;
 pub(crate) mod hash;
 mod sink;
 
@@ -16,10 +18,11 @@ use icecore_io::File;
 use crate::Error;
 use crate::plan::Plan;
 use crate::progress::Progress;
-use copy::Stream;
+use copy::{Outlet, Plain, Stream};
 use hash::with_digester;
 use icecore_io::digest::Sha256Digest;
 
+pub use frames::{Compression, LEVELS, write_compressed};
 pub use sink::{FileSink, Sink, WriteSink};
 
 /// Where the data of a plan's members comes from. Closures `Fn(usize) -> io::Result<Arc<dyn File>>` are sources.
@@ -43,7 +46,7 @@ impl<F: Fn(usize) -> io::Result<Arc<dyn File>> + Sync> Source for F {
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
-    /// Bytes written: the plan's `archive_len`.
+    /// Bytes written: the plan's `archive_len`, or what compression has made of it.
     pub len: u64,
     /// Digest of all of them.
     pub sha256: Sha256Digest,
@@ -57,21 +60,27 @@ pub struct Written {
 pub fn write_archive(plan: &Plan, source: &dyn Source, sink: &mut dyn Sink, progress: &dyn Progress) -> Result<Written, Error> {
     progress.start(plan.archive_len());
     let (written, sha256) = with_digester(|digester| {
-        let mut stream = Stream::new(digester, sink, progress);
-        stream.put(&plan.manifest_header())?;
-        stream.put(plan.manifest_bytes())?;
-        stream.put(&plan.digest_member())?;
-        for placed in plan.placed() {
-            stream.put(&placed.headers())?;
-            stream.copy(source, placed.index, placed.member)?;
-            stream.put_zeros(placed.padding_len())?;
-        }
-        stream.put_zeros(1024)?;
-        let len = stream.finish()?;
-        source.check_unchanged()?;
-        Ok(len)
+        let outlet = put_all(plan, source, Plain::new(digester, sink), progress)?;
+        Ok(outlet.written())
     });
     let len = written?;
     assert_eq!(len, plan.archive_len(), "the writer and the plan disagree about the length");
     Ok(Written { len, sha256 })
+}
+
+/// Puts all bytes of the archive into an outlet.
+fn put_all<O: Outlet>(plan: &Plan, source: &dyn Source, outlet: O, progress: &dyn Progress) -> Result<O, Error> {
+    let mut stream = Stream::new(outlet, progress)?;
+    stream.put(&plan.manifest_header())?;
+    stream.put(plan.manifest_bytes())?;
+    stream.put(&plan.digest_member())?;
+    for placed in plan.placed() {
+        stream.put(&placed.headers())?;
+        stream.copy(source, placed.index, placed.member)?;
+        stream.put_zeros(placed.padding_len())?;
+    }
+    stream.put_zeros(1024)?;
+    let outlet = stream.finish()?;
+    source.check_unchanged()?;
+    Ok(outlet)
 }

@@ -23,10 +23,32 @@ fn the_tables_have_the_values_of_the_code() {
         ("ARCHIVE_LEN_MAX", archive::ARCHIVE_LEN_MAX),
         ("PATH_LEN_MAX", archive::PATH_LEN_MAX as u64),
         ("COMPONENT_LEN_MAX", archive::COMPONENT_LEN_MAX as u64),
+        ("FRAME_LEN", archive::FRAME_LEN.into()),
+        ("FRAME_LEN_MIN", archive::FRAME_LEN_MIN.into()),
+        ("FRAME_LEN_MAX", archive::FRAME_LEN_MAX.into()),
+        ("FRAME_OVERHEAD_MAX", archive::FRAME_OVERHEAD_MAX.into()),
+        ("FRAMES_MAX", archive::FRAMES_MAX),
+        ("WINDOW_LOG_MAX", archive::WINDOW_LOG_MAX.into()),
+        ("CHECKSUMS_LEN", archive::CHECKSUMS_LEN),
+        ("SEEK_ENTRY_LEN", archive::SEEK_ENTRY_LEN),
+        ("SEEK_FOOTER_LEN", archive::SEEK_FOOTER_LEN),
     ];
     for (name, value) in constants {
         assert!(text.contains(&format!("| `{name}` | {value} |")), "{name} = {value} is not in the tables");
     }
+    let magics = [
+        ("CHECKSUMS_MAGIC", archive::CHECKSUMS_MAGIC),
+        ("SEEK_TABLE_MAGIC", archive::SEEK_TABLE_MAGIC),
+        ("SEEKABLE_MAGIC", archive::SEEKABLE_MAGIC),
+    ];
+    for (name, value) in magics {
+        assert!(
+            text.contains(&format!("| `{name}` | {value:#010X} |").replace("0X", "0x")),
+            "{name} = {value:#x} is not in the tables"
+        );
+    }
+    let tag = std::str::from_utf8(archive::CHECKSUMS_TAG).unwrap();
+    assert!(text.contains(&format!("| `CHECKSUMS_TAG` | `{tag}` |")), "{tag} is not in the tables");
     for name in [archive::MANIFEST_NAME, archive::DIGEST_NAME, archive::PAX_NAME] {
         assert!(text.contains(&format!("`{name}`")), "{name} is not in the text");
     }

@@ -4,6 +4,10 @@
 
 mod cancel;
 mod compat;
+mod compressed;
+mod compressed_damage;
+mod compressed_hostile;
+mod compressed_store;
 mod create;
 mod damage;
 mod directory;

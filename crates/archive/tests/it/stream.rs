@@ -264,7 +264,9 @@ fn a_foreign_stream_is_told_by_its_first_mebibyte() {
         (packed(&[("c-1-2.snapshot", long), ("config.json", 9)]), Foreign::QdrantStorage),
         (packed(&[("icecore/manifest.json", 9), ("d/f", long)]), Foreign::Repacked),
         (packed(&[("d/f", long), ("icecore/manifest.json", 9)]), Foreign::Tar),
-        ([vec![0x28, 0xb5, 0x2f, 0xfd], vec![1; long]].concat(), Foreign::Zstd),
+        // A window of more than 64 MiB, and a dictionary.
+        ([vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0x88], vec![1; long]].concat(), Foreign::ZstdNeeds("a window of more than 64 MiB")),
+        ([vec![0x28, 0xb5, 0x2f, 0xfd, 1, 0, 7], vec![1; long]].concat(), Foreign::ZstdNeeds("a dictionary")),
     ];
     for (bytes, expected) in cases {
         for announced in [None, Some(bytes.len() as u64)] {

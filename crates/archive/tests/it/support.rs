@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use icecore_archive::{
-    ArchiveName, Crc32c, Created, Error, Member, MemberPath, Plan, Progress, Reader, Sha256Digest, StreamReader, Streamed,
-    WriteSink,
+    ArchiveName, Compression, Crc32c, Created, Error, Member, MemberPath, Plan, Progress, Reader, Sha256Digest, StreamReader,
+    Streamed, WriteSink,
 };
-use icecore_archive::{create, unpack, write_archive};
+use icecore_archive::{create, unpack, write_archive, write_compressed};
 use icecore_io::{File, Fs, ManualClock, MemFs};
 use serde_json::{Value, json};
 
@@ -73,6 +73,24 @@ pub(crate) fn archive_of(plan: &Plan, files: &Files) -> Vec<u8> {
     let written = write_archive(plan, &source(files), &mut WriteSink(&mut out), &()).unwrap();
     assert_eq!((written.len, written.sha256), (out.len() as u64, Sha256Digest::of(&out)));
     out
+}
+
+/// The fastest compression.
+pub(crate) fn fast(threads: usize) -> Compression {
+    Compression::new(1, NonZeroUsize::new(threads).unwrap()).unwrap()
+}
+
+/// The bytes of a compressed archive.
+pub(crate) fn compressed(files: &Files) -> Vec<u8> {
+    let mut out = Vec::new();
+    let written = write_compressed(&plan(files), &source(files), &mut WriteSink(&mut out), fast(2), &()).unwrap();
+    assert_eq!((written.len, written.sha256), (out.len() as u64, Sha256Digest::of(&out)));
+    out
+}
+
+/// `len` bytes of which a frame of 8 MiB becomes one of a few kilobytes.
+pub(crate) fn repeated(seed: u64, len: usize) -> Vec<u8> {
+    bytes(seed, 1009).into_iter().cycle().take(len).collect()
 }
 
 /// An empty file system with a directory for archives.
