@@ -297,6 +297,14 @@ pub(super) async fn outcome<T: Serialize>(
     }
 }
 
+/// The response to a client that does not wait: `accepted`, or why not.
+pub(super) fn submission(submitted: ApiResult<()>, started: Instant) -> Response {
+    match submitted {
+        Ok(()) => accepted(started),
+        Err(error) => failure(&error, started.elapsed().as_secs_f64()),
+    }
+}
+
 /// Renders a result.
 pub(super) fn success<T: Serialize>(result: &T, started: Instant) -> Response {
     json(StatusCode::OK, &Success { result, status: "ok", time: started.elapsed().as_secs_f64() })

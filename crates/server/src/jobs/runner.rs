@@ -49,7 +49,7 @@ enum Verdict {
 
 impl Shared {
     pub(super) fn new(queue: Queue, clock: Arc<dyn Clock>, shutdown: Shutdown, options: Options) -> Self {
-        let (schedule, changed) = (Mutex::new(Schedule::default()), Condvar::new());
+        let (schedule, changed) = (Mutex::new(Schedule::new(options.concurrency)), Condvar::new());
         Self { queue, clock, shutdown, options, schedule, changed, ended: AtomicU32::new(0) }
     }
 
@@ -155,6 +155,8 @@ impl Shared {
             tracing::error!("job {id} has ended without a note of it: {}", one_line(&error));
         }
         self.schedule().release(&target);
+        // This thread takes one of the jobs that can begin now, and there may be two.
+        self.wake_one();
         let unheard = match waiter {
             Some(waiter) => waiter.send(outcome).err(),
             None => Some(outcome),

@@ -1,7 +1,8 @@
 //! Which job is next: the oldest one whose target has no running job.
 //!
 //! So jobs of one target run one after another in the order of submission, and however many of them wait, they hold back no job of
-//! another target. This is the memory's side of the queue: it knows nothing of threads or the database and does no I/O, so that its
+//! another target. Jobs that may wait for other servers never have all threads: however slow those servers are, what needs only
+//! this machine goes on. This is the memory's side of the queue: it knows nothing of threads or the database and does no I/O, so that its
 //! lock is held for moments only.
 
 use std::collections::{BTreeMap, HashMap};
@@ -39,8 +40,9 @@ pub(super) struct Claimed {
 }
 
 /// The jobs that wait and those that run.
-#[derive(Default)]
 pub(super) struct Schedule {
+    /// How many jobs may run at once that [may wait for other servers](waits_for_others).
+    others_max: usize,
     waiting: BTreeMap<Sequence, Waiting>,
     /// What runs, by target.
     running: HashMap<String, Running>,
@@ -54,6 +56,7 @@ pub(super) struct Schedule {
 
 struct Running {
     id: JobId,
+    kind: JobKind,
     cancelled: Arc<AtomicBool>,
 }
 
@@ -67,7 +70,22 @@ pub(super) enum Cancelled {
     Unknown,
 }
 
+/// Whether a job of this kind takes as long as another server likes.
+fn waits_for_others(kind: JobKind) -> bool {
+    match kind {
+        JobKind::SnapshotRecover => true,
+        JobKind::SnapshotCreate | JobKind::SnapshotDelete | JobKind::SnapshotUpload => false,
+    }
+}
+
 impl Schedule {
+    /// Nothing waits, and there will be so many threads. A single one has to do everything.
+    pub(super) fn new(threads: usize) -> Self {
+        let others_max = threads.saturating_sub(1).max(1);
+        let (waiting, running) = (BTreeMap::new(), HashMap::new());
+        Self { others_max, waiting, running, halted: false, abandoned: false, threads: 0 }
+    }
+
     /// Adds a job at its place, which need not be the last one.
     pub(super) fn add(&mut self, sequence: Sequence, job: Waiting) {
         self.waiting.insert(sequence, job);
@@ -75,21 +93,24 @@ impl Schedule {
 
     /// The next job, if one can begin now.
     pub(super) fn next(&self) -> Option<Sequence> {
-        let idle = |job: &Waiting| !self.running.contains_key(&job.target);
-        self.waiting.iter().find(|(_, job)| idle(job)).map(|(sequence, _)| *sequence)
+        let others = self.running.values().filter(|job| waits_for_others(job.kind)).count();
+        let can_begin = |job: &Waiting| {
+            !self.running.contains_key(&job.target) && (others < self.others_max || !waits_for_others(job.kind))
+        };
+        self.waiting.iter().find(|(_, job)| can_begin(job)).map(|(sequence, _)| *sequence)
     }
 
     /// Takes a job that [`Schedule::next`] has found; its target is busy until [`Schedule::release`].
     pub(super) fn claim(&mut self, sequence: Sequence) -> Option<Claimed> {
         let job = self.waiting.remove(&sequence)?;
         let cancelled = Arc::new(AtomicBool::new(false));
-        let running = Running { id: job.id, cancelled: Arc::clone(&cancelled) };
+        let running = Running { id: job.id, kind: job.kind, cancelled: Arc::clone(&cancelled) };
         let before = self.running.insert(job.target.clone(), running);
         assert!(before.is_none(), "two jobs of target {} at once", job.target);
         Some(Claimed { sequence, job, cancelled })
     }
 
-    /// Lets the next job of the target begin.
+    /// Lets the next job of the target begin, and perhaps another one that waited for a thread.
     pub(super) fn release(&mut self, target: &str) {
         self.running.remove(target);
     }
@@ -119,21 +140,25 @@ mod tests {
     use super::*;
 
     fn schedule(jobs: &[(i64, &str)]) -> Schedule {
-        let mut schedule = Schedule::default();
+        let mut schedule = Schedule::new(4);
         for (number, target) in jobs {
-            let job = Waiting {
-                id: JobId(uuid::Uuid::from_u128(number.unsigned_abs().into())),
-                kind: JobKind::SnapshotCreate,
-                target: (*target).to_owned(),
-                on_restart: OnRestart::Again,
-                attempts: 0,
-                checkpoint: None,
-                work: Box::new(|_| Ok(Value::Null)),
-                waiter: None,
-            };
-            schedule.add(Sequence::of(*number), job);
+            add(&mut schedule, JobKind::SnapshotCreate, *number, target);
         }
         schedule
+    }
+
+    fn add(schedule: &mut Schedule, kind: JobKind, number: i64, target: &str) {
+        let job = Waiting {
+            id: JobId(uuid::Uuid::from_u128(number.unsigned_abs().into())),
+            kind,
+            target: target.to_owned(),
+            on_restart: OnRestart::Again,
+            attempts: 0,
+            checkpoint: None,
+            work: Box::new(|_| Ok(Value::Null)),
+            waiter: None,
+        };
+        schedule.add(Sequence::of(number), job);
     }
 
     fn begin(schedule: &mut Schedule) -> Option<i64> {
@@ -164,6 +189,26 @@ mod tests {
         jobs.push((51, "b"));
         let mut schedule = schedule(&jobs);
         assert_eq!((begin(&mut schedule), begin(&mut schedule), begin(&mut schedule)), (Some(1), Some(51), None));
+    }
+
+    /// Four servers that had stopped in the middle of an archive once held all threads, and nobody could archive anything until they
+    /// were given up.
+    #[test]
+    fn jobs_that_wait_for_other_servers_leave_a_thread_to_the_others() {
+        let mut schedule = Schedule::new(3);
+        for (number, target) in [(1, "a"), (2, "b"), (3, "c")] {
+            add(&mut schedule, JobKind::SnapshotRecover, number, target);
+        }
+        add(&mut schedule, JobKind::SnapshotCreate, 4, "d");
+        add(&mut schedule, JobKind::SnapshotCreate, 5, "a");
+        assert_eq!((begin(&mut schedule), begin(&mut schedule)), (Some(1), Some(2)));
+        assert_eq!((begin(&mut schedule), begin(&mut schedule)), (Some(4), None));
+        schedule.release("a");
+        assert_eq!((begin(&mut schedule), begin(&mut schedule), begin(&mut schedule)), (Some(3), Some(5), None));
+
+        let mut alone = Schedule::new(1);
+        add(&mut alone, JobKind::SnapshotRecover, 1, "a");
+        assert_eq!(begin(&mut alone), Some(1));
     }
 
     #[test]

@@ -115,8 +115,8 @@ pub(super) async fn remove(app: Arc<App>, scope: Scope, name: String, wait: Wait
         }
         Waiting::Nobody => {
             let started = Instant::now();
-            let submitted = blocking(move || Ok(snapshot_delete::submit(&app, scope, name, Waiting::Nobody)?)).await;
-            envelope::outcome(submitted, Waiting::Nobody, started, |_| Ok(true)).await
+            let submitted = blocking(move || Ok(snapshot_delete::submit(&app, scope, name)?)).await;
+            envelope::submission(submitted, started)
         }
     }
 }

@@ -1,4 +1,6 @@
 //! The job that deletes an archive. One that is done again may find that it is gone, which is what was wanted.
+//!
+//! A full disk has no space for a note of the job either, and deleting is what makes some: then it is done at once.
 
 use std::sync::Arc;
 
@@ -6,10 +8,10 @@ use icecore_storage::Scope;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::super::{JobKind, NewJob, StoredJob, Submitted, Work};
+use super::super::{JobKind, NewJob, StoredJob, Work};
 use super::{Subject, Waiting, request, resolved, target, to_json};
 use crate::app::App;
-use crate::error::{Kind, Result};
+use crate::error::{AppError, Kind, Result, one_line};
 use crate::usecases::fetch;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -19,17 +21,25 @@ struct Request {
     name: String,
 }
 
-/// Submits it, once it is known that there is such an archive.
-pub(crate) fn submit(app: &Arc<App>, scope: Scope, name: String, waiting: Waiting) -> Result<Submitted> {
+/// Submits it for a caller who does not wait, once it is known that there is such an archive. Where the queue cannot take it, the
+/// archive is deleted before this returns.
+pub(crate) fn submit(app: &Arc<App>, scope: Scope, name: String) -> Result<()> {
     drop(fetch::open(app, &scope, &name)?);
     let scope = resolved(app, scope);
     let job = NewJob {
         kind: JobKind::SnapshotDelete,
         target: target(&scope),
         request: to_json(Request { subject: Subject::of(&scope), name: name.clone() })?,
-        on_restart: waiting.on_restart(),
+        on_restart: Waiting::Nobody.on_restart(),
     };
-    app.jobs.submit(job, work(app, scope, name))
+    match app.jobs.submit(job, work(app, scope.clone(), name.clone())) {
+        Err(error @ AppError::Jobs(_)) => {
+            tracing::warn!("the snapshot {name:?} is deleted at once, because the job cannot be queued: {}", one_line(&error));
+            fetch::delete(app, &scope, &name)
+        }
+        // It is done even though nobody waits for it.
+        submitted => submitted.map(drop),
+    }
 }
 
 pub(super) fn rebuild(app: &Arc<App>, job: &StoredJob) -> Option<Work> {

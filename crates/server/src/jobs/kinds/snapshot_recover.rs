@@ -1,7 +1,8 @@
 //! The job that restores a collection or a shard from where an archive is.
 //!
-//! Its checkpoint is the directories of the shards right before the commit. Each restore makes directories of its own, so a job that
-//! is done again and finds others knows that it had committed: to restore once more would lose what was written since.
+//! Its checkpoint is the directories of the shards right before the commit. Each restore makes directories of its own, so if the next
+//! process finds others before anybody else could change them, the job had committed: to restore once more would lose what was
+//! written since.
 
 use std::sync::Arc;
 
@@ -42,7 +43,7 @@ pub(crate) fn submit(app: &Arc<App>, recovery: Recovery, waiting: Waiting) -> Re
     let on_restart = if recovery.has_secrets() { OnRestart::Fail } else { waiting.on_restart() };
     let job =
         NewJob { kind: JobKind::SnapshotRecover, target: target(&recovery.goal.scope()), request: to_json(record)?, on_restart };
-    app.jobs.submit(job, work(app, recovery))
+    app.jobs.submit(job, work(app, recovery, false))
 }
 
 pub(super) fn rebuild(app: &Arc<App>, job: &StoredJob) -> Option<Work> {
@@ -60,22 +61,28 @@ pub(super) fn rebuild(app: &Arc<App>, job: &StoredJob) -> Option<Work> {
         Ok(url) => crate::usecases::location::of_collection(&url, recover::reach(app)).ok()?,
         Err(_) => Location::Stored(location.parse().ok()?),
     };
-    Some(work(app, Recovery { goal, location, checksum, api_key: None }))
+    let committed = job.checkpoint.as_ref().is_some_and(|noted| *noted != directories(app, &goal));
+    Some(work(app, Recovery { goal, location, checksum, api_key: None }, committed))
 }
 
-fn work(app: &Arc<App>, recovery: Recovery) -> Work {
+/// `committed` tells whether a former run has done everything but to say so.
+fn work(app: &Arc<App>, recovery: Recovery, committed: bool) -> Work {
     let app = Arc::clone(app);
     Box::new(move |running| {
-        let before = json!(recover::directories(&app, &recovery.goal));
-        if running.checkpoint().is_some_and(|noted| noted != before) {
+        if committed {
             return Ok(Value::Bool(true));
         }
         let counted = app.metrics.snapshot(Kind::Recover, &recovery.goal.place());
         let staged = recover::stage(&app, &recovery, running)?;
         let bytes = staged.bytes();
-        running.set_checkpoint(&before)?;
+        // Only now: while the archive arrived, somebody may have made or deleted the collection.
+        running.set_checkpoint(&directories(&app, &recovery.goal))?;
         staged.commit(&app)?;
         counted.finish(bytes);
         Ok(Value::Bool(true))
     })
+}
+
+fn directories(app: &App, goal: &Goal) -> Value {
+    json!(recover::directories(app, goal))
 }
