@@ -4,15 +4,19 @@
 //! goes is decided by the path of the request alone; names of files in the body mean nothing. Only after the whole body was read,
 //! and was found to be complete, anything is put in place. Whatever ends the request before that leaves nothing.
 
+use std::future::poll_fn;
 use std::path::Path;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::multipart::{Field, Multipart, MultipartError, MultipartRejection};
 use axum::extract::{FromRequest, Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
+use http_body::{Frame, SizeHint};
 use icecore_archive::Sha256Digest;
 use serde::Deserialize;
 use tokio::task::JoinHandle;
@@ -35,8 +39,8 @@ const FIELD: &str = "snapshot";
 const LABEL: &str = "uploaded snapshot";
 /// Chunks that wait to be unpacked.
 const CHUNKS_AHEAD: usize = 4;
-/// Characters that a collection's name must not have here, beside those that it cannot have anywhere (source: Qdrant).
-const FORBIDDEN: &[char] = &['<', '>', ':', '"', '\\', '|', '?', '*', '\u{1f}'];
+/// Bytes that may follow the end of the form; they mean nothing (RFC 2046, section 5.1.1).
+const EPILOGUE_LEN_MAX: usize = 64 * 1024;
 
 /// The query of an upload.
 #[derive(Debug, Deserialize)]
@@ -54,14 +58,7 @@ pub(super) async fn collection(
     query: Query<Parameters>,
     request: Request,
 ) -> Response {
-    run(app, query.0, request, move |app| {
-        if path.collection.contains(FORBIDDEN) {
-            let rule = "value invalid, must not contain any of < > : \" \\ | ? * or control characters";
-            return Err(ApiError::invalid("path parameters", "name", rule));
-        }
-        collection_goal(app, path.collection)
-    })
-    .await
+    run(app, query.0, request, move |app| collection_goal(app, path.collection)).await
 }
 
 /// `POST /collections/{collection}/shards/{shard}/snapshots/upload`
@@ -90,14 +87,21 @@ async fn run(
 /// Reads the whole body, and unpacks the archive in it. After an error nothing of it is left.
 async fn receive(app: &Arc<App>, request: Request, goal: Goal, checksum: Option<Sha256Digest>) -> ApiResult<Staged> {
     let limit = app.config.service.upload_bytes_max();
+    check_type(request.headers())?;
     limits::check_announced(&request, limit)?;
-    let mut multipart = Multipart::from_request(request, &()).await.map_err(no_multipart)?;
+    let (head, body) = request.into_parts();
+    let body = SharedBody(Arc::new(Mutex::new(body)));
+    let form = Request::from_parts(head, Body::new(body.clone()));
+    let mut multipart = Multipart::from_request(form, &()).await.map_err(no_multipart)?;
     loop {
         match multipart.next_field().await.map_err(broken)? {
             Some(field) if field.name() == Some(FIELD) => {
                 let mut staging = Staging::begin(app, goal, checksum);
                 let read = match staging.feed(field, limit).await {
-                    Ok(Fed::Whole) => rest(&mut multipart).await,
+                    Ok(Fed::Whole) => match rest(&mut multipart).await {
+                        Ok(()) => body.finish().await,
+                        broken => broken,
+                    },
                     // What is wrong with the archive is said before the rest of the body is read.
                     Ok(Fed::Refused) => Ok(()),
                     Err(error) => Err(error),
@@ -107,6 +111,49 @@ async fn receive(app: &Arc<App>, request: Request, goal: Goal, checksum: Option<
             Some(field) => skip(field).await?,
             None => return Err(ApiError::bad_request(format!("Required field is missing: {FIELD}"))),
         }
+    }
+}
+
+/// The body of a request, which can be read on once the form in it has ended.
+#[derive(Clone)]
+struct SharedBody(Arc<Mutex<Body>>);
+
+impl SharedBody {
+    fn body(&self) -> MutexGuard<'_, Body> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads what follows the form. A form can be whole in a request that is not: only its end shows that the client has sent all
+    /// that it announced.
+    async fn finish(mut self) -> ApiResult<()> {
+        let mut len = 0;
+        while let Some(frame) = poll_fn(|context| Pin::new(&mut self).poll_frame(context)).await {
+            let frame = frame.map_err(|error| limits::unreadable(&error))?;
+            len += frame.data_ref().map_or(0, Bytes::len);
+            if len > EPILOGUE_LEN_MAX {
+                return Err(ApiError::bad_request(format!(
+                    "Multipart error: more than {EPILOGUE_LEN_MAX} bytes follow the end of the form"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl HttpBody for SharedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut *self.body()).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body().is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body().size_hint()
     }
 }
 
@@ -197,8 +244,23 @@ fn refused(error: AppError) -> ApiError {
     }
 }
 
+/// Refuses what is not said to be a form with parts; statuses are Qdrant's.
+fn check_type(headers: &HeaderMap) -> ApiResult<()> {
+    let Some(given) = headers.get(header::CONTENT_TYPE) else {
+        return Err(ApiError::bad_request("Could not find Content-Type header; an upload is sent as multipart/form-data"));
+    };
+    let name = given.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    if name.eq_ignore_ascii_case(b"multipart/form-data") {
+        return Ok(());
+    }
+    let found: String = String::from_utf8_lossy(name).chars().take(100).collect();
+    let message = format!("Multipart error: the Content-Type is {found:?}; an upload is sent as multipart/form-data");
+    Err(ApiError { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, message })
+}
+
+/// The type is right by then, so it is the boundary that is missing.
 fn no_multipart(rejection: MultipartRejection) -> ApiError {
-    ApiError { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, message: format!("Multipart error: {}", rejection.body_text()) }
+    ApiError::bad_request(format!("Multipart error: {}", rejection.body_text()))
 }
 
 fn broken(error: MultipartError) -> ApiError {
