@@ -14,6 +14,7 @@ mod observe;
 mod paths;
 mod qdrant;
 mod router;
+mod shared_body;
 #[cfg(test)]
 mod tests;
 

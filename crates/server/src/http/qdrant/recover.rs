@@ -8,6 +8,7 @@ use std::time::Instant;
 use axum::extract::State;
 use axum::response::Response;
 use icecore_archive::Sha256Digest;
+use icecore_storage::{Error, names};
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
@@ -94,10 +95,13 @@ async fn run(app: Arc<App>, wait: Wait, recovery: impl FnOnce(&App) -> ApiResult
 pub(super) fn collection_goal(app: &App, name: String) -> ApiResult<Goal> {
     match app.storage.resolve(&name) {
         Ok(own) => Ok(Goal::Collection(own)),
-        Err(_) => {
-            icecore_storage::names::validate(&name)?;
-            Ok(Goal::Collection(name))
-        }
+        Err(_) => match names::validate(&name) {
+            Ok(()) => Ok(Goal::Collection(name)),
+            Err(Error::InvalidName { reason, .. }) => {
+                Err(ApiError::invalid("path parameters", "name", format!("value invalid, {reason}")))
+            }
+            Err(error) => Err(error.into()),
+        },
     }
 }
 

@@ -47,7 +47,8 @@ pub(super) async fn delete(State(app): State<Arc<App>>, path: InShard<String>, q
 /// its time holds on to the files of the cut, and to nothing that a writer needs.
 pub(super) async fn stream(State(app): State<Arc<App>>, path: InShard) -> Response {
     respond(move |_| {
-        let (scope, ()) = scope(path);
+        // The archive is called after the collection, by whatever alias it was asked for.
+        let scope = Scope::Shard { collection: app.storage.resolve(&path.collection)?, shard: path.shard };
         let cut = Cut::take(&app, &scope)?;
         let name = naming::streamed(&scope, app.clock.now());
         let len = cut.plan().archive_len();

@@ -8,10 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::multipart::{Field, Multipart, MultipartError, MultipartRejection};
 use axum::extract::{FromRequest, Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use icecore_archive::Sha256Digest;
 use serde::Deserialize;
@@ -24,6 +24,7 @@ use crate::http::envelope::{self, ApiError, ApiResult, blocking};
 use crate::http::extract::{InCollection, InShard, Query, Wait};
 use crate::http::incoming::stalled;
 use crate::http::limits;
+use crate::http::shared_body::SharedBody;
 use crate::jobs::kinds::snapshot_upload;
 use crate::metrics::Kind;
 use crate::pipe::{self, PipeReader, PipeWriter};
@@ -36,8 +37,6 @@ const FIELD: &str = "snapshot";
 const LABEL: &str = "uploaded snapshot";
 /// Chunks that wait to be unpacked.
 const CHUNKS_AHEAD: usize = 4;
-/// Characters that a collection's name must not have here, beside those that it cannot have anywhere (source: Qdrant).
-const FORBIDDEN: &[char] = &['<', '>', ':', '"', '\\', '|', '?', '*', '\u{1f}'];
 
 /// The query of an upload.
 #[derive(Debug, Deserialize)]
@@ -55,14 +54,7 @@ pub(super) async fn collection(
     query: Query<Parameters>,
     request: Request,
 ) -> Response {
-    run(app, query.0, request, move |app| {
-        if path.collection.contains(FORBIDDEN) {
-            let rule = "value invalid, must not contain any of < > : \" \\ | ? * or control characters";
-            return Err(ApiError::invalid("path parameters", "name", rule));
-        }
-        collection_goal(app, path.collection)
-    })
-    .await
+    run(app, query.0, request, move |app| collection_goal(app, path.collection)).await
 }
 
 /// `POST /collections/{collection}/shards/{shard}/snapshots/upload`
@@ -91,14 +83,21 @@ async fn run(
 /// Reads the whole body, and unpacks the archive in it. After an error nothing of it is left.
 async fn receive(app: &Arc<App>, request: Request, goal: Goal, checksum: Option<Sha256Digest>) -> ApiResult<Staged> {
     let limit = app.config.service.upload_bytes_max();
+    check_type(request.headers())?;
     limits::check_announced(&request, limit)?;
-    let mut multipart = Multipart::from_request(request, &()).await.map_err(no_multipart)?;
+    let (head, body) = request.into_parts();
+    let body = SharedBody::new(body);
+    let form = Request::from_parts(head, Body::new(body.clone()));
+    let mut multipart = Multipart::from_request(form, &()).await.map_err(no_multipart)?;
     loop {
         match multipart.next_field().await.map_err(broken)? {
             Some(field) if field.name() == Some(FIELD) => {
                 let mut staging = Staging::begin(app, goal, checksum);
                 let read = match staging.feed(field, limit).await {
-                    Ok(Fed::Whole) => rest(&mut multipart).await,
+                    Ok(Fed::Whole) => match rest(&mut multipart).await {
+                        Ok(()) => body.finish().await,
+                        broken => broken,
+                    },
                     // What is wrong with the archive is said before the rest of the body is read.
                     Ok(Fed::Refused) => Ok(()),
                     Err(error) => Err(error),
@@ -198,8 +197,23 @@ fn refused(error: AppError) -> ApiError {
     }
 }
 
+/// Refuses what is not said to be a form with parts; statuses are Qdrant's.
+fn check_type(headers: &HeaderMap) -> ApiResult<()> {
+    let Some(given) = headers.get(header::CONTENT_TYPE) else {
+        return Err(ApiError::bad_request("Could not find Content-Type header; an upload is sent as multipart/form-data"));
+    };
+    let name = given.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    if name.eq_ignore_ascii_case(b"multipart/form-data") {
+        return Ok(());
+    }
+    let found: String = String::from_utf8_lossy(name).chars().take(100).collect();
+    let message = format!("Multipart error: the Content-Type is {found:?}; an upload is sent as multipart/form-data");
+    Err(ApiError { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, message })
+}
+
+/// The type is right by then, so it is the boundary that is missing.
 fn no_multipart(rejection: MultipartRejection) -> ApiError {
-    ApiError { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, message: format!("Multipart error: {}", rejection.body_text()) }
+    ApiError::bad_request(format!("Multipart error: {}", rejection.body_text()))
 }
 
 fn broken(error: MultipartError) -> ApiError {
