@@ -86,6 +86,20 @@ def exchange(server: Server, sent: bytes) -> bytes:
         return found
 
 
+def first_answer(server: Server, sent: bytes) -> Answer:
+    """The first response to these bytes, without waiting for the end of the connection, which may wait for more to be sent."""
+    with connect(server) as connection:
+        connection.sendall(sent)
+        found = b""
+        while piece := connection.recv(65536):
+            found += piece
+            head, end, body = found.partition(b"\r\n\r\n")
+            length = re.search(rb"content-length: (\d+)", head.lower())
+            if end and length and len(body) >= int(length[1]):
+                break
+        return parse(found)
+
+
 def raw(server: Server, method: str, target: str | bytes, headers: tuple[str, ...] = (), body: bytes = b"") -> Answer:
     """A request whose target is sent byte for byte."""
     target = target.encode() if isinstance(target, str) else target

@@ -45,13 +45,24 @@ def crc32c(data: bytes) -> int:
     return crc ^ 0xFFFFFFFF
 
 
-def header(name: str | bytes, size: int | bytes = 0, kind: bytes = b"0", link: str = "") -> bytes:
-    """A header as the server writes it; a size of 12 bytes is taken as it is."""
-    name = (name.encode() if isinstance(name, str) else name)[:NAME_SIZE].ljust(NAME_SIZE, b"\0")
+def header(
+    name: str | bytes,
+    size: int | bytes = 0,
+    kind: bytes = b"0",
+    link: str = "",
+    mode: bytes = b"0000644\0",
+    more: dict[int, bytes] | None = None,
+) -> bytes:
+    """A header as the server writes it; a size of 12 bytes is taken as it is, and `more` is put at offsets. The checksum is right."""
+    name = name.encode() if isinstance(name, str) else name
     size = b"%011o\0" % size if isinstance(size, int) else size
-    start = name + b"0000644\0" + b"0000000\0" * 2 + size + b"00000000000\0"
-    end = kind + link.encode().ljust(100, b"\0") + b"ustar\x0000" + bytes(64) + b"0000000\0" * 2 + bytes(155 + 12)
-    return start + b"%06o\0 " % (sum(start) + sum(end) + 8 * ord(" ")) + end
+    block = bytearray(BLOCK_LEN)
+    fields = {0: name[:NAME_SIZE], 100: mode, 108: b"0000000\0" * 2, 124: size, 136: b"00000000000\0", 148: b" " * 8, 156: kind}
+    fields |= {157: link.encode(), 257: b"ustar\x0000", 329: b"0000000\0" * 2} | (more or {})
+    for offset, value in fields.items():
+        block[offset : offset + len(value)] = value
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
 
 
 def padded(data: bytes) -> bytes:
@@ -59,7 +70,8 @@ def padded(data: bytes) -> bytes:
     return data + bytes(-len(data) % BLOCK_LEN)
 
 
-def _record(key: str, value: str) -> bytes:
+def pax_record(key: str, value: str) -> bytes:
+    """A record of a pax header."""
     body = f" {key}={value}\n".encode()
     length = len(body)
     while len(str(length)) + len(body) != length:
@@ -73,14 +85,14 @@ def _pax(path: str, length: int, offset: int) -> bytes:
     aligned = length < ALIGN_FROM_LEN or (offset + BLOCK_LEN) % DATA_ALIGNMENT == 0
     if not long and aligned:
         return b""
-    records = _record("path", path) if long else b""
+    records = pax_record("path", path) if long else b""
     total = len(records) + COMMENT_RECORD_LEN_MIN
     total += -total % BLOCK_LEN
     while length >= ALIGN_FROM_LEN and (offset + 2 * BLOCK_LEN + total) % DATA_ALIGNMENT:
         total += BLOCK_LEN
     comment = total - len(records)
     spaces = comment - len(f"{comment} comment=\n")
-    return header("icecore/pax", total, b"x") + records + _record("comment", " " * spaces)
+    return header("icecore/pax", total, b"x") + records + pax_record("comment", " " * spaces)
 
 
 @dataclass
