@@ -5,12 +5,21 @@ from pathlib import Path
 
 
 def fingerprint(*roots: Path) -> dict[str, str]:
-    """Every directory and file below the roots, files with the SHA-256 of their contents."""
+    """Every directory and file below the roots, files with the SHA-256 of their contents; links are not followed."""
     found = {}
     for root in roots:
         for path in sorted([root, *root.rglob("*")]) if root.exists() else []:
-            found[str(path)] = "directory" if path.is_dir() else sha256(path)
+            found[str(path)] = contents(path)
     return found
+
+
+def contents(path: Path) -> str:
+    """What one entry of a directory is."""
+    if path.is_symlink():
+        return f"link to {path.readlink()}"
+    if path.is_file():
+        return sha256(path)
+    return "directory" if path.is_dir() else "special file"
 
 
 def sha256(path: Path) -> str:
