@@ -9,6 +9,8 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::tools::BenchArgs;
+
 /// icecore stores collections of points and archives them.
 #[derive(Debug, Parser)]
 #[command(name = "icecore", version, about, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
@@ -73,6 +75,10 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Measure what making, verifying and restoring archives costs on this machine, beside plain programs on the same files.
+    ///
+    /// Makes its data in a new directory, which takes about four times the size of the data and is removed afterwards.
+    Bench(BenchArgs),
 }
 
 /// Tools for archives.

@@ -33,6 +33,7 @@ fn main() -> ExitCode {
     let outcome: Result<(), Box<dyn Error>> = match cli.command {
         Some(Command::Archive(command)) => tools::archive(command).map_err(Into::into),
         Some(Command::Inspect { path, json }) => tools::inspect(&path, json).map_err(Into::into),
+        Some(Command::Bench(args)) => tools::bench(&args).map_err(Into::into),
         None => serve::run(cli.server).map_err(Into::into),
     };
     match outcome {

@@ -59,7 +59,9 @@ impl Drop for Reporter {
 impl Progress for Reporter {
     fn start(&self, total: u64) {
         self.total.store(total, Ordering::Relaxed);
+        self.done.store(0, Ordering::Relaxed);
         if let Some(bar) = &self.bar {
+            bar.set_position(0);
             bar.set_length(total);
         }
     }

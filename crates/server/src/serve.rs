@@ -182,8 +182,8 @@ async fn close(app: &Arc<App>) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// Opens everything that the front doors need.
-fn open(mut config: Config, shutdown: Shutdown) -> Result<Arc<App>, ServeError> {
+/// Opens everything that the front doors need. Must be called inside a runtime.
+pub(crate) fn open(mut config: Config, shutdown: Shutdown) -> Result<Arc<App>, ServeError> {
     config.storage.storage_path = absolute(&config.storage.storage_path)?;
     config.storage.snapshots_path = absolute(&config.storage.snapshots_path)?;
     let fs: Arc<dyn Fs> = Arc::new(OsFs);
@@ -275,7 +275,7 @@ fn report_settings(loaded: &Loaded) {
 }
 
 /// Every segment is a file kept open, and the usual soft limit is for programs that use `select`.
-fn raise_file_limit() {
+pub(crate) fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     if limit.current == limit.maximum {

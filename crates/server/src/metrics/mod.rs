@@ -7,7 +7,7 @@
 mod downloads;
 mod facts;
 mod labels;
-mod process;
+pub(crate) mod process;
 mod requests;
 mod snapshots;
 mod text;

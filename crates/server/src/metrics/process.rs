@@ -19,12 +19,17 @@ impl Process {
         let status = fs::read_to_string("/proc/self/status").ok()?;
         // The directory that is read is open too.
         let open_files = fs::read_dir("/proc/self/fd").ok()?.count().saturating_sub(1) as u64;
-        Some(Self {
-            resident_bytes: bytes(&status, "VmRSS:")?,
-            own_bytes: bytes(&status, "RssAnon:")?.saturating_add(bytes(&status, "RssShmem:")?),
-            open_files,
-        })
+        Some(Self { resident_bytes: bytes(&status, "VmRSS:")?, own_bytes: own_bytes_of(&status)?, open_files })
     }
+}
+
+/// What the process takes for itself, as [`Process::own_bytes`]; cheap enough to be asked often.
+pub(crate) fn own_bytes() -> Option<u64> {
+    own_bytes_of(&fs::read_to_string("/proc/self/status").ok()?)
+}
+
+fn own_bytes_of(status: &str) -> Option<u64> {
+    Some(bytes(status, "RssAnon:")?.saturating_add(bytes(status, "RssShmem:")?))
 }
 
 /// The value of a line such as `VmRSS:    1234 kB`.

@@ -1,9 +1,11 @@
-//! `icecore archive …` and `icecore inspect`: make archives of directories, and look into archives and storages without a server.
+//! `icecore archive …`, `icecore inspect` and `icecore bench`: make archives of directories, look into archives and storages without a
+//! server, and measure what all of it costs.
 //!
 //! Results go to standard output, as text or as one JSON object; progress and errors to standard error. Nothing here changes a
 //! storage or an archive that exists.
 
 mod archive;
+mod bench;
 mod create;
 mod inspect;
 mod table;
@@ -17,6 +19,8 @@ use icecore_archive::Reader;
 use icecore_io::{Fs, OsFs};
 
 use crate::cli::ArchiveCommand;
+
+pub(crate) use bench::{BenchArgs, BenchError};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +103,11 @@ pub(crate) fn archive(command: ArchiveCommand) -> Result<(), ToolError> {
 /// Runs `icecore inspect`.
 pub(crate) fn inspect(path: &Path, json: bool) -> Result<(), ToolError> {
     inspect::run(&OsFs, path, json, &mut io::stdout().lock())
+}
+
+/// Runs `icecore bench`.
+pub(crate) fn bench(args: &BenchArgs) -> Result<(), BenchError> {
+    bench::run(args, &mut io::stdout().lock())
 }
 
 /// Opens an archive that may be given by a symbolic link.
