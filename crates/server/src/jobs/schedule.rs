@@ -94,9 +94,8 @@ impl Schedule {
     /// The next job, if one can begin now.
     pub(super) fn next(&self) -> Option<Sequence> {
         let others = self.running.values().filter(|job| waits_for_others(job.kind)).count();
-        let can_begin = |job: &Waiting| {
-            !self.running.contains_key(&job.target) && (others < self.others_max || !waits_for_others(job.kind))
-        };
+        let can_begin =
+            |job: &Waiting| !self.running.contains_key(&job.target) && (others < self.others_max || !waits_for_others(job.kind));
         self.waiting.iter().find(|(_, job)| can_begin(job)).map(|(sequence, _)| *sequence)
     }
 

@@ -31,7 +31,7 @@ fn stored(kind: JobKind, request: Value) -> StoredJob {
 
 /// Does a job that a former process has left after it noted `checkpoint`.
 fn again(app: &Arc<App>, kind: JobKind, request: Value, checkpoint: Option<Value>) -> Result<Value> {
-    let work = rebuild(app, &stored(kind, request)).unwrap();
+    let work = rebuild(app, &StoredJob { checkpoint: checkpoint.clone(), ..stored(kind, request) }).unwrap();
     let job = NewJob { kind, target: "collection/a".to_owned(), request: Value::Null, on_restart: OnRestart::Again };
     let noted = move |running: &crate::jobs::Running| {
         if let Some(checkpoint) = checkpoint {
