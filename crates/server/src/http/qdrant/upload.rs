@@ -4,29 +4,25 @@
 //! goes is decided by the path of the request alone; names of files in the body mean nothing. Only after the whole body was read,
 //! and was found to be complete, anything is put in place. Whatever ends the request before that leaves nothing.
 
-use std::future::poll_fn;
 use std::path::Path;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 use std::time::Instant;
 
-use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::multipart::{Field, Multipart, MultipartError, MultipartRejection};
+use axum::body::Body;
+use axum::extract::multipart::{Field, Multipart, MultipartRejection};
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use http_body::{Frame, SizeHint};
 use icecore_archive::Sha256Digest;
 use serde::Deserialize;
 use tokio::task::JoinHandle;
 
+use super::form::{FormBody, broken};
 use super::recover::{Priority, collection_goal, digest, shard_goal};
 use crate::app::App;
 use crate::error::{AppError, Result};
 use crate::http::envelope::{self, ApiError, ApiResult, blocking};
 use crate::http::extract::{InCollection, InShard, Query, Wait};
-use crate::http::incoming::stalled;
 use crate::http::limits;
 use crate::jobs::kinds::snapshot_upload;
 use crate::metrics::Kind;
@@ -39,8 +35,6 @@ const FIELD: &str = "snapshot";
 const LABEL: &str = "uploaded snapshot";
 /// Chunks that wait to be unpacked.
 const CHUNKS_AHEAD: usize = 4;
-/// Bytes that may follow the end of the form; they mean nothing (RFC 2046, section 5.1.1).
-const EPILOGUE_LEN_MAX: usize = 64 * 1024;
 
 /// The query of an upload.
 #[derive(Debug, Deserialize)]
@@ -90,15 +84,15 @@ async fn receive(app: &Arc<App>, request: Request, goal: Goal, checksum: Option<
     check_type(request.headers())?;
     limits::check_announced(&request, limit)?;
     let (head, body) = request.into_parts();
-    let body = SharedBody(Arc::new(Mutex::new(body)));
+    let body = FormBody::new(body);
     let form = Request::from_parts(head, Body::new(body.clone()));
     let mut multipart = Multipart::from_request(form, &()).await.map_err(no_multipart)?;
     loop {
-        match multipart.next_field().await.map_err(broken)? {
+        match multipart.next_field().await.map_err(|error| broken(&error))? {
             Some(field) if field.name() == Some(FIELD) => {
                 let mut staging = Staging::begin(app, goal, checksum);
-                let read = match staging.feed(field, limit).await {
-                    Ok(Fed::Whole) => match rest(&mut multipart).await {
+                let read = match staging.feed(&body, field, limit).await {
+                    Ok(Fed::Whole) => match rest(&body, &mut multipart).await {
                         Ok(()) => body.finish().await,
                         broken => broken,
                     },
@@ -108,52 +102,9 @@ async fn receive(app: &Arc<App>, request: Request, goal: Goal, checksum: Option<
                 };
                 return staging.end(read).await;
             }
-            Some(field) => skip(field).await?,
+            Some(field) => body.skip(field).await?,
             None => return Err(ApiError::bad_request(format!("Required field is missing: {FIELD}"))),
         }
-    }
-}
-
-/// The body of a request, which can be read on once the form in it has ended.
-#[derive(Clone)]
-struct SharedBody(Arc<Mutex<Body>>);
-
-impl SharedBody {
-    fn body(&self) -> MutexGuard<'_, Body> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Reads what follows the form. A form can be whole in a request that is not: only its end shows that the client has sent all
-    /// that it announced.
-    async fn finish(mut self) -> ApiResult<()> {
-        let mut len = 0;
-        while let Some(frame) = poll_fn(|context| Pin::new(&mut self).poll_frame(context)).await {
-            let frame = frame.map_err(|error| limits::unreadable(&error))?;
-            len += frame.data_ref().map_or(0, Bytes::len);
-            if len > EPILOGUE_LEN_MAX {
-                return Err(ApiError::bad_request(format!(
-                    "Multipart error: more than {EPILOGUE_LEN_MAX} bytes follow the end of the form"
-                )));
-            }
-        }
-        Ok(())
-    }
-}
-
-impl HttpBody for SharedBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut *self.body()).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body().is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body().size_hint()
     }
 }
 
@@ -180,10 +131,10 @@ impl Staging {
         Self { writer: Some(writer), work }
     }
 
-    async fn feed(&mut self, mut field: Field<'_>, limit: u64) -> ApiResult<Fed> {
+    async fn feed(&mut self, body: &FormBody, mut field: Field<'_>, limit: u64) -> ApiResult<Fed> {
         let Some(writer) = self.writer.take() else { return Ok(Fed::Whole) };
         let mut received = 0_u64;
-        while let Some(chunk) = next_chunk(&mut field).await? {
+        while let Some(chunk) = body.chunk(&mut field).await? {
             received = received.saturating_add(chunk.len() as u64);
             if received > limit {
                 return Err(limits::too_long(received, limit));
@@ -206,23 +157,14 @@ impl Staging {
 }
 
 /// Reads what comes after the archive.
-async fn rest(multipart: &mut Multipart) -> ApiResult<()> {
-    while let Some(field) = multipart.next_field().await.map_err(broken)? {
+async fn rest(body: &FormBody, multipart: &mut Multipart) -> ApiResult<()> {
+    while let Some(field) = multipart.next_field().await.map_err(|error| broken(&error))? {
         if field.name() == Some(FIELD) {
             return Err(ApiError::bad_request(format!("the field `{FIELD}` is there twice; send one snapshot")));
         }
-        skip(field).await?;
+        body.skip(field).await?;
     }
     Ok(())
-}
-
-async fn skip(mut field: Field<'_>) -> ApiResult<()> {
-    while next_chunk(&mut field).await?.is_some() {}
-    Ok(())
-}
-
-async fn next_chunk(field: &mut Field<'_>) -> ApiResult<Option<Bytes>> {
-    field.chunk().await.map_err(broken)
 }
 
 fn stage(app: &App, reader: PipeReader, goal: Goal, checksum: Option<Sha256Digest>) -> Result<Staged> {
@@ -261,11 +203,4 @@ fn check_type(headers: &HeaderMap) -> ApiResult<()> {
 /// The type is right by then, so it is the boundary that is missing.
 fn no_multipart(rejection: MultipartRejection) -> ApiError {
     ApiError::bad_request(format!("Multipart error: {}", rejection.body_text()))
-}
-
-fn broken(error: MultipartError) -> ApiError {
-    if stalled(&error) {
-        return limits::unreadable(&error);
-    }
-    ApiError::bad_request(format!("Multipart error: {}", error.body_text()))
 }
