@@ -14,7 +14,6 @@ mod observe;
 mod paths;
 mod qdrant;
 mod router;
-mod shared_body;
 #[cfg(test)]
 mod tests;
 

@@ -9,6 +9,7 @@ mod collection_config;
 mod collection_info;
 mod collection_update;
 mod collections;
+mod form;
 mod metrics;
 mod payload_index;
 mod points;

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::body::{Body, Bytes};
-use axum::extract::multipart::{Field, Multipart, MultipartError, MultipartRejection};
+use axum::body::Body;
+use axum::extract::multipart::{Field, Multipart, MultipartRejection};
 use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
@@ -17,14 +17,13 @@ use icecore_archive::Sha256Digest;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
+use super::form::{FormBody, broken};
 use super::recover::{Priority, collection_goal, digest, shard_goal};
 use crate::app::App;
 use crate::error::{AppError, Result};
 use crate::http::envelope::{self, ApiError, ApiResult, blocking};
 use crate::http::extract::{InCollection, InShard, Query, Wait};
-use crate::http::incoming::stalled;
 use crate::http::limits;
-use crate::http::shared_body::SharedBody;
 use crate::jobs::kinds::snapshot_upload;
 use crate::metrics::Kind;
 use crate::pipe::{self, PipeReader, PipeWriter};
@@ -86,15 +85,15 @@ async fn receive(app: &Arc<App>, request: Request, goal: Goal, checksum: Option<
     check_type(request.headers())?;
     limits::check_announced(&request, limit)?;
     let (head, body) = request.into_parts();
-    let body = SharedBody::new(body);
+    let body = FormBody::new(body);
     let form = Request::from_parts(head, Body::new(body.clone()));
     let mut multipart = Multipart::from_request(form, &()).await.map_err(no_multipart)?;
     loop {
-        match multipart.next_field().await.map_err(broken)? {
+        match multipart.next_field().await.map_err(|error| broken(&error))? {
             Some(field) if field.name() == Some(FIELD) => {
                 let mut staging = Staging::begin(app, goal, checksum);
-                let read = match staging.feed(field, limit).await {
-                    Ok(Fed::Whole) => match rest(&mut multipart).await {
+                let read = match staging.feed(&body, field, limit).await {
+                    Ok(Fed::Whole) => match rest(&body, &mut multipart).await {
                         Ok(()) => body.finish().await,
                         broken => broken,
                     },
@@ -104,7 +103,7 @@ async fn receive(app: &Arc<App>, request: Request, goal: Goal, checksum: Option<
                 };
                 return staging.end(read).await;
             }
-            Some(field) => skip(field).await?,
+            Some(field) => body.skip(field).await?,
             None => return Err(ApiError::bad_request(format!("Required field is missing: {FIELD}"))),
         }
     }
@@ -133,10 +132,10 @@ impl Staging {
         Self { writer: Some(writer), work }
     }
 
-    async fn feed(&mut self, mut field: Field<'_>, limit: u64) -> ApiResult<Fed> {
+    async fn feed(&mut self, body: &FormBody, mut field: Field<'_>, limit: u64) -> ApiResult<Fed> {
         let Some(writer) = self.writer.take() else { return Ok(Fed::Whole) };
         let mut received = 0_u64;
-        while let Some(chunk) = next_chunk(&mut field).await? {
+        while let Some(chunk) = body.chunk(&mut field).await? {
             received = received.saturating_add(chunk.len() as u64);
             if received > limit {
                 return Err(limits::too_long(received, limit));
@@ -159,23 +158,14 @@ impl Staging {
 }
 
 /// Reads what comes after the archive.
-async fn rest(multipart: &mut Multipart) -> ApiResult<()> {
-    while let Some(field) = multipart.next_field().await.map_err(broken)? {
+async fn rest(body: &FormBody, multipart: &mut Multipart) -> ApiResult<()> {
+    while let Some(field) = multipart.next_field().await.map_err(|error| broken(&error))? {
         if field.name() == Some(FIELD) {
             return Err(ApiError::bad_request(format!("the field `{FIELD}` is there twice; send one snapshot")));
         }
-        skip(field).await?;
+        body.skip(field).await?;
     }
     Ok(())
-}
-
-async fn skip(mut field: Field<'_>) -> ApiResult<()> {
-    while next_chunk(&mut field).await?.is_some() {}
-    Ok(())
-}
-
-async fn next_chunk(field: &mut Field<'_>) -> ApiResult<Option<Bytes>> {
-    field.chunk().await.map_err(broken)
 }
 
 fn stage(app: &App, reader: PipeReader, goal: Goal, checksum: Option<Sha256Digest>) -> Result<Staged> {
@@ -214,11 +204,4 @@ fn check_type(headers: &HeaderMap) -> ApiResult<()> {
 /// The type is right by then, so it is the boundary that is missing.
 fn no_multipart(rejection: MultipartRejection) -> ApiError {
     ApiError::bad_request(format!("Multipart error: {}", rejection.body_text()))
-}
-
-fn broken(error: MultipartError) -> ApiError {
-    if stalled(&error) {
-        return limits::unreadable(&error);
-    }
-    ApiError::bad_request(format!("Multipart error: {}", error.body_text()))
 }
