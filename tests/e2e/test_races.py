@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from support import bulk, disk
+from support import bulk, disk, jobs
 from support.server import Server
 from support.snapshots import (
     TIMEOUT,
@@ -16,6 +16,7 @@ from support.snapshots import (
     check_nothing_left,
     create,
     done,
+    exists,
     file_of,
     names,
     of_shard,
@@ -122,11 +123,12 @@ def test_all_kinds_at_once_all_succeed(server):
 
     expected = len(kept) + 4 * len(shards)
 
-    def listed() -> list[tuple]:
-        return [(shard, name) for shard in shards for name in names(server, "c", shard)]
-
-    wait_until(lambda: len(listed()) == expected, "what was not waited for is done")
-    assert len(set(made)) == 2 * len(shards) and not set(doomed) & set(listed())
+    assert {job.state for job in jobs.wait_until_done(server)} == {"completed"}
+    assert len(set(made)) == 2 * len(shards)
+    listed = {shard: names(server, "c", shard) for shard in shards}
+    assert sum(map(len, listed.values())) == expected
+    assert set(made) <= {name for found in listed.values() for name in found}
+    assert all(kept[shard] in listed[shard] for shard in shards)
     check_whole(server)
     assert verify_all(server) == expected
 
@@ -184,13 +186,13 @@ def test_a_collection_is_deleted_in_the_middle(server, kind):
         answer, deletion = at_once(work, lambda: call(server, "DELETE", "/collections/c"))
         assert deletion.status_code == 200, deletion.text
         seen.add(answer.status_code)
-        exists = done(server, "GET", "/collections/c/exists")["exists"]
+        there = exists(server, "c")
         if kind == "create" or shard is not None:
             # It cannot make the collection.
-            assert answer.status_code in (200, 404) and not exists, answer.text
+            assert answer.status_code in (200, 404) and not there, answer.text
         else:
             assert answer.status_code == 200, answer.text
-        if exists:
+        if there:
             assert bulk.count(server.url, "c") == POINTS
         check_nothing_left(server)
         assert recover(server, "c", whole).status_code == 200

@@ -172,6 +172,8 @@ async fn answer(app: &Arc<App>, listener: TcpListener) -> Result<(), ServeError>
 
 async fn close(app: &Arc<App>) -> Result<(), ServeError> {
     app.shutdown.force();
+    // Stopped work removes what it has made. Who does not stop in time is left behind as by a crash.
+    let _ = tokio::time::timeout(STOP_TIME, app.shutdown.idle()).await;
     let app = Arc::clone(app);
     blocking(move || {
         app.jobs.stop(STOP_TIME);
@@ -208,7 +210,7 @@ pub(crate) fn open(mut config: Config, shutdown: Shutdown) -> Result<Arc<App>, S
     let jobs = Arc::new(Jobs::open(Some(&database), Arc::clone(&clock), shutdown.clone(), config.jobs.options())?);
     let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
     let timeouts = Timeouts::with_idle(config.service.idle_timeout());
-    let fetcher = Fetcher::new(config.service.snapshot_url_allow.clone(), timeouts, Handle::current());
+    let fetcher = Fetcher::new(config.service.snapshot_url_allow.clone(), timeouts, Handle::current(), shutdown.clone());
     let (storage, store) = (Arc::new(storage), Arc::new(store));
     Ok(Arc::new(App { storage, store, jobs, fs, clock, metrics, fetcher, config, shutdown }))
 }

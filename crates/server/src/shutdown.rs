@@ -77,6 +77,11 @@ impl Shutdown {
         self.force();
     }
 
+    /// Waits until what still runs is told to stop.
+    pub(crate) async fn forced(&self) {
+        self.reached(Phase::Forced).await;
+    }
+
     /// Notes that work has begun that goes on after its request was answered.
     pub(crate) fn begin(&self) -> Begun {
         self.begun.send_modify(|count| *count += 1);

@@ -42,7 +42,7 @@ pub(crate) fn app(fs: &MemFs) -> App {
 /// Fetches from anywhere; on a runtime of its own, because most tests have none.
 pub(crate) fn fetcher() -> Fetcher {
     static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
-    Fetcher::new(Policy::default(), Timeouts::with_idle(Duration::from_secs(10)), RUNTIME.handle().clone())
+    Fetcher::new(Policy::default(), Timeouts::with_idle(Duration::from_secs(10)), RUNTIME.handle().clone(), Shutdown::new())
 }
 
 /// Creates a collection of `shards` shards with the points 0 to 9, whose payloads say `label`.

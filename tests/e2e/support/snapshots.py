@@ -45,6 +45,10 @@ def create(server: Server, collection: str, shard: int | None = None) -> str:
     return done(server, "POST", f"{of_shard(collection, shard)}/snapshots")["name"]
 
 
+def exists(server: Server, collection: str) -> bool:
+    return done(server, "GET", f"/collections/{collection}/exists")["exists"]
+
+
 def names(server: Server, collection: str, shard: int | None = None) -> list[str]:
     return [one["name"] for one in done(server, "GET", f"{of_shard(collection, shard)}/snapshots")]
 

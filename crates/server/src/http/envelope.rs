@@ -20,6 +20,9 @@ use crate::usecases::restore::RestoreError;
 /// What a client is told of a failure that has no kind of its own.
 const UNEXPECTED: &str = "an unexpected failure; the server's log says more";
 
+/// What a client is told whose operation was stopped, mostly because the server ends.
+const STOPPED: &str = "the operation was stopped";
+
 /// Why a request is not answered with a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ApiError {
@@ -97,6 +100,12 @@ impl ApiError {
         Self::new(StatusCode::NOT_IMPLEMENTED, format!("Not implemented: {what} is not supported by this version of icecore"))
     }
 
+    /// The end of the server comes first.
+    pub(super) fn stopped() -> Self {
+        let (status, message) = unavailable(STOPPED);
+        Self::new(status, message)
+    }
+
     /// Something of ours broke; what it was stands in the log.
     pub(super) fn internal() -> Self {
         let (status, message) = internal(UNEXPECTED);
@@ -123,7 +132,7 @@ impl From<AppError> for ApiError {
             Kind::Poisoned => internal(
                 "writes are refused since an earlier failure; restart the server once the cause that its log names is fixed",
             ),
-            Kind::Cancelled => unavailable("the operation was stopped"),
+            Kind::Cancelled => unavailable(STOPPED),
             Kind::NoSpace => internal(&no_space(&error)),
             // Their texts say nothing of this machine, and the client alone can mend the cause.
             Kind::Internal if matches!(error, AppError::Fetch(_) | AppError::Restore(RestoreError::Broken { .. })) => {

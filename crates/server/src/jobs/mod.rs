@@ -130,10 +130,10 @@ impl Jobs {
     /// An error means that this process does not do it.
     pub(crate) fn submit(&self, new: NewJob, work: Work) -> Result<Submitted> {
         let (sequence, id) = self.shared.queue.insert(&new, self.shared.now())?;
-        let NewJob { kind, target, on_restart, .. } = new;
+        let NewJob { kind, target, on_restart, waits_for_others, .. } = new;
         let (waiter, outcome) = oneshot::channel();
         let waiter = Some(waiter);
-        let job = Waiting { id, kind, target, on_restart, attempts: 0, checkpoint: None, work, waiter };
+        let job = Waiting { id, kind, target, on_restart, waits_for_others, attempts: 0, checkpoint: None, work, waiter };
         let mut schedule = self.shared.schedule();
         if !schedule.halted {
             schedule.add(sequence, job);

@@ -52,6 +52,14 @@ impl JobKind {
         }
     }
 
+    /// Whether jobs of this kind may wait for other servers.
+    pub(super) fn may_wait_for_others(self) -> bool {
+        match self {
+            Self::SnapshotRecover => true,
+            Self::SnapshotCreate | Self::SnapshotDelete | Self::SnapshotUpload => false,
+        }
+    }
+
     /// The kind of this name; `None` for those of other versions.
     pub(super) fn of(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
@@ -121,6 +129,8 @@ pub(crate) struct NewJob {
     pub(crate) request: Value,
     /// What the next process does with it.
     pub(crate) on_restart: OnRestart,
+    /// Whether it takes as long as another server likes. The next process takes that of each kind that might.
+    pub(crate) waits_for_others: bool,
 }
 
 /// A job that a former process has left.

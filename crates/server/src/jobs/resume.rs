@@ -63,5 +63,6 @@ fn decide(unfinished: &Unfinished, rebuild: impl Fn(&StoredJob) -> Option<Work>)
 
 fn waiting(unfinished: Unfinished, work: Work) -> Waiting {
     let Unfinished { job: StoredJob { id, kind, target, attempts, checkpoint, .. }, on_restart, .. } = unfinished;
-    Waiting { id, kind, target, on_restart, attempts, checkpoint, work, waiter: None }
+    let waits_for_others = kind.may_wait_for_others();
+    Waiting { id, kind, target, on_restart, waits_for_others, attempts, checkpoint, work, waiter: None }
 }

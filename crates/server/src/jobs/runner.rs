@@ -134,7 +134,7 @@ impl Shared {
 
     fn run(self: &Arc<Self>, claimed: Claimed) {
         let Claimed { sequence, job, cancelled } = claimed;
-        let Waiting { id, kind, target, on_restart, attempts, checkpoint, work, waiter } = job;
+        let Waiting { id, kind, target, on_restart, attempts, checkpoint, work, waiter, .. } = job;
         let attempt = self.queue.start(sequence, self.now()).unwrap_or_else(|error| {
             tracing::error!("job {id} begins without a note of it: {}", one_line(&error));
             attempts.saturating_add(1)

@@ -22,6 +22,8 @@ pub(super) struct Waiting {
     pub(super) kind: JobKind,
     pub(super) target: String,
     pub(super) on_restart: OnRestart,
+    /// Whether it takes as long as another server likes.
+    pub(super) waits_for_others: bool,
     /// How often it has begun.
     pub(super) attempts: u32,
     /// What its last run has noted.
@@ -41,7 +43,7 @@ pub(super) struct Claimed {
 
 /// The jobs that wait and those that run.
 pub(super) struct Schedule {
-    /// How many jobs may run at once that [may wait for other servers](waits_for_others).
+    /// How many jobs may run at once that wait for other servers.
     others_max: usize,
     waiting: BTreeMap<Sequence, Waiting>,
     /// What runs, by target.
@@ -56,7 +58,7 @@ pub(super) struct Schedule {
 
 struct Running {
     id: JobId,
-    kind: JobKind,
+    waits_for_others: bool,
     cancelled: Arc<AtomicBool>,
 }
 
@@ -68,14 +70,6 @@ pub(super) enum Cancelled {
     Running,
     /// There is none, or none any more.
     Unknown,
-}
-
-/// Whether a job of this kind takes as long as another server likes.
-fn waits_for_others(kind: JobKind) -> bool {
-    match kind {
-        JobKind::SnapshotRecover => true,
-        JobKind::SnapshotCreate | JobKind::SnapshotDelete | JobKind::SnapshotUpload => false,
-    }
 }
 
 impl Schedule {
@@ -93,9 +87,9 @@ impl Schedule {
 
     /// The next job, if one can begin now.
     pub(super) fn next(&self) -> Option<Sequence> {
-        let others = self.running.values().filter(|job| waits_for_others(job.kind)).count();
+        let others = self.running.values().filter(|job| job.waits_for_others).count();
         let can_begin =
-            |job: &Waiting| !self.running.contains_key(&job.target) && (others < self.others_max || !waits_for_others(job.kind));
+            |job: &Waiting| !self.running.contains_key(&job.target) && (others < self.others_max || !job.waits_for_others);
         self.waiting.iter().find(|(_, job)| can_begin(job)).map(|(sequence, _)| *sequence)
     }
 
@@ -103,7 +97,7 @@ impl Schedule {
     pub(super) fn claim(&mut self, sequence: Sequence) -> Option<Claimed> {
         let job = self.waiting.remove(&sequence)?;
         let cancelled = Arc::new(AtomicBool::new(false));
-        let running = Running { id: job.id, kind: job.kind, cancelled: Arc::clone(&cancelled) };
+        let running = Running { id: job.id, waits_for_others: job.waits_for_others, cancelled: Arc::clone(&cancelled) };
         let before = self.running.insert(job.target.clone(), running);
         assert!(before.is_none(), "two jobs of target {} at once", job.target);
         Some(Claimed { sequence, job, cancelled })
@@ -141,15 +135,16 @@ mod tests {
     fn schedule(jobs: &[(i64, &str)]) -> Schedule {
         let mut schedule = Schedule::new(4);
         for (number, target) in jobs {
-            add(&mut schedule, JobKind::SnapshotCreate, *number, target);
+            add(&mut schedule, false, *number, target);
         }
         schedule
     }
 
-    fn add(schedule: &mut Schedule, kind: JobKind, number: i64, target: &str) {
+    fn add(schedule: &mut Schedule, waits_for_others: bool, number: i64, target: &str) {
         let job = Waiting {
             id: JobId(uuid::Uuid::from_u128(number.unsigned_abs().into())),
-            kind,
+            kind: JobKind::SnapshotRecover,
+            waits_for_others,
             target: target.to_owned(),
             on_restart: OnRestart::Again,
             attempts: 0,
@@ -196,17 +191,17 @@ mod tests {
     fn jobs_that_wait_for_other_servers_leave_a_thread_to_the_others() {
         let mut schedule = Schedule::new(3);
         for (number, target) in [(1, "a"), (2, "b"), (3, "c")] {
-            add(&mut schedule, JobKind::SnapshotRecover, number, target);
+            add(&mut schedule, true, number, target);
         }
-        add(&mut schedule, JobKind::SnapshotCreate, 4, "d");
-        add(&mut schedule, JobKind::SnapshotCreate, 5, "a");
+        add(&mut schedule, false, 4, "d");
+        add(&mut schedule, false, 5, "a");
         assert_eq!((begin(&mut schedule), begin(&mut schedule)), (Some(1), Some(2)));
         assert_eq!((begin(&mut schedule), begin(&mut schedule)), (Some(4), None));
         schedule.release("a");
         assert_eq!((begin(&mut schedule), begin(&mut schedule), begin(&mut schedule)), (Some(3), Some(5), None));
 
         let mut alone = Schedule::new(1);
-        add(&mut alone, JobKind::SnapshotRecover, 1, "a");
+        add(&mut alone, true, 1, "a");
         assert_eq!(begin(&mut alone), Some(1));
     }
 

@@ -88,7 +88,18 @@ pub(crate) enum FetchError {
         /// The whole chain of causes.
         cause: String,
     },
+    /// The end of this server has stopped it.
+    #[error("Http request error: {url}: {}", Stopping)]
+    Stopped {
+        /// The first URL.
+        url: String,
+    },
 }
+
+/// The end of this server has stopped the download, as the error that its reader gets.
+#[derive(Debug, thiserror::Error)]
+#[error("this server is being stopped")]
+pub(crate) struct Stopping;
 
 impl FetchError {
     /// What the caller can do about it.
@@ -104,6 +115,7 @@ impl FetchError {
             | Self::Empty { .. }
             | Self::Encoding { .. } => Kind::InvalidInput,
             Self::Http { .. } => Kind::Internal,
+            Self::Stopped { .. } => Kind::Cancelled,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The rules: each request is judged anew and connected to the judged addresses only; credentials go to the first URL's origin and
 //! no other; the body is the file's bytes or an error. A body that ends before its announced length is an `UnexpectedEof` of the
 //! reader; one without a length ends where the remote closes, so what reads it must know an archive's end. Silence is limited,
-//! the whole download is not.
+//! the whole download is not. The end of this server stops it, once what runs is told to stop.
 
 use std::io;
 use std::net::IpAddr;
@@ -15,11 +15,12 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 use url::{Host, Url};
 
-use super::error::{FetchError, cause, io_kind};
+use super::error::{FetchError, Stopping, cause, io_kind};
 use super::policy::{Policy, Refusal};
 use super::redact::redacted;
 use super::resolve::{Pinned, Resolver};
 use crate::pipe::{PipeReader, PipeWriter, pipe};
+use crate::shutdown::Shutdown;
 
 /// Redirects that are followed.
 const REDIRECTS_MAX: usize = 5;
@@ -44,6 +45,7 @@ pub(crate) struct Fetcher {
     timeouts: Timeouts,
     resolver: Resolver,
     runtime: Handle,
+    shutdown: Shutdown,
 }
 
 /// An archive that has begun to arrive.
@@ -64,22 +66,33 @@ impl Timeouts {
 
 impl Fetcher {
     /// A fetcher whose connections are driven by `runtime`, which must have its I/O and time drivers enabled.
-    pub(crate) fn new(policy: Policy, timeouts: Timeouts, runtime: Handle) -> Self {
-        Self::with_resolver(policy, timeouts, runtime, Resolver::system())
+    pub(crate) fn new(policy: Policy, timeouts: Timeouts, runtime: Handle, shutdown: Shutdown) -> Self {
+        Self::with_resolver(policy, timeouts, runtime, shutdown, Resolver::system())
     }
 
     /// Like [`new`](Self::new), with names looked up by `resolver`.
-    pub(super) fn with_resolver(policy: Policy, timeouts: Timeouts, runtime: Handle, resolver: Resolver) -> Self {
-        Self { policy, timeouts, resolver, runtime }
+    pub(super) fn with_resolver(
+        policy: Policy,
+        timeouts: Timeouts,
+        runtime: Handle,
+        shutdown: Shutdown,
+        resolver: Resolver,
+    ) -> Self {
+        Self { policy, timeouts, resolver, runtime, shutdown }
     }
 
     /// Asks for an archive and waits until its first bytes may be read. `api_key` goes to the URL's origin only, as do a user and
     /// password in the URL. To be called on a blocking thread: it panics on an async thread of a runtime.
     pub(crate) fn open(&self, url: &Url, api_key: Option<&str>) -> Result<Remote, FetchError> {
-        let (response, url) = self.runtime.block_on(self.follow(url, api_key))?;
+        let (response, url) = self.runtime.block_on(async {
+            tokio::select! {
+                followed = self.follow(url, api_key) => followed,
+                () = self.shutdown.forced() => Err(FetchError::Stopped { url: redacted(url) }),
+            }
+        })?;
         let len = response.content_length();
         let (writer, body) = pipe(CHUNKS);
-        self.runtime.spawn(pump(response, redacted(&url), len, self.timeouts.idle, writer));
+        self.runtime.spawn(pump(response, redacted(&url), len, self.timeouts.idle, self.shutdown.clone(), writer));
         Ok(Remote { len, body })
     }
 
@@ -234,12 +247,17 @@ fn plain(url: &Url, headers: &HeaderMap, name: HeaderName, header: &'static str,
 }
 
 /// Carries the body into the pipe, to its end or until nobody reads. How long the reader takes is not the remote's silence.
-async fn pump(mut response: Response, url: String, len: Option<u64>, idle: Duration, writer: PipeWriter) {
+async fn pump(mut response: Response, url: String, len: Option<u64>, idle: Duration, shutdown: Shutdown, writer: PipeWriter) {
     let mut received = 0_u64;
     loop {
         let next = tokio::select! {
             next = timeout(idle, response.chunk()) => next,
             () = writer.closed() => return,
+            () = shutdown.forced() => {
+                // Fails if nobody reads any more.
+                let _ = writer.send(Err(io::Error::other(Stopping))).await;
+                return;
+            }
         };
         let chunk = match next {
             Ok(Ok(Some(chunk))) => {

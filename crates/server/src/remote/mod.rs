@@ -13,7 +13,7 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use error::FetchError;
+pub(crate) use error::{FetchError, Stopping};
 pub(crate) use fetch::{Fetcher, Timeouts};
 pub(crate) use policy::Policy;
 pub(crate) use redact::redacted;

@@ -12,8 +12,9 @@ use tokio::runtime::Runtime;
 use url::Url;
 
 use super::resolve::Resolver;
-use super::{FetchError, Fetcher, Policy, Timeouts};
+use super::{FetchError, Fetcher, Policy, Stopping, Timeouts};
 use crate::error::Kind;
+use crate::shutdown::Shutdown;
 use server::{Answer, Server};
 
 /// Long enough for a loaded machine to answer.
@@ -24,14 +25,16 @@ const IMPATIENT: Timeouts = Timeouts { connect: Duration::from_secs(30), idle: D
 /// A fetcher with its runtime, to be called from the test's own thread.
 struct Client {
     fetcher: Fetcher,
+    shutdown: Shutdown,
     _runtime: Runtime,
 }
 
 impl Client {
     fn new(policy: Policy, timeouts: Timeouts, resolver: Resolver) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let fetcher = Fetcher::with_resolver(policy, timeouts, runtime.handle().clone(), resolver);
-        Self { fetcher, _runtime: runtime }
+        let shutdown = Shutdown::new();
+        let fetcher = Fetcher::with_resolver(policy, timeouts, runtime.handle().clone(), shutdown.clone(), resolver);
+        Self { fetcher, shutdown, _runtime: runtime }
     }
 
     fn patient() -> Self {
@@ -132,6 +135,21 @@ fn a_silent_remote_is_given_up() {
     let client = Client::new(Policy::default(), Timeouts { idle: Duration::from_secs(3), ..PATIENT }, names(&[]));
     let error = client.read(&stalled.url("/")).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
+}
+
+#[test]
+fn the_end_of_this_server_is_the_end_of_every_fetch() {
+    let stalled = Server::start(vec![Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc").held()]);
+    let client = Client::patient();
+    let mut body = client.open(&stalled.url("/")).unwrap().body;
+    let mut three = [0; 3];
+    body.read_exact(&mut three).unwrap();
+    client.shutdown.force();
+    let error = body.read(&mut three).unwrap_err();
+    assert!(error.get_ref().is_some_and(|cause| cause.is::<Stopping>()), "{error}");
+
+    let mute = Server::start(vec![Answer::raw("").held()]);
+    assert_eq!(client.refused(&mute.url("/")).kind(), Kind::Cancelled);
 }
 
 #[test]

@@ -16,8 +16,8 @@ use crate::error::{AppError, Result};
 use crate::metrics::Kind;
 use crate::stores::{ArchiveInfo, StoreError};
 
-/// Archives a scope, whose collection may be given by an alias. `chosen` is called with the archive's name before anything is
-/// written; an error of it ends the attempt. What fails or is stopped leaves nothing.
+/// Archives a scope, whose collection may be given by an alias. `chosen` is called with the archive's name, which no archive has
+/// then, before anything is written; an error of it ends the attempt. What fails or is stopped leaves nothing.
 pub(crate) fn create(
     app: &App,
     scope: &Scope,
@@ -28,7 +28,12 @@ pub(crate) fn create(
     let counted = app.metrics.snapshot(Kind::Create, &place);
     let cut = Cut::take(app, scope)?;
     for name in naming::candidates(&place, app.jobs.peer_id(), app.clock.now()) {
-        chosen(&name)?;
+        // A name that is taken is not told: whoever is told it takes the archive of that name for what was made here.
+        match app.store.open(&place, &name) {
+            Ok(_) => continue,
+            Err(StoreError::NotFound { .. }) => chosen(&name)?,
+            Err(error) => return Err(error.into()),
+        }
         match app.store.put(&place, &name, cut.plan(), &|index: usize| cut.open(app, index), progress) {
             Err(StoreError::Exists { .. }) => {}
             done => {

@@ -92,11 +92,14 @@ async fn receive(app: &Arc<App>, request: Request, goal: Goal, checksum: Option<
         match multipart.next_field().await.map_err(|error| broken(&error))? {
             Some(field) if field.name() == Some(FIELD) => {
                 let mut staging = Staging::begin(app, goal, checksum);
-                let read = match staging.feed(&body, field, limit).await {
-                    Ok(Fed::Whole) => match rest(&body, &mut multipart).await {
-                        Ok(()) => body.finish().await,
-                        broken => broken,
-                    },
+                let read = match until_the_end(app, staging.feed(&body, field, limit)).await {
+                    Ok(Fed::Whole) => {
+                        let whole = async {
+                            rest(&body, &mut multipart).await?;
+                            body.finish().await
+                        };
+                        until_the_end(app, whole).await
+                    }
                     // What is wrong with the archive is said before the rest of the body is read.
                     Ok(Fed::Refused) => Ok(()),
                     Err(error) => Err(error),
@@ -106,6 +109,14 @@ async fn receive(app: &Arc<App>, request: Request, goal: Goal, checksum: Option<
             Some(field) => body.skip(field).await?,
             None => return Err(ApiError::bad_request(format!("Required field is missing: {FIELD}"))),
         }
+    }
+}
+
+/// Waits for the client, unless the end of the server comes first.
+async fn until_the_end<T>(app: &App, reading: impl Future<Output = ApiResult<T>>) -> ApiResult<T> {
+    tokio::select! {
+        read = reading => read,
+        () = app.shutdown.forced() => Err(ApiError::stopped()),
     }
 }
 
@@ -128,7 +139,12 @@ impl Staging {
     fn begin(app: &Arc<App>, goal: Goal, checksum: Option<Sha256Digest>) -> Self {
         let (writer, reader) = pipe::pipe(CHUNKS_AHEAD);
         let app = Arc::clone(app);
-        let work = threads::spawn("upload", move || stage(&app, reader, goal, checksum));
+        // The end of the server waits for it, so that what was unpacked is removed.
+        let begun = app.shutdown.begin();
+        let work = threads::spawn("upload", move || {
+            let _begun = begun;
+            stage(&app, reader, goal, checksum)
+        });
         Self { writer: Some(writer), work }
     }
 

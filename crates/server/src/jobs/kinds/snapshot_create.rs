@@ -42,6 +42,7 @@ pub(crate) fn submit(app: &Arc<App>, scope: Scope, waiting: Waiting) -> Result<S
         target: target(&scope),
         request: to_json(Subject::of(&scope))?,
         on_restart: waiting.on_restart(),
+        waits_for_others: false,
     };
     app.jobs.submit(job, work(app, scope))
 }

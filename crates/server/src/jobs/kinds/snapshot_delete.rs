@@ -31,6 +31,7 @@ pub(crate) fn submit(app: &Arc<App>, scope: Scope, name: String) -> Result<()> {
         target: target(&scope),
         request: to_json(Request { subject: Subject::of(&scope), name: name.clone() })?,
         on_restart: Waiting::Nobody.on_restart(),
+        waits_for_others: false,
     };
     match app.jobs.submit(job, work(app, scope.clone(), name.clone())) {
         Err(error @ AppError::Jobs(_)) => {

@@ -41,8 +41,13 @@ pub(crate) fn submit(app: &Arc<App>, recovery: Recovery, waiting: Waiting) -> Re
         checksum: recovery.checksum.map(|digest| digest.to_string()),
     };
     let on_restart = if recovery.has_secrets() { OnRestart::Fail } else { waiting.on_restart() };
-    let job =
-        NewJob { kind: JobKind::SnapshotRecover, target: target(&recovery.goal.scope()), request: to_json(record)?, on_restart };
+    let job = NewJob {
+        kind: JobKind::SnapshotRecover,
+        target: target(&recovery.goal.scope()),
+        request: to_json(record)?,
+        on_restart,
+        waits_for_others: matches!(recovery.location, Location::Remote(_)),
+    };
     app.jobs.submit(job, work(app, recovery, false))
 }
 

@@ -21,6 +21,7 @@ pub(crate) fn submit(app: &Arc<App>, goal: &Goal, staged: Staged) -> Result<Subm
         target: target(&goal.scope()),
         request: json!({"collection": collection, "shard": shard, "bytes": staged.bytes()}),
         on_restart: OnRestart::Fail,
+        waits_for_others: false,
     };
     let committer = Arc::clone(app);
     let work = Box::new(move |_: &super::super::Running| staged.commit(&committer).map(|()| Value::Bool(true)));

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use super::{JobKind, OnRestart, StoredJob, rebuild};
 use crate::app::App;
 use crate::error::{Kind, Result};
-use crate::jobs::{JobId, NewJob};
+use crate::jobs::{JobId, NewJob, Running};
 use crate::testing::{app, archive, fill, label};
+use crate::usecases::create::create;
 use crate::usecases::fetch;
 
 fn started(fs: &MemFs) -> Arc<App> {
@@ -31,15 +32,25 @@ fn stored(kind: JobKind, request: Value) -> StoredJob {
 
 /// Does a job that a former process has left after it noted `checkpoint`.
 fn again(app: &Arc<App>, kind: JobKind, request: Value, checkpoint: Option<Value>) -> Result<Value> {
-    let work = rebuild(app, &StoredJob { checkpoint: checkpoint.clone(), ..stored(kind, request) }).unwrap();
-    let job = NewJob { kind, target: "collection/a".to_owned(), request: Value::Null, on_restart: OnRestart::Again };
-    let noted = move |running: &crate::jobs::Running| {
+    let left = StoredJob { checkpoint: checkpoint.clone(), ..stored(kind, request) };
+    let work = rebuild(app, &left).unwrap();
+    run(app, kind, move |running| {
         if let Some(checkpoint) = checkpoint {
             running.set_checkpoint(&checkpoint)?;
         }
         work(running)
+    })
+}
+
+fn run(app: &App, kind: JobKind, work: impl FnOnce(&Running) -> Result<Value> + Send + 'static) -> Result<Value> {
+    let job = NewJob {
+        kind,
+        target: "collection/a".to_owned(),
+        request: Value::Null,
+        on_restart: OnRestart::Again,
+        waits_for_others: false,
     };
-    let submitted = app.jobs.submit(job, Box::new(noted)).unwrap();
+    let submitted = app.jobs.submit(job, Box::new(work)).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(submitted.outcome())
 }
@@ -64,6 +75,47 @@ fn an_archive_that_was_finished_is_not_made_again() {
     // One that had only been begun.
     again(&app, JobKind::SnapshotCreate, request, named("a-1.snapshot")).unwrap();
     assert_eq!(fetch::list(&app, &collection()).unwrap().len(), 2);
+}
+
+/// A job that was killed after it had noted a name that another archive had would have ended as if that were its own.
+#[test]
+fn a_name_that_is_taken_is_not_noted() {
+    let fs = MemFs::new();
+    let app = started(&fs);
+    for _ in 0..3 {
+        let taken: Vec<String> =
+            fetch::list(&app, &collection()).unwrap().iter().map(|archive| archive.name.to_string()).collect();
+        let mut noted = Vec::new();
+        let made = create(&app, &collection(), &(), |name| {
+            noted.push(name.to_string());
+            Ok(())
+        });
+        assert_eq!(noted, [made.unwrap().name.to_string()]);
+        assert!(!taken.contains(&noted[0]));
+    }
+}
+
+/// A collection that was created while the archive arrived once looked like the restored one.
+#[test]
+fn a_recovery_notes_the_directories_right_before_its_commit() {
+    let fs = MemFs::new();
+    let app = started(&fs);
+    let name = archive(&app, Scope::Shard { collection: "a".to_owned(), shard: 0 });
+    let name = name.file_name().unwrap().to_str().unwrap();
+    let request = json!({"collection": "a", "shard": 0, "location": name});
+    let work = rebuild(&app, &stored(JobKind::SnapshotRecover, request.clone())).unwrap();
+    // Others than when the job was made.
+    again(&app, JobKind::SnapshotRecover, request.clone(), None).unwrap();
+    let before = json!([app.storage.info("a").unwrap().shards[0].dir]);
+    let noted = Arc::new(std::sync::Mutex::new(None));
+    let keep = Arc::clone(&noted);
+    run(&app, JobKind::SnapshotRecover, move |running| {
+        let done = work(running);
+        *keep.lock().unwrap() = running.checkpoint();
+        done
+    })
+    .unwrap();
+    assert_eq!(noted.lock().unwrap().take(), Some(before));
 }
 
 #[test]

@@ -128,7 +128,7 @@ impl Queue {
 
     /// Adds a job that waits.
     pub(super) fn insert(&self, job: &NewJob, now: Millis) -> Result<(Sequence, JobId), JobsError> {
-        let NewJob { kind, target, request, on_restart } = job;
+        let NewJob { kind, target, request, on_restart, .. } = job;
         self.with("add a job", |connection| {
             let random: [u8; 10] = connection.query_row("SELECT randomblob(10)", [], |row| row.get(0))?;
             let id = Builder::from_unix_timestamp_millis(now.0.unsigned_abs(), &random).into_uuid();

@@ -86,7 +86,8 @@ impl Gated {
 }
 
 fn new(target: &str, on_restart: OnRestart) -> NewJob {
-    NewJob { kind: JobKind::SnapshotCreate, target: target.to_owned(), request: json!({"of": target}), on_restart }
+    let kind = JobKind::SnapshotCreate;
+    NewJob { kind, target: target.to_owned(), request: json!({"of": target}), on_restart, waits_for_others: false }
 }
 
 /// What becomes of the job.

@@ -8,6 +8,7 @@ use icecore_archive::{ParseDigestError, Sha256Digest};
 use icecore_storage::OnExisting;
 
 use crate::error::{AppError, Kind};
+use crate::remote::Stopping;
 
 /// The error of a restore.
 #[derive(Debug, thiserror::Error)]
@@ -152,6 +153,7 @@ impl RestoreError {
             Self::Exists { .. } | Self::NameIsAlias { .. } => Kind::Conflict,
             Self::Checksum { .. } | Self::GivenChecksum { .. } | Self::Content { .. } => Kind::Corrupt,
             Self::NoSpace { .. } => Kind::NoSpace,
+            Self::Broken { source, .. } if source.get_ref().is_some_and(|cause| cause.is::<Stopping>()) => Kind::Cancelled,
             Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => Kind::NotFound,
             Self::Space { .. } | Self::Read { .. } | Self::Broken { .. } => Kind::Internal,
             Self::Archive(error) => crate::error::of_archive(error.kind()),
