@@ -116,7 +116,9 @@ BROKEN = {
     "plain text": (lambda sound: b"no archive at all\n" * 1000, NO_TAR),
     "zeros": (lambda sound: bytes(10240), NO_TAR),
     "gzip": (gzip.compress, NO_TAR),
-    "zstd": (zstd, "this file is compressed with zstd; decompress it first"),
+    "compressed text": (lambda sound: zstd(b"no archive at all\n" * 1000), NO_TAR),
+    "a compressed part": (lambda sound: zstd(sound[:-3000]), "is cut off: it has "),
+    "a part of what is compressed": (lambda sound: zstd(sound)[:-20], ""),
     "a header alone": (lambda sound: sound[:512], "is cut off: it has 512 bytes and needs "),
     "cut in the manifest": (lambda sound: sound[:1500], "is cut off: it has 1500 bytes and needs "),
     "cut in the data": (lambda sound: sound[:-3000], "is cut off: it has "),
@@ -160,6 +162,14 @@ def test_what_is_no_sound_archive_is_not_a_shard(world, kind):
 def test_what_is_no_sound_archive_makes_no_collection(world, kind):
     world.refused("/collections/new", broken(kind, world.archives[C]), "upload", sentence(kind, "upload"))
     assert not (world.server.snapshots / "new").exists()
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_an_archive_that_somebody_compressed_is_restored(world, door):
+    answer = world.restore(C, zstd(world.archives[C]), door)
+    assert (answer.status, answer.result) == (200, True)
+    assert world.label("c") == "in the archive"
+    world.upsert("c", "now")
 
 
 @pytest.mark.parametrize("door", DOORS)

@@ -4,13 +4,13 @@
 //! A stream is read to its end in any case.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{self, Read};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
-use icecore_archive::{Manifest, MemberRef, Plan, Progress, Reader, Sha256Digest, StreamReader};
+use icecore_archive::{Foreign, Manifest, MemberRef, Plan, Progress, Reader, Sha256Digest, StreamReader};
 use icecore_io::{File, Fs};
 use icecore_storage::{AdoptedCollection, AdoptedShard, CollectionConfig, FileDigest, Staging, Storage, SubjectCollection};
 
@@ -49,10 +49,16 @@ impl Input {
         Ok((input, checksum::beside(fs, path)?.map(Expected::Beside)))
     }
 
-    /// Takes the archive in an open file, called `label` in errors.
+    /// Takes the archive in an open file, called `label` in errors. One that somebody else compressed can only be read in order.
     pub(crate) fn opened(file: Arc<dyn File>, label: &Path) -> Result<Self, RestoreError> {
-        let reader = Reader::from_file(Arc::clone(&file), label.to_owned()).map_err(RestoreError::Archive)?;
-        Ok(Self::File { reader: Box::new(reader), file })
+        match Reader::from_file(Arc::clone(&file), label.to_owned()) {
+            Ok(reader) => Ok(Self::File { reader: Box::new(reader), file }),
+            Err(icecore_archive::Error::Foreign { foreign: Foreign::Zstd, .. }) => {
+                let len = file.len().map_err(|source| RestoreError::Read { path: label.to_owned(), source })?;
+                Self::stream(Box::new(InOrder { file, offset: 0 }), label, Some(len))
+            }
+            Err(error) => Err(RestoreError::Archive(error)),
+        }
     }
 
     /// Takes the archive in a stream of `len` bytes, if that is known, called `label` in errors.
@@ -77,6 +83,20 @@ impl Input {
             Self::File { reader, .. } => reader.path(),
             Self::Stream(reader) => reader.label(),
         }
+    }
+}
+
+/// A file from its first byte to its last.
+struct InOrder {
+    file: Arc<dyn File>,
+    offset: u64,
+}
+
+impl Read for InOrder {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = self.file.read_at(buffer, self.offset)?;
+        self.offset += len as u64;
+        Ok(len)
     }
 }
 
