@@ -262,7 +262,7 @@ mod tests {
     fn a_stop_ends_what_runs() {
         let shutdown = Shutdown::new();
         shutdown.force();
-        let stopped = run(vec![shell("sleep 600")], &shutdown);
+        let stopped = run(vec![shell("exec sleep 600")], &shutdown);
         assert!(matches!(stopped, Err(BenchError::Stopped)), "{stopped:?}");
     }
 
