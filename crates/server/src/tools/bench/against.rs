@@ -1,22 +1,19 @@
 //! What people do without icecore: GNU tar with openssl, and with zstd, on the same files.
 //!
 //! Making is one pipe that writes the archive and its digest in one pass; restoring is the digest first, and then, if it is right, the
-//! unpacking. What they make is synced afterwards, within the time, because icecore's is. They run as child processes, which
-//! are waited for, and killed when the measurement is stopped.
+//! unpacking. What they make is synced afterwards, within the time, because icecore's is.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::thread;
-use std::time::Duration;
+use std::process::Command;
 
 use rustix::fs::syncfs;
 use serde_json::{Map, Value};
 
+use super::children::run;
 use super::error::{BenchError, Result};
 use super::files::Files;
 use super::step::Step;
@@ -24,12 +21,6 @@ use crate::shutdown::Shutdown;
 
 /// The programs, each with the argument that makes it say its version.
 const PROGRAMS: [(&str, &str); 4] = [("tar", "--version"), ("tee", "--version"), ("openssl", "version"), ("zstd", "--version")];
-/// Time between two looks at children.
-const POLL_INTERVAL: Duration = Duration::from_millis(1);
-/// The number of the signal that a terminal sends to all at its keyboard's interrupt.
-const SIGINT: i32 = 2;
-/// The longest line that is taken from a program, in bytes.
-const LINE_LEN_MAX: u64 = 4096;
 
 /// The programs that are there, and the list of the files for them.
 #[derive(Debug)]
@@ -165,105 +156,23 @@ fn first_word(text: &str) -> String {
     text.split_whitespace().next().unwrap_or_default().to_owned()
 }
 
-/// Runs programs, each reading what the one before it writes, until all have ended well; the beginning of what the last one says.
-fn run(pipe: Vec<(&'static str, Command)>, shutdown: &Shutdown) -> Result<String> {
-    let mut children = Children(Vec::new());
-    let mut output: Option<ChildStdout> = None;
-    for (program, mut command) in pipe {
-        let input = output.take().map_or_else(Stdio::null, Stdio::from);
-        let spawned = command.env("LC_ALL", "C").stdin(input).stdout(Stdio::piped()).spawn();
-        let mut child = spawned.map_err(|source| BenchError::Spawn { program, source })?;
-        output = child.stdout.take();
-        children.0.push((program, child));
-    }
-    children.wait(shutdown)?;
-    let mut text = Vec::new();
-    let (program, read) = ("the last program", output.map(|output| output.take(LINE_LEN_MAX).read_to_end(&mut text)));
-    read.transpose().map_err(|source| BenchError::Spawn { program, source })?;
-    Ok(String::from_utf8_lossy(&text).into_owned())
-}
-
-/// Running programs; those that still run when the value is dropped are killed.
-struct Children(Vec<(&'static str, Child)>);
-
-impl Children {
-    /// Waits until all have ended, and fails if one has not ended well, or the measurement is stopped.
-    fn wait(&mut self, shutdown: &Shutdown) -> Result<()> {
-        loop {
-            if shutdown.is_requested() {
-                return Err(BenchError::Stopped);
-            }
-            let mut ended: Vec<(&'static str, ExitStatus)> = Vec::new();
-            for (program, child) in &mut self.0 {
-                let status = child.try_wait().map_err(|source| BenchError::Spawn { program, source })?;
-                ended.extend(status.map(|status| (*program, status)));
-            }
-            if ended.len() == self.0.len() {
-                return verdict(&ended);
-            }
-            thread::sleep(POLL_INTERVAL);
-        }
-    }
-}
-
-impl Drop for Children {
-    fn drop(&mut self) {
-        for (_, child) in &mut self.0 {
-            // One that has ended already needs neither.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-/// Who ended by himself and not well is to blame, rather than those who broke off because of him.
-fn verdict(ended: &[(&'static str, ExitStatus)]) -> Result<()> {
-    if ended.iter().any(|(_, status)| status.signal() == Some(SIGINT)) {
-        return Err(BenchError::Stopped);
-    }
-    let mut failed: Vec<_> = ended.iter().filter(|(_, status)| !status.success()).collect();
-    failed.sort_by_key(|(_, status)| status.code().is_none());
-    failed.first().map_or(Ok(()), |(program, status)| Err(BenchError::Program { program, status: *status }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::tools::bench::files::OneFile;
 
-    fn shell(script: &'static str) -> (&'static str, Command) {
-        command("sh", ["-c", script].map(OsStr::new), [])
+    #[test]
+    fn a_program_that_is_not_there_has_no_version() {
+        let shutdown = Shutdown::new();
+        assert_eq!(version("icecore-no-such-program", "--version", &shutdown).unwrap(), None);
+        // It fails, and is there.
+        assert_eq!(version("false", "--no-such-argument", &shutdown).unwrap().as_deref(), Some("false"));
     }
 
     #[test]
-    fn a_pipe_gives_what_its_last_program_says() {
-        let shutdown = Shutdown::new();
-        let text = run(vec![shell("echo a; echo b"), shell("cat"), shell("wc -l")], &shutdown).unwrap();
-        assert_eq!(text.trim(), "2");
+    fn digests_are_the_first_word() {
         assert_eq!(first_word("abc *stdin\n"), "abc");
         assert_eq!(first_word(""), "");
-    }
-
-    #[test]
-    fn the_program_that_failed_is_named() {
-        let shutdown = Shutdown::new();
-        let missing = run(vec![command("icecore-no-such-program", [], [])], &shutdown);
-        assert!(matches!(missing, Err(BenchError::Spawn { program: "icecore-no-such-program", .. })), "{missing:?}");
-        assert!(version("icecore-no-such-program", "--version", &shutdown).unwrap().is_none());
-
-        let (_, killed) = shell("kill -TERM $$");
-        let failed = run(vec![("first", killed), ("second", shell("exit 3").1)], &shutdown);
-        assert!(matches!(&failed, Err(BenchError::Program { program: "second", .. })), "{failed:?}");
-        let interrupted = run(vec![shell("kill -INT $$")], &shutdown);
-        assert!(matches!(interrupted, Err(BenchError::Stopped)), "{interrupted:?}");
-    }
-
-    #[test]
-    fn a_stop_ends_what_runs() {
-        let shutdown = Shutdown::new();
-        shutdown.force();
-        let stopped = run(vec![shell("sleep 600")], &shutdown);
-        assert!(matches!(stopped, Err(BenchError::Stopped)), "{stopped:?}");
     }
 
     #[test]

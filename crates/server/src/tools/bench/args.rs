@@ -6,7 +6,7 @@ use clap::Args;
 use clap::value_parser;
 
 /// Arguments of `icecore bench`.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub(crate) struct BenchArgs {
     /// Where to measure: data, archives and restored data go into a new directory here, which is removed afterwards.
     #[arg(long, value_name = "DIR", default_value = ".")]
@@ -51,4 +51,8 @@ pub(crate) struct BenchArgs {
     /// Print the result as JSON, with every single run.
     #[arg(long)]
     pub(super) json: bool,
+
+    /// Make the data in this new directory and measure nothing: what the process does that this one starts.
+    #[arg(long, value_name = "DIR", hide = true, conflicts_with = "from")]
+    pub(super) fill: Option<PathBuf>,
 }

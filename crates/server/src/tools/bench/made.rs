@@ -1,27 +1,24 @@
 //! A storage made for the purpose, archived and restored as a server does it.
 //!
-//! It is opened as the server opens it, filled, and then left alone: all points are in segments and nothing is left to compact, so
-//! that nothing but the measured work goes on.
+//! It is opened as the server opens it and then left alone: all points are in segments and nothing is left to compact, so that nothing
+//! but the measured work goes on.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use icecore_archive::Progress;
 use icecore_io::OsFs;
-use icecore_storage::{CollectionConfig, DenseParams, Distance, Durability, Scope, Snapshot, SnapshotFile, Storage};
+use icecore_storage::{Scope, Snapshot, SnapshotFile, Storage};
 use serde_json::{Value, json};
 
 use super::args::BenchArgs;
 use super::error::{BenchError, Result};
 use super::files::{Files, OneFile};
-use super::points::Points;
-use super::results::MEGABYTE;
+use super::fill;
 use super::scratch::check_space;
-use super::subject::{Restored, Subject};
+use super::subject::{Restored, Subject, points};
 use crate::app::App;
 use crate::config::Config;
-use crate::report::Reporter;
 use crate::serve;
 use crate::shutdown::Shutdown;
 use crate::usecases::create;
@@ -39,53 +36,20 @@ pub(super) struct Made {
 }
 
 impl Made {
-    /// Opens a storage in `dir`, with a store of archives, and fills it. Must be called inside a runtime.
+    /// Makes a storage in `dir`, and opens it with a store of archives beside it. Must be called inside a runtime.
     pub(super) fn make(args: &BenchArgs, dir: &Path, copies: u64, shutdown: &Shutdown) -> Result<Self> {
-        check_space(&OsFs, dir, bytes_wanted(args), copies)?;
+        check_space(&OsFs, dir, fill::bytes_wanted(args), copies)?;
         let mut config = Config::default();
         config.storage.storage_path = dir.join("storage");
         config.storage.snapshots_path = dir.join("snapshots");
+        fill::fill_elsewhere(args, &config.storage.storage_path, shutdown)?;
         let app = serve::open(config, shutdown.clone())?;
-        let points = fill(&app.storage, args, shutdown)?;
+        let points = points(&app.storage)?;
         let snapshot = app.storage.snapshot(&Scope::Storage)?;
         let root = app.config.storage.storage_path.clone();
         let files = snapshot.files.iter().map(|file| one_file(&root, file)).collect::<Result<_>>()?;
         Ok(Self { app, files: Files::new(root, files), _snapshot: snapshot, points, args: args.clone() })
     }
-}
-
-/// The bytes of points that these arguments ask for.
-fn bytes_wanted(args: &BenchArgs) -> u64 {
-    args.size_mb.saturating_mul(MEGABYTE)
-}
-
-/// Makes the collections and writes their points. How many there are.
-fn fill(storage: &Storage, args: &BenchArgs, shutdown: &Shutdown) -> Result<u64> {
-    let vectors = BTreeMap::from([(String::new(), DenseParams::new(args.dimensions as usize, Distance::Dot))]);
-    let config = CollectionConfig { shard_number: args.shards, vectors, sparse_vectors: BTreeMap::new(), settings: json!({}) };
-    let mut points = Points::new(args.dimensions as usize, args.payload_bytes as usize);
-    let collections = u64::from(args.collections);
-    let each = bytes_wanted(args).div_ceil(points.len() * collections);
-    let reporter = Reporter::new("making data", Some(shutdown.clone()));
-    reporter.start(each * collections * points.len());
-    for number in 0..collections {
-        let collection = format!("bench-{number}");
-        storage.create_collection(&collection, config.clone())?;
-        let mut next = 0;
-        while next < each {
-            let ids = next..each.min(next + points.per_request());
-            next = ids.end;
-            let bytes = (ids.end - ids.start) * points.len();
-            storage.write(&collection, points.request(ids), Durability::Buffered)?;
-            if reporter.advance(bytes).is_break() {
-                return Err(BenchError::Stopped);
-            }
-        }
-    }
-    storage.flush()?;
-    storage.compact()?;
-    storage.sync()?;
-    Ok(each * collections)
 }
 
 fn one_file(root: &Path, file: &SnapshotFile) -> Result<OneFile> {
@@ -103,7 +67,7 @@ impl Subject for Made {
         let BenchArgs { dimensions, payload_bytes, shards, collections, .. } = self.args;
         let points = self.points;
         format!(
-            "{points} points of {dimensions} dimensions and {payload_bytes} bytes of payload, {collections} collections of {shards} shards"
+            "{points} points of {dimensions} dimensions and {payload_bytes} bytes of payload; collections: {collections}, shards of each: {shards}"
         )
     }
 
@@ -130,6 +94,6 @@ impl Subject for Made {
         let storage = Storage::open(Arc::clone(fs), Arc::clone(clock), to, config.storage.options())?;
         let request = Request { storage: Some(archive.to_owned()), ..Request::default() };
         restore(fs.as_ref(), &storage, to, &request, progress)?;
-        Ok(Restored::Storage { storage: Box::new(storage), points: self.points })
+        Ok(Restored::Storage { storage: Box::new(storage), expected: self.points })
     }
 }

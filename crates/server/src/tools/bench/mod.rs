@@ -6,9 +6,11 @@
 mod against;
 mod args;
 mod cache;
+mod children;
 mod directory;
 mod error;
 mod files;
+mod fill;
 mod limit;
 mod machine;
 mod made;
@@ -47,8 +49,8 @@ use crate::{logging, serve};
 pub(crate) use args::BenchArgs;
 pub(crate) use error::BenchError;
 
-/// What is logged meanwhile: progress where there is no terminal, and what goes wrong.
-const LOG_LEVEL: &str = "INFO";
+/// What is logged meanwhile: each run, and what goes wrong. Parts of a run would be too much to read.
+const LOG_LEVEL: &str = "warn,icecore::tools::bench=info,icecore::shutdown=info";
 /// The version that the numbers are of.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -65,6 +67,9 @@ pub(super) fn run(args: &BenchArgs, out: &mut dyn Write) -> Result<()> {
     let _inside = runtime.enter();
     let shutdown = Shutdown::new();
     shutdown.listen().map_err(|source| BenchError::Process { what: "listen for signals", source })?;
+    if let Some(path) = &args.fill {
+        return fill::fill(args, path, &shutdown);
+    }
     let report = measure(args, &shutdown)?;
     let written = match args.json {
         true => writeln!(out, "{}", report.json()),
@@ -99,8 +104,7 @@ fn measure(args: &BenchArgs, shutdown: &Shutdown) -> Result<Report> {
         shutdown,
     };
     for number in 0..args.runs {
-        tracing::info!("round {} of {}", number + 1, args.runs);
-        stages.round(number, &mut results)?;
+        stages.round(number, args.runs, &mut results)?;
     }
 
     let machine = Machine::look(&dir);

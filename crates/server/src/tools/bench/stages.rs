@@ -49,8 +49,8 @@ struct Archives {
 }
 
 impl Stages<'_> {
-    /// Does all steps once, and adds their runs.
-    pub(super) fn round(self, number: u32, results: &mut Results) -> Result<()> {
+    /// Does all steps once, in the round `number` of `rounds`, the first being 0, and adds their runs.
+    pub(super) fn round(self, number: u32, rounds: u32, results: &mut Results) -> Result<()> {
         let mut archives = Archives::default();
         for step in of_round(number) {
             match self.against {
@@ -64,6 +64,7 @@ impl Stages<'_> {
                 }
             }
             let run = self.step(step, &mut archives)?;
+            tracing::info!("round {} of {rounds}: {} {:.3} s", number + 1, step.name(), run.seconds);
             results.add(step, run);
             sync_file_system(self.scratch.path())?;
         }

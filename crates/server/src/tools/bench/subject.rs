@@ -40,7 +40,7 @@ pub(super) enum Restored {
         /// The storage.
         storage: Box<Storage>,
         /// The points that it should have.
-        points: u64,
+        expected: u64,
     },
     /// Files, each compared with its digest.
     Files,
@@ -49,16 +49,19 @@ pub(super) enum Restored {
 impl Restored {
     /// Fails if it is not what was archived.
     pub(super) fn check(&self) -> Result<()> {
-        let Self::Storage { storage, points } = self else { return Ok(()) };
-        let mut found = 0;
-        for collection in storage.collections() {
-            found += storage.count(&collection, None)?;
-        }
-        match found == *points {
-            true => Ok(()),
-            false => Err(BenchError::Restored { found, expected: *points }),
+        let Self::Storage { storage, expected } = self else { return Ok(()) };
+        match (points(storage)?, *expected) {
+            (found, expected) if found == expected => Ok(()),
+            (found, expected) => Err(BenchError::Restored { found, expected }),
         }
     }
+}
+
+/// The points of all collections.
+pub(super) fn points(storage: &Storage) -> Result<u64> {
+    let collections = storage.collections();
+    let counts = collections.iter().map(|collection| storage.count(collection, None));
+    Ok(counts.sum::<Result<u64, icecore_storage::Error>>()?)
 }
 
 /// Removes an archive with the files beside it.
