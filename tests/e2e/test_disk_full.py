@@ -25,7 +25,6 @@ from support.snapshots import (
     shard_dirs,
     upload,
     verify_all,
-    wait_until,
 )
 
 POINTS = 4000
@@ -127,7 +126,8 @@ def test_deleting_works_when_nothing_is_free(server, wait, status):
     for path in [f"/collections/c/shards/0/snapshots/{shard}", f"/collections/c/snapshots/{whole}", f"/snapshots/{full}"]:
         # Whatever space is left of the pages of the database is used up.
         done(server, "DELETE", f"{path}?wait={wait}", status)
-    wait_until(lambda: not list(server.snapshots.rglob("*.snapshot")), "the archives are gone")
+    jobs.wait_until_done(server)
+    assert list(server.snapshots.rglob("*.snapshot")) == []
     assert call(server, "DELETE", f"/collections/c/snapshots/{whole}?wait={wait}").status_code == 404
     # What has no numbers of its own is still told to be out of space.
     response = recover(server, "c", "file:///nowhere.snapshot")

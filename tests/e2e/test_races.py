@@ -161,7 +161,8 @@ def test_deleted_archives_are_downloaded_to_their_end(servers, shard, wait, stat
     with requests.get(server.url + path, stream=True, timeout=TIMEOUT) as response:
         found = hashlib.sha256(response.raw.read(1000))
         done(server, "DELETE", f"{path}?wait={wait}", status)
-        wait_until(lambda: names(server, "large", shard) == [], "it is deleted")
+        jobs.wait_until_done(server)
+        assert names(server, "large", shard) == []
         found.update(response.raw.read())
     assert found.hexdigest() == digest
     check_nothing_left(server)

@@ -21,7 +21,6 @@ from support.snapshots import (
     exists,
     file_of,
     metric,
-    of_shard,
     recover,
     shard_dirs,
     staged,
