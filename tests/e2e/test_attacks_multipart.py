@@ -44,7 +44,7 @@ FILENAMES = [
 
 @pytest.fixture(scope="module")
 def target(module_servers) -> Target:
-    target = Target(module_servers.new("multipart/server").start())
+    target = Target.filled(module_servers.new("multipart/server").start())
     assert target.request("POST", "/collections/c/snapshots").status_code == 200
     return target
 

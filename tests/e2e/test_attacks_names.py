@@ -99,7 +99,7 @@ COLLECTIONS = [
 
 @pytest.fixture(scope="module")
 def target(module_servers) -> Target:
-    target = Target(module_servers.new("names/server").start())
+    target = Target.filled(module_servers.new("names/server").start())
     for path in [*SCOPES, "/collections/other/snapshots"]:
         assert target.request("POST", path).status_code == 200
     # An archive whose name is known, in a directory that the attacked scope has no business in.

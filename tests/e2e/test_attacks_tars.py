@@ -23,7 +23,7 @@ PASSWD = "/etc/passwd"
 
 @pytest.fixture(scope="module")
 def target(module_servers) -> Target:
-    target = Target(module_servers.new("tars/server").start())
+    target = Target.filled(module_servers.new("tars/server").start())
     assert target.request("POST", "/collections/c/snapshots").status_code == 200
     return target
 

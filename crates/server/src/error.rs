@@ -129,6 +129,18 @@ pub(crate) fn of_io(error: &io::Error) -> Kind {
     }
 }
 
+/// The longest text of an error, in bytes. Texts quote requests and archives, which may hold names without end.
+const TEXT_LEN_MAX: usize = 4096;
+
+/// The text, cut to a length that people read.
+pub(crate) fn shortened(mut text: String) -> String {
+    if text.len() > TEXT_LEN_MAX {
+        text.truncate(text.floor_char_boundary(TEXT_LEN_MAX));
+        text.push('…');
+    }
+    text
+}
+
 /// An error with its causes, on one line: `restore "x": open "x": Permission denied`.
 pub(crate) fn one_line(error: &dyn Error) -> String {
     let mut line = error.to_string();
@@ -142,5 +154,19 @@ pub(crate) fn one_line(error: &dyn Error) -> String {
         }
         cause = error.source();
     }
-    line.replace('\n', " ")
+    shortened(line.replace('\n', " "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(shortened("a".repeat(TEXT_LEN_MAX)), "a".repeat(TEXT_LEN_MAX));
+        for text in ["a".repeat(TEXT_LEN_MAX + 1), "ü".repeat(TEXT_LEN_MAX), format!("a{}", "ü".repeat(TEXT_LEN_MAX))] {
+            let cut = shortened(text.clone());
+            assert!(cut.len() <= TEXT_LEN_MAX + '…'.len_utf8() && text.starts_with(cut.trim_end_matches('…')));
+        }
+    }
 }

@@ -13,6 +13,7 @@ mod pipe;
 mod remote;
 mod report;
 mod serve;
+mod settings;
 mod shutdown;
 mod stores;
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::config::{self, CollectionConfig};
 use crate::engine::{Inner, SHARDS, State, Storage};
 use crate::error::{Error, Result, on};
 use crate::ids::{Generation, PointId, ShardDirId};
-use crate::manifest::{SegmentEntry, ShardManifest, TombstoneEntry};
+use crate::manifest::{self, SegmentEntry, ShardManifest, TombstoneEntry};
 use crate::names;
 use crate::shard::{self, Shard};
 use crate::subject::{SubjectCollection, SubjectShard, SubjectTombstones};
@@ -266,7 +266,10 @@ fn adopt_shard(
 ) -> Result<Arc<Shard>> {
     let inner = new_dirs.inner;
     let staged = staging.shard_path(described)?;
-    shard::create_dir(inner.fs(), &staged, &manifest_of(described, staging)?)?;
+    let manifest = manifest_of(described, staging)?;
+    // Rules that the description breaks, before the publication that would take them for a failure of ours.
+    manifest::check(&staged, manifest.generation, &manifest)?;
+    shard::create_dir(inner.fs(), &staged, &manifest)?;
     let id = inner.new_shard_dir();
     new_dirs.ids.push(id);
     let path = inner.shard_path(id);

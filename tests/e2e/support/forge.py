@@ -198,3 +198,39 @@ def with_log(archive: Archive, bodies: list[bytes], shard: int = 0) -> Archive:
     archive.members.sort(key=lambda member: member.path)
     described |= {"flushed_lsn": 0, "lsn": len(bodies), "segments": [], "next_segment_id": 1, "wal": [1]}
     return archive
+
+
+def sections(segment: bytes) -> dict[int, tuple[int, int, int]]:
+    """Kind to offset and length of each section of a segment, and the number of its first block."""
+    found, blocks = {}, 0
+    footer, count = _footer(segment)
+    for number in range(count):
+        entry = footer + 16 + 64 * number
+        kind, _, offset, length = struct.unpack_from("<IIQQ", segment, entry)
+        found[kind] = (offset, length, blocks)
+        blocks += -(-length // 65536)
+    return found
+
+
+def _footer(segment: bytes) -> tuple[int, int]:
+    [footer] = struct.unpack_from("<Q", segment, len(segment) - 64 + 32)
+    return footer, struct.unpack_from("<I", segment, footer)[0]
+
+
+def with_section(segment: bytes, kind: int, at: int, value: bytes) -> bytes:
+    """The segment with other bytes in a section, and with every checksum right."""
+    offset, length, block = sections(segment)[kind]
+    footer, count = _footer(segment)
+    out = bytearray(segment)
+    out[offset + at : offset + at + len(value)] = value
+    changed = at // 65536
+    start = offset + changed * 65536
+    end = min(start + 65536, offset + length)
+    names = struct.unpack_from("<I", segment, footer + 4)[0]
+    place = footer + 16 + 64 * count + names + 4 * (block + changed)
+    struct.pack_into("<I", out, place, crc32c(bytes(out[start:end])))
+    trailer = len(out) - 64
+    [footer_len] = struct.unpack_from("<Q", out, trailer + 40)
+    struct.pack_into("<I", out, trailer + 12, crc32c(bytes(out[footer : footer + footer_len])))
+    struct.pack_into("<I", out, trailer + 60, crc32c(bytes(out[trailer : trailer + 60])))
+    return bytes(out)

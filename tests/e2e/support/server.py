@@ -119,9 +119,9 @@ class Server:
             return ""
         return self._file("out").read_text(errors="replace") + self._file("err").read_text(errors="replace")
 
-    def client(self) -> QdrantClient:
+    def client(self, **access: object) -> QdrantClient:
         """The Qdrant project's client. It would look at the server's version on a thread that may outlive the test, so it does not."""
-        return QdrantClient(url=self.url, timeout=60, prefer_grpc=False, check_compatibility=False)
+        return QdrantClient(url=self.url, timeout=60, prefer_grpc=False, check_compatibility=False, **access)
 
     def _answers(self) -> bool:
         try:

@@ -9,10 +9,11 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::error::{AppError, Kind, one_line};
+use crate::error::{AppError, Kind, one_line, shortened};
 use crate::jobs::Submitted;
 use crate::jobs::kinds::Waiting;
 use crate::remote::FetchError;
+use crate::settings::SettingsError;
 use crate::stores::StoreError;
 use crate::usecases::location::LocationError;
 use crate::usecases::restore::RestoreError;
@@ -22,6 +23,9 @@ const UNEXPECTED: &str = "an unexpected failure; the server's log says more";
 
 /// What a client is told whose operation was stopped, mostly because the server ends.
 const STOPPED: &str = "the operation was stopped";
+
+/// What a client is told of data that is not as it was written.
+const DAMAGED: &str = "stored data is damaged; the server's log says where";
 
 /// Why a request is not answered with a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +115,12 @@ impl ApiError {
         let (status, message) = internal(UNEXPECTED);
         Self::new(status, message)
     }
+
+    /// What was stored is not what was written; where, stands in the log.
+    pub(super) fn damaged() -> Self {
+        let (status, message) = internal(DAMAGED);
+        Self::new(status, message)
+    }
 }
 
 impl From<AppError> for ApiError {
@@ -127,7 +137,7 @@ impl From<AppError> for ApiError {
             Kind::Corrupt if matches!(error, AppError::Restore(_)) => {
                 (StatusCode::BAD_REQUEST, format!("Wrong input: {}", shown(&error)))
             }
-            Kind::Corrupt => internal("stored data is damaged; the server's log says where"),
+            Kind::Corrupt => internal(DAMAGED),
             Kind::Unavailable => unavailable("not possible at the moment; the server's log says why"),
             Kind::Poisoned => internal(
                 "writes are refused since an earlier failure; restart the server once the cause that its log names is fixed",
@@ -202,6 +212,15 @@ impl From<icecore_storage::Error> for ApiError {
                 Self::invalid("JSON body", &format!("vector.{name}"), "multi-vectors must be non-empty")
             }
             _ => AppError::from(error).into(),
+        }
+    }
+}
+
+impl From<SettingsError> for ApiError {
+    fn from(error: SettingsError) -> Self {
+        match error {
+            SettingsError::Type { .. } => Self::format(error),
+            SettingsError::Bound { field, rule } => Self::invalid("JSON body", &field, rule),
         }
     }
 }
@@ -325,7 +344,8 @@ fn accepted(started: Instant) -> Response {
 }
 
 fn failure(error: &ApiError, time: f64) -> Response {
-    json(error.status, &Failure { status: FailureStatus { error: &error.message }, time })
+    let message = shortened(error.message.clone());
+    json(error.status, &Failure { status: FailureStatus { error: &message }, time })
 }
 
 /// Renders `body` as JSON.

@@ -50,8 +50,29 @@ impl LocalStore {
         Ok(dirs)
     }
 
-    fn dir(&self, place: &Place) -> Result<PathBuf> {
-        Ok(self.dirs(place)?.pop().unwrap_or_else(|| self.root.clone()))
+    /// The directory of the place, `None` if there is none. A link in its stead is none: what is behind it is somebody else's.
+    fn find_dir(&self, place: &Place) -> Result<Option<PathBuf>> {
+        let mut found = self.root.clone();
+        for dir in self.dirs(place)? {
+            if !self.is_dir(&dir)? {
+                return Ok(None);
+            }
+            found = dir;
+        }
+        Ok(Some(found))
+    }
+
+    /// Like [`find_dir`](Self::find_dir), for whoever looks for an archive of this name.
+    fn dir_of(&self, place: &Place, name: &ArchiveName) -> Result<PathBuf> {
+        self.find_dir(place)?.ok_or_else(|| StoreError::NotFound { name: name.to_string() })
+    }
+
+    fn is_dir(&self, path: &Path) -> Result<bool> {
+        match self.fs.metadata(path) {
+            Ok(found) => Ok(found.kind == FileKind::Dir),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+            Err(error) => Err(on("look at", path)(error)),
+        }
     }
 
     /// The directory of the place, created durably. The root is made again if somebody has removed it.
@@ -75,15 +96,11 @@ impl LocalStore {
 
     /// Sweeps one directory; a missing one, or something that is no directory, has nothing in it.
     fn sweep_dir(&self, dir: &Path) -> Result<usize> {
-        match self.fs.metadata(dir) {
-            Ok(found) if found.kind == FileKind::Dir => {
-                let swept = icecore_archive::sweep(self.fs.as_ref(), dir).map_err(StoreError::Archive)?;
-                Ok(swept.removed.len())
-            }
-            Ok(_) => Ok(0),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-            Err(error) => Err(on("look at", dir)(error)),
+        if !self.is_dir(dir)? {
+            return Ok(0);
         }
+        let swept = icecore_archive::sweep(self.fs.as_ref(), dir).map_err(StoreError::Archive)?;
+        Ok(swept.removed.len())
     }
 
     /// The directories in `dir`; none if it does not exist.
@@ -95,7 +112,7 @@ impl LocalStore {
         };
         let mut dirs = Vec::new();
         for entry in entries {
-            if self.fs.metadata(&entry.path).map_err(on("look at", &entry.path))?.kind == FileKind::Dir {
+            if self.is_dir(&entry.path)? {
                 dirs.push(entry.path);
             }
         }
@@ -126,7 +143,8 @@ impl Store for LocalStore {
     }
 
     fn list(&self, place: &Place) -> Result<Vec<ArchiveInfo>> {
-        match icecore_archive::list(self.fs.as_ref(), &self.dir(place)?) {
+        let Some(dir) = self.find_dir(place)? else { return Ok(Vec::new()) };
+        match icecore_archive::list(self.fs.as_ref(), &dir) {
             Ok(found) => Ok(found.into_iter().map(info).collect()),
             Err(icecore_archive::Error::NotFound { .. }) => Ok(Vec::new()),
             Err(error) => Err(StoreError::Archive(error)),
@@ -134,7 +152,8 @@ impl Store for LocalStore {
     }
 
     fn open(&self, place: &Place, name: &ArchiveName) -> Result<StoredArchive> {
-        let stored = icecore_archive::find(self.fs.as_ref(), &self.dir(place)?, name).map_err(|error| missing(error, name))?;
+        let stored =
+            icecore_archive::find(self.fs.as_ref(), &self.dir_of(place, name)?, name).map_err(|error| missing(error, name))?;
         let path = stored.path.clone();
         let found = self.fs.metadata(&path).map_err(|source| gone(source, name, &path))?;
         let file = self.fs.open_read(&path).map_err(|source| gone(source, name, &path))?;
@@ -149,15 +168,18 @@ impl Store for LocalStore {
     }
 
     fn delete(&self, place: &Place, name: &ArchiveName) -> Result<()> {
-        icecore_archive::delete(self.fs.as_ref(), &self.dir(place)?, name).map_err(|error| missing(error, name))
+        icecore_archive::delete(self.fs.as_ref(), &self.dir_of(place, name)?, name).map_err(|error| missing(error, name))
     }
 
     fn sweep(&self) -> Result<usize> {
         let mut removed = self.sweep_dir(&self.root)?;
         for collection in self.dirs_in(&self.root)? {
             removed += self.sweep_dir(&collection)?;
-            for shard in self.dirs_in(&collection.join(SHARDS_DIR))? {
-                removed += self.sweep_dir(&shard)?;
+            let shards = collection.join(SHARDS_DIR);
+            if self.is_dir(&shards)? {
+                for shard in self.dirs_in(&shards)? {
+                    removed += self.sweep_dir(&shard)?;
+                }
             }
         }
         Ok(removed)
@@ -243,6 +265,33 @@ mod tests {
             conformance::put(&store, &place, "a.snapshot", b"x").unwrap();
             store.delete(&place, &"a.snapshot".parse().unwrap()).unwrap();
         }
+    }
+
+    /// Archives behind such a link were listed, sent and deleted.
+    #[test]
+    fn directories_that_are_links_are_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let (outside, root) = (dir.path().join("outside"), dir.path().join("s"));
+        let [there, here] = [&outside, &root].map(|root| store(Arc::new(OsFs), root));
+        let collection = |name: &str| Place::Collection(name.to_owned());
+        let shard = |name: &str| Place::Shard { collection: name.to_owned(), shard: 0 };
+        for place in [collection("c"), shard("c")] {
+            conformance::put(&there, &place, "a.snapshot", b"x").unwrap();
+        }
+        std::fs::write(outside.join("c/shards/0/b.snapshot.checksum"), b"").unwrap();
+        std::os::unix::fs::symlink(outside.join("c"), root.join("linked")).unwrap();
+        std::fs::create_dir(root.join("half")).unwrap();
+        std::os::unix::fs::symlink(outside.join("c/shards"), root.join("half/shards")).unwrap();
+
+        let name: ArchiveName = "a.snapshot".parse().unwrap();
+        for place in [collection("linked"), shard("linked"), shard("half")] {
+            assert_eq!(here.list(&place).unwrap(), []);
+            assert!(matches!(here.open(&place, &name), Err(StoreError::NotFound { .. })));
+            assert!(matches!(here.delete(&place, &name), Err(StoreError::NotFound { .. })));
+            assert!(matches!(conformance::put(&here, &place, "b.snapshot", b"x"), Err(StoreError::Occupied { .. })));
+        }
+        assert_eq!(here.sweep().unwrap(), 0);
+        assert_eq!(there.list(&shard("c")).unwrap().len(), 1);
     }
 
     #[test]

@@ -20,7 +20,8 @@ use crate::error::{Error, Result, on};
 use crate::ids::{Lsn, PointId, ShardDirId};
 use crate::manifest::{self, SegmentEntry, ShardManifest};
 use crate::memtable::{LogFile, Memtable};
-use crate::op::{NamedVector, Operation};
+use crate::op::{NamedVector, Operation, Vector};
+use crate::payload;
 use crate::poison::Poison;
 use crate::refs::{DirRef, FileRef};
 use crate::segment::{Segment, VectorSpec};
@@ -41,7 +42,7 @@ pub(crate) struct ShardSetup {
 pub(crate) enum Origin {
     /// All of it: a catalog names it.
     Catalog,
-    /// It was just made, and its log may not have begun.
+    /// It was just made, perhaps of an archive, and its log may not have begun.
     New,
 }
 
@@ -49,6 +50,7 @@ pub(crate) enum Origin {
 struct Replay<'a> {
     budget: &'a Arc<Budget>,
     dir: &'a Arc<DirRef>,
+    origin: Origin,
     /// Grows by one memtable with each log file; `None` before the first record.
     view: Option<View>,
     version: Arc<Version>,
@@ -78,7 +80,7 @@ impl Shard {
         let version = Arc::new(open_version(fs, &dir, manifest, &vectors)?);
         let points = version.segments.iter().map(|live| i64::from(live.live_count())).sum();
         let mut replay =
-            Replay { budget: &setup.budget, dir: &dir, view: None, version, vectors: &vectors, points, damage: None };
+            Replay { budget: &setup.budget, dir: &dir, origin, view: None, version, vectors: &vectors, points, damage: None };
         let recovered = recover(fs, &dir.path().join(layout::WAL), id, flushed, &mut |record| replay.apply(record))?;
         for path in &recovered.obsolete {
             fs.remove_file(path).map_err(on("remove", path))?;
@@ -120,6 +122,9 @@ impl Replay<'_> {
         };
         let operation = codec::decode(record.body).map_err(malformed)?;
         check_vectors(&operation, self.vectors).map_err(malformed)?;
+        if self.origin == Origin::New {
+            check_values(&operation).map_err(malformed)?;
+        }
         let view = self.enter(record.file, record.path);
         let (balance, outcome) = apply(view, record.lsn, operation);
         self.points += balance;
@@ -189,6 +194,35 @@ fn check_point_vectors(id: PointId, vectors: &[NamedVector], specs: &[VectorSpec
         }
     }
     Ok(())
+}
+
+/// Checks what a log of our own had checked before it was written, and what readers rely on: vectors are finite, payloads are JSON
+/// objects. Only what is stored as it stands in the log; a payload that is merged into another is parsed for that.
+fn check_values(operation: &Operation) -> Result<(), String> {
+    match operation {
+        Operation::Upsert { points, .. } => points.iter().try_for_each(|point| {
+            check_finite(point.id, &point.vectors)?;
+            check_object(&point.payload).map_err(|reason| format!("point {}: {reason}", point.id))
+        }),
+        Operation::UpdateVectors { points, .. } => points.iter().try_for_each(|point| check_finite(point.id, &point.vectors)),
+        Operation::OverwritePayload { payload, .. } => check_object(payload).map_err(str::to_owned),
+        _ => Ok(()),
+    }
+}
+
+fn check_finite(id: PointId, vectors: &[NamedVector]) -> Result<(), String> {
+    let finite = |vector: &Vector| {
+        let (Vector::Dense(values) | Vector::Multi(values) | Vector::Sparse { values, .. }) = vector;
+        values.iter().all(|value| value.is_finite())
+    };
+    match vectors.iter().find(|named| !finite(&named.vector)) {
+        Some(NamedVector { name, .. }) => Err(format!("the vector {name:?} of point {id} has a component that is not a number")),
+        None => Ok(()),
+    }
+}
+
+fn check_object(payload: &str) -> Result<(), &'static str> {
+    payload::parse(payload).map(drop).ok_or("its payload is not a JSON object")
 }
 
 /// Checks that the log goes on behind the flushed records. A file is created before the one in front of it is flushed, so none

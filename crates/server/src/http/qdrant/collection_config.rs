@@ -10,14 +10,8 @@ use icecore_storage::config::{CollectionConfig, SparseParams};
 use icecore_storage::{Datatype, DenseParams, Distance, Error};
 use serde_json::{Map, Value};
 
-use super::{bounds, settings};
 use crate::http::envelope::{ApiError, ApiResult};
-
-/// The field of the settings that holds what was given for each vector.
-pub(super) const VECTORS: &str = "vectors";
-
-/// The field of the settings that holds what was given for each sparse vector.
-pub(super) const SPARSE_VECTORS: &str = "sparse_vectors";
+use crate::settings::{SPARSE_VECTORS, VECTORS, bounds, fields};
 
 /// Reads the body of `PUT /collections/{collection}`.
 pub(super) fn parse(body: &Value) -> ApiResult<CollectionConfig> {
@@ -31,12 +25,7 @@ pub(super) fn parse(body: &Value) -> ApiResult<CollectionConfig> {
             ApiError::format(format!("shard_number: invalid value {value}, expected an unsigned 32-bit integer"))
         })?,
     };
-    let mut kept = settings::keep(body, settings::COLLECTION, "")?;
-    for field in ["replication_factor", "write_consistency_factor"] {
-        if kept.get(field).and_then(Value::as_u64) == Some(0) {
-            return Err(ApiError::invalid("JSON body", field, "value 0 invalid, must be 1 or larger"));
-        }
-    }
+    let mut kept = fields::keep(body, fields::COLLECTION, "")?;
     let (vectors, extras) = vectors(given(body, VECTORS))?;
     if !extras.is_empty() {
         kept.insert(VECTORS.to_owned(), Value::Object(extras));
@@ -122,7 +111,7 @@ fn vector(value: &Value, path: &str) -> ApiResult<(DenseParams, Map<String, Valu
             )));
         }
     };
-    let extra = settings::keep(object, settings::VECTOR, path)?;
+    let extra = fields::keep(object, fields::VECTOR, path)?;
     let datatype = match extra.get("datatype").and_then(Value::as_str) {
         None | Some("float32") => Datatype::Float32,
         Some("float16") => Datatype::Float16,
@@ -151,10 +140,10 @@ fn sparse_vectors(value: Option<&Value>) -> ApiResult<SparseVectors> {
     };
     for (name, value) in object {
         let path = format!("{SPARSE_VECTORS}.{name}");
-        let Value::Object(fields) = value else {
+        let Value::Object(given) = value else {
             return Err(ApiError::format(format!("{path}: invalid type, expected an object")));
         };
-        let extra = settings::keep(fields, settings::SPARSE_VECTOR, &path)?;
+        let extra = fields::keep(given, fields::SPARSE_VECTOR, &path)?;
         params.insert(name.clone(), SparseParams {});
         if !extra.is_empty() {
             extras.insert(name.clone(), Value::Object(extra));

@@ -5,8 +5,7 @@
 use icecore_storage::{CollectionInfo, Datatype, DenseParams};
 use serde_json::{Map, Value, json};
 
-use super::collection_config::{SPARSE_VECTORS, VECTORS};
-use super::settings;
+use crate::settings::{SPARSE_VECTORS, VECTORS, fields};
 
 /// The result of `GET /collections/{collection}`. `stuck` says that points cannot be moved from memory to the disk.
 pub(super) fn render(info: &CollectionInfo, stuck: bool) -> Value {
@@ -85,7 +84,7 @@ fn params(info: &CollectionInfo) -> Value {
         params[SPARSE_VECTORS] = Value::Object(vectors.collect());
     }
     // The same that can be changed.
-    for (field, _) in settings::PARAMS_UPDATE {
+    for (field, _) in fields::PARAMS_UPDATE {
         if let Some(value) = kept.get(field) {
             params[*field] = value.clone();
         }

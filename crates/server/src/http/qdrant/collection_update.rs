@@ -7,10 +7,10 @@ use icecore_storage::Error;
 use icecore_storage::config::CollectionConfig;
 use serde_json::{Map, Value};
 
-use super::bounds;
-use super::collection_config::{SPARSE_VECTORS, VECTORS, given};
-use super::settings::{self, Field};
+use super::collection_config::given;
 use crate::http::envelope::{ApiError, ApiResult};
+use crate::settings::fields::{self as known, Field};
+use crate::settings::{SPARSE_VECTORS, VECTORS, bounds};
 
 /// The field of the quantization, which can be taken away as well as changed.
 const QUANTIZATION: &str = "quantization_config";
@@ -34,18 +34,13 @@ pub(super) struct Update {
 /// Reads the body of `PATCH /collections/{collection}`.
 pub(super) fn parse(body: &Value) -> ApiResult<Update> {
     let body = object(body, "the body")?;
-    let mut fields = settings::keep(body, settings::COLLECTION_UPDATE, "")?;
+    let mut fields = known::keep(body, known::COLLECTION_UPDATE, "")?;
     if let Some(params) = given(body, "params") {
-        fields.extend(settings::keep(object(params, "params")?, settings::PARAMS_UPDATE, "params")?);
+        fields.extend(known::keep(object(params, "params")?, known::PARAMS_UPDATE, "params")?);
     }
     fields.extend(quantization(body, "")?);
-    for field in ["replication_factor", "write_consistency_factor"] {
-        if fields.get(field).and_then(Value::as_u64) == Some(0) {
-            return Err(ApiError::invalid("JSON body", &format!("params.{field}"), "value 0 invalid, must be 1 or larger"));
-        }
-    }
     let dense = |vector: &Map<String, Value>, path: &str| {
-        let mut fields = settings::keep(vector, settings::VECTOR_UPDATE, path)?;
+        let mut fields = known::keep(vector, known::VECTOR_UPDATE, path)?;
         fields.extend(quantization(vector, path)?);
         Ok(fields)
     };
@@ -53,7 +48,7 @@ pub(super) fn parse(body: &Value) -> ApiResult<Update> {
     Ok(Update {
         fields,
         vectors: by_name(body, VECTORS, dense)?,
-        sparse_vectors: by_name(body, SPARSE_VECTORS, |vector, path| settings::keep(vector, settings::SPARSE_VECTOR, path))?,
+        sparse_vectors: by_name(body, SPARSE_VECTORS, |vector, path| Ok(known::keep(vector, known::SPARSE_VECTOR, path)?))?,
         metadata: metadata.cloned().unwrap_or_default(),
     })
 }
@@ -64,10 +59,10 @@ fn object<'a>(value: &'a Value, path: &str) -> ApiResult<&'a Map<String, Value>>
 
 /// The quantization that is given; null for one that is to be taken away.
 fn quantization(from: &Map<String, Value>, path: &str) -> ApiResult<Map<String, Value>> {
-    const FIELDS: &[Field] = &[(QUANTIZATION, settings::QUANTIZATION)];
+    const FIELDS: &[Field] = &[(QUANTIZATION, known::QUANTIZATION)];
     match given(from, QUANTIZATION) {
         Some(Value::String(word)) if word == DISABLED => Ok(Map::from_iter([(QUANTIZATION.to_owned(), Value::Null)])),
-        _ => settings::keep(from, FIELDS, path),
+        _ => Ok(known::keep(from, FIELDS, path)?),
     }
 }
 
@@ -117,7 +112,7 @@ impl Update {
                 metadata.retain(|_, value| !value.is_null());
             }
         }
-        bounds::check("parameters", settings)
+        Ok(bounds::check("parameters", settings)?)
     }
 }
 

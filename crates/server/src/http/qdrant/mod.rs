@@ -3,7 +3,6 @@
 //! Routes that Qdrant has and icecore has not (yet) answer 501 rather than 404, so that a client's error says what is missing.
 
 mod aliases;
-mod bounds;
 mod cluster;
 mod collection_config;
 mod collection_info;
@@ -15,7 +14,6 @@ mod payload_index;
 mod points;
 mod recover;
 mod service;
-mod settings;
 mod shard_snapshots;
 mod snapshots;
 mod telemetry;

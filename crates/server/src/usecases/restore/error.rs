@@ -9,6 +9,7 @@ use icecore_storage::OnExisting;
 
 use crate::error::{AppError, Kind};
 use crate::remote::Stopping;
+use crate::settings::SettingsError;
 
 /// The error of a restore.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +69,26 @@ pub(crate) enum RestoreError {
         path: PathBuf,
         /// Why.
         source: serde_json::Error,
+    },
+    /// The archive does not have the one collection that it is of.
+    #[error("{path:?} says that it is a snapshot of {kind}, and has {found} collections")]
+    Collections {
+        /// The archive.
+        path: PathBuf,
+        /// What it says it is of.
+        kind: &'static str,
+        /// How many it has.
+        found: usize,
+    },
+    /// A collection's settings or index schemas are none of this server's.
+    #[error("{path:?}: collection {collection:?} is described in a way that no icecore describes one")]
+    Settings {
+        /// The archive.
+        path: PathBuf,
+        /// The collection's name in the archive.
+        collection: String,
+        /// The field, and what is wrong with it.
+        source: SettingsError,
     },
     /// The file is not the one that was noted.
     #[error("{path:?} has SHA-256 {actual}, the file `.checksum` beside it says {expected}; fetch the snapshot again")]
@@ -149,6 +170,8 @@ impl RestoreError {
             | Self::NotInArchive { .. }
             | Self::NamedTwice { .. }
             | Self::Subject { .. }
+            | Self::Collections { .. }
+            | Self::Settings { .. }
             | Self::ChecksumFile { .. } => Kind::InvalidInput,
             Self::Exists { .. } | Self::NameIsAlias { .. } => Kind::Conflict,
             Self::Checksum { .. } | Self::GivenChecksum { .. } | Self::Content { .. } => Kind::Corrupt,

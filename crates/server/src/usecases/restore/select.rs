@@ -7,6 +7,7 @@ use icecore_archive::Manifest;
 use icecore_storage::{Subject, SubjectCollection, SubjectKind};
 
 use super::RestoreError;
+use crate::settings;
 
 /// What an archive is to become.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,13 @@ pub(super) fn select(manifest: &Manifest, label: &Path, target: &Target) -> Resu
     let subject: Subject = serde_json::from_value(manifest.subject().clone())
         .map_err(|source| RestoreError::Subject { path: label.to_owned(), source })?;
     let mut selection = of_subject(subject, target).map_err(|refusal| refusal.at(label))?;
+    for (_, from) in &selection.collections {
+        settings::check_archived(&from.config, &from.payload_schema).map_err(|source| RestoreError::Settings {
+            path: label.to_owned(),
+            collection: from.name.clone(),
+            source,
+        })?;
+    }
     selection.bytes = manifest.iter().filter(|member| selection.wants(member.path)).map(|member| member.len).sum();
     Ok(selection)
 }
@@ -58,6 +66,7 @@ enum Refusal {
     Kind { found: SubjectKind, wanted: SubjectKind },
     NotIn { name: String, present: Vec<String> },
     Shard { found: Vec<u32>, wanted: u32 },
+    Collections { kind: SubjectKind, found: usize },
 }
 
 impl Refusal {
@@ -67,12 +76,16 @@ impl Refusal {
             Self::Kind { found, wanted } => RestoreError::WrongKind { path, found: kind_name(found), wanted: kind_name(wanted) },
             Self::NotIn { name, present } => RestoreError::NotInArchive { path, name, present: present.join(", ") },
             Self::Shard { found, wanted } => RestoreError::OtherShard { path, found, wanted },
+            Self::Collections { kind, found } => RestoreError::Collections { path, kind: kind_name(kind), found },
         }
     }
 }
 
 fn of_subject(subject: Subject, target: &Target) -> Result<Selection, Refusal> {
     let Subject { kind, collections, aliases } = subject;
+    if kind != SubjectKind::Storage && collections.len() != 1 {
+        return Err(Refusal::Collections { kind, found: collections.len() });
+    }
     let named = |name: &String, collections: Vec<SubjectCollection>| {
         collections.into_iter().map(|collection| (name.clone(), collection)).collect()
     };
@@ -169,6 +182,18 @@ mod tests {
         assert!(matches!(names(SubjectKind::Collection, &["a"], &Target::Storage), Err(Refusal::Kind { .. })));
         let present = vec!["a".to_owned(), "b".to_owned()];
         assert_eq!(names(SubjectKind::Storage, &["a", "b"], &target), Err(Refusal::NotIn { name: "x".to_owned(), present }));
+    }
+
+    /// An archive of a collection with none in it was restored to nothing, and that was called a success.
+    #[test]
+    fn an_archive_of_a_collection_has_just_one() {
+        let target = Target::Collection("x".to_owned());
+        for found in [&[][..], &["a", "b"]] {
+            for kind in [SubjectKind::Collection, SubjectKind::Shard] {
+                assert_eq!(names(kind, found, &target), Err(Refusal::Collections { kind, found: found.len() }));
+            }
+        }
+        assert_eq!(names(SubjectKind::Storage, &[], &Target::Storage), Ok(Vec::new()));
     }
 
     #[test]

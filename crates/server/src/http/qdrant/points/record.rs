@@ -68,7 +68,7 @@ impl RenderedRecord {
             WithPayload::Whole(false) => None,
             selector => Some(payload(record.payload, selector).map_err(|error| {
                 tracing::error!("the stored payload of point {} is not a JSON object: {error}", record.id);
-                ApiError::internal()
+                ApiError::damaged()
             })?),
         };
         let vector = with_vectors.then(|| Vectors::new(record.vectors, rows));

@@ -1,19 +1,21 @@
-//! The configuration that icecore keeps for its clients without using it: indexes, optimizers, quantization and the like.
+//! The fields that are known, and the type of each.
 //!
 //! A value is checked for its type, because clients refuse a description of a collection that breaks their models, and then kept
 //! as it was given, without its nulls and without fields that nobody knows. What the values mean is nobody's concern here.
 
 use serde_json::{Map, Value};
 
-use crate::http::envelope::{ApiError, ApiResult};
+use super::SettingsError;
 
 /// What a field may hold; null is "not given" everywhere.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// `true` or `false`.
     Bool,
     /// An unsigned integer.
     Count,
+    /// An unsigned integer that is not 0.
+    Positive,
     /// Any number.
     Number,
     /// An unsigned integer or `"auto"`.
@@ -29,14 +31,14 @@ pub(super) enum Kind {
 }
 
 /// A known field.
-pub(super) type Field = (&'static str, Kind);
+pub(crate) type Field = (&'static str, Kind);
 
 const DATATYPE: Kind = Kind::Word(&["float32", "float16", "uint8", "turbo4", "turbo8", "turbo16"]);
 
 const MEMORY: Kind = Kind::Word(&["cold", "cached", "pinned"]);
 
 /// `hnsw_config`, of a collection or a vector.
-pub(super) const HNSW: Kind = Kind::Object(&[
+pub(crate) const HNSW: Kind = Kind::Object(&[
     ("m", Kind::Count),
     ("ef_construct", Kind::Count),
     ("full_scan_threshold", Kind::Count),
@@ -48,7 +50,7 @@ pub(super) const HNSW: Kind = Kind::Object(&[
 ]);
 
 /// `quantization_config`, of a collection or a vector.
-pub(super) const QUANTIZATION: Kind = Kind::OneOf(&[
+pub(crate) const QUANTIZATION: Kind = Kind::OneOf(&[
     (
         "scalar",
         Kind::Object(&[
@@ -84,9 +86,9 @@ const OPTIMIZERS: Kind = Kind::Object(&[
 ]);
 
 /// What a collection may be created with besides its vectors and shards.
-pub(super) const COLLECTION: &[Field] = &[
-    ("replication_factor", Kind::Count),
-    ("write_consistency_factor", Kind::Count),
+pub(crate) const COLLECTION: &[Field] = &[
+    ("replication_factor", Kind::Positive),
+    ("write_consistency_factor", Kind::Positive),
     ("on_disk_payload", Kind::Bool),
     ("payload", Kind::Object(&[("memory", MEMORY)])),
     ("id_tracker", Kind::Object(&[("memory", MEMORY)])),
@@ -106,7 +108,7 @@ pub(super) const COLLECTION: &[Field] = &[
 ];
 
 /// What a vector may be created with besides its size and distance.
-pub(super) const VECTOR: &[Field] = &[
+pub(crate) const VECTOR: &[Field] = &[
     ("hnsw_config", HNSW),
     ("quantization_config", QUANTIZATION),
     ("on_disk", Kind::Bool),
@@ -116,7 +118,7 @@ pub(super) const VECTOR: &[Field] = &[
 ];
 
 /// What a sparse vector may be created and updated with.
-pub(super) const SPARSE_VECTOR: &[Field] = &[
+pub(crate) const SPARSE_VECTOR: &[Field] = &[
     (
         "index",
         Kind::Object(&[
@@ -130,12 +132,12 @@ pub(super) const SPARSE_VECTOR: &[Field] = &[
 ];
 
 /// What of a vector may be updated, besides its quantization.
-pub(super) const VECTOR_UPDATE: &[Field] = &[("hnsw_config", HNSW), ("on_disk", Kind::Bool), ("memory", MEMORY)];
+pub(crate) const VECTOR_UPDATE: &[Field] = &[("hnsw_config", HNSW), ("on_disk", Kind::Bool), ("memory", MEMORY)];
 
 /// What of the parameters of a collection may be updated.
-pub(super) const PARAMS_UPDATE: &[Field] = &[
-    ("replication_factor", Kind::Count),
-    ("write_consistency_factor", Kind::Count),
+pub(crate) const PARAMS_UPDATE: &[Field] = &[
+    ("replication_factor", Kind::Positive),
+    ("write_consistency_factor", Kind::Positive),
     ("read_fan_out_factor", Kind::Count),
     ("read_fan_out_delay_ms", Kind::Count),
     ("on_disk_payload", Kind::Bool),
@@ -144,11 +146,11 @@ pub(super) const PARAMS_UPDATE: &[Field] = &[
 ];
 
 /// What else of a collection may be updated, besides its quantization.
-pub(super) const COLLECTION_UPDATE: &[Field] =
+pub(crate) const COLLECTION_UPDATE: &[Field] =
     &[("hnsw_config", HNSW), ("optimizers_config", OPTIMIZERS), ("strict_mode_config", Kind::Free)];
 
 /// The known fields of `object`, checked; errors name the field below `path`.
-pub(super) fn keep(object: &Map<String, Value>, fields: &[Field], path: &str) -> ApiResult<Map<String, Value>> {
+pub(crate) fn keep(object: &Map<String, Value>, fields: &[Field], path: &str) -> Result<Map<String, Value>, SettingsError> {
     let mut kept = Map::new();
     for (name, kind) in fields {
         if let Some(value) = object.get(*name).filter(|value| !value.is_null()) {
@@ -159,11 +161,14 @@ pub(super) fn keep(object: &Map<String, Value>, fields: &[Field], path: &str) ->
     Ok(kept)
 }
 
-fn check(value: &Value, kind: Kind, path: &str) -> ApiResult<Value> {
-    let refuse = |expected: &str| Err(ApiError::format(format!("{path}: invalid value {value}, expected {expected}")));
+fn check(value: &Value, kind: Kind, path: &str) -> Result<Value, SettingsError> {
+    let refuse = |expected: &str| Err(SettingsError::of_type(path, format!("invalid value {value}, expected {expected}")));
     match (kind, value) {
         (Kind::Bool, Value::Bool(_)) | (Kind::Number, Value::Number(_)) => Ok(value.clone()),
-        (Kind::Count | Kind::Threads, Value::Number(number)) if number.is_u64() => Ok(value.clone()),
+        (Kind::Positive, Value::Number(number)) if number.as_u64() == Some(0) => {
+            Err(SettingsError::of_bound(path, "value 0 invalid, must be 1 or larger"))
+        }
+        (Kind::Count | Kind::Positive | Kind::Threads, Value::Number(number)) if number.is_u64() => Ok(value.clone()),
         (Kind::Threads, Value::String(word)) if word == "auto" => Ok(value.clone()),
         (Kind::Word(words), Value::String(word)) if words.contains(&word.as_str()) => Ok(value.clone()),
         (Kind::Object(fields), Value::Object(object)) => keep(object, fields, path).map(Value::Object),
@@ -173,7 +178,7 @@ fn check(value: &Value, kind: Kind, path: &str) -> ApiResult<Value> {
             if kept.len() == 1 { Ok(Value::Object(kept)) } else { refuse(&format!("one of {}", names(fields))) }
         }
         (Kind::Bool, _) => refuse("a boolean"),
-        (Kind::Count, _) => refuse("an unsigned integer"),
+        (Kind::Count | Kind::Positive, _) => refuse("an unsigned integer"),
         (Kind::Number, _) => refuse("a number"),
         (Kind::Threads, _) => refuse("an unsigned integer or \"auto\""),
         (Kind::Word(words), _) => refuse(&format!("one of {}", words.join(", "))),
@@ -191,7 +196,7 @@ mod tests {
 
     use super::*;
 
-    fn keep_json(value: Value) -> ApiResult<Value> {
+    fn keep_json(value: Value) -> Result<Value, SettingsError> {
         let Value::Object(object) = value else { panic!("an object") };
         keep(&object, COLLECTION, "").map(Value::Object)
     }
@@ -224,14 +229,21 @@ mod tests {
             (json!({"hnsw_config": {"m": -1}}), "hnsw_config.m: "),
             (json!({"hnsw_config": []}), "hnsw_config: "),
             (json!({"on_disk_payload": 1}), "on_disk_payload: "),
+            (json!({"replication_factor": "1"}), "replication_factor: "),
             (json!({"quantization_config": {}}), "quantization_config: "),
             (json!({"quantization_config": {"scalar": {"type": "int4"}}}), "quantization_config.scalar.type: "),
             (json!({"optimizers_config": {"max_optimization_threads": "all"}}), "optimizers_config.max_optimization_threads: "),
         ];
         for (given, place) in cases {
             let error = keep_json(given.clone()).expect_err(&given.to_string());
-            assert_eq!(error.status.as_u16(), 400);
-            assert!(error.message.starts_with(&format!("Format error in JSON body: {place}")), "{}", error.message);
+            assert!(matches!(error, SettingsError::Type { .. }) && error.to_string().starts_with(place), "{error}");
         }
+    }
+
+    #[test]
+    fn what_is_counted_from_one_is_not_nothing() {
+        let error = keep_json(json!({"replication_factor": 0})).unwrap_err();
+        assert!(matches!(error, SettingsError::Bound { .. }), "{error}");
+        assert!(keep_json(json!({"replication_factor": 1})).is_ok());
     }
 }

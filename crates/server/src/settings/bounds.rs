@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use crate::http::envelope::{ApiError, ApiResult};
+use super::SettingsError;
 
 /// Objects and lists inside each other.
 const DEPTH_MAX: usize = 32;
@@ -18,7 +18,7 @@ const LEN_MAX: usize = 1024 * 1024;
 const FIELD_NAME_LEN_MAX: usize = 4096;
 
 /// Refuses a value that is too large or too deep to be kept; the error names `field`.
-pub(super) fn check(field: &str, value: &Value) -> ApiResult<()> {
+pub(crate) fn check(field: &str, value: &Value) -> Result<(), SettingsError> {
     if !within_depth(value, DEPTH_MAX) {
         return refuse(field, &format!("value invalid, must not be nested deeper than {DEPTH_MAX} levels"));
     }
@@ -29,17 +29,17 @@ pub(super) fn check(field: &str, value: &Value) -> ApiResult<()> {
     Ok(())
 }
 
-/// Refuses a name of a payload field that is empty or too long to be kept.
-pub(super) fn check_field_name(name: &str) -> ApiResult<()> {
+/// Refuses a name of a payload field that is empty or too long to be kept; the error names `field`, where it stands.
+pub(crate) fn check_field_name(field: &str, name: &str) -> Result<(), SettingsError> {
     if !(1..=FIELD_NAME_LEN_MAX).contains(&name.len()) {
         let len = name.len();
-        return refuse("field_name", &format!("value invalid, must have from 1 to {FIELD_NAME_LEN_MAX} bytes, not {len}"));
+        return refuse(field, &format!("value invalid, must have from 1 to {FIELD_NAME_LEN_MAX} bytes, not {len}"));
     }
     Ok(())
 }
 
-fn refuse(field: &str, rule: &str) -> ApiResult<()> {
-    Err(ApiError::invalid("JSON body", field, rule))
+fn refuse(field: &str, rule: &str) -> Result<(), SettingsError> {
+    Err(SettingsError::of_bound(field, rule))
 }
 
 /// Whether no list or object is inside more than `levels - 1` others.
@@ -67,17 +67,16 @@ mod tests {
         assert_eq!(check("x", &json!("a".repeat(LEN_MAX - 2))), Ok(()));
         for value in [nested(DEPTH_MAX + 1), json!({ "a": nested(DEPTH_MAX) }), json!("a".repeat(LEN_MAX - 1))] {
             let error = check("x", &value).unwrap_err();
-            assert_eq!(error.status.as_u16(), 422);
-            assert!(error.message.contains("[x: value invalid"), "{}", error.message);
+            assert!(matches!(error, SettingsError::Bound { .. }) && error.to_string().starts_with("x: value invalid"), "{error}");
         }
     }
 
     #[test]
     fn names_of_fields_have_a_length() {
-        assert_eq!(check_field_name("a.b"), Ok(()));
-        assert_eq!(check_field_name(&"a".repeat(FIELD_NAME_LEN_MAX)), Ok(()));
+        assert_eq!(check_field_name("x", "a.b"), Ok(()));
+        assert_eq!(check_field_name("x", &"a".repeat(FIELD_NAME_LEN_MAX)), Ok(()));
         for name in ["", &"a".repeat(FIELD_NAME_LEN_MAX + 1)] {
-            assert_eq!(check_field_name(name).unwrap_err().status.as_u16(), 422);
+            assert!(matches!(check_field_name("x", name), Err(SettingsError::Bound { .. })));
         }
     }
 }
