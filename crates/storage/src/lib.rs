@@ -23,6 +23,7 @@ mod memtable;
 pub mod names;
 mod normalize;
 pub mod op;
+mod parallel;
 pub mod payload;
 mod poison;
 mod prepare;

@@ -14,6 +14,7 @@ mod found;
 mod layout;
 mod recovery;
 mod scan;
+mod scrub;
 mod structure;
 mod view;
 
@@ -22,6 +23,7 @@ pub(crate) use found::Found;
 pub(crate) use layout::create as create_dir;
 pub(crate) use layout::{SEGMENTS, TOMBSTONES, WAL, segment_name, tombstones_name};
 pub(crate) use recovery::{Origin, ShardSetup};
+pub(crate) use scrub::scrub_all;
 pub(crate) use view::{LiveSegment, View};
 
 use std::path::Path;
@@ -34,7 +36,7 @@ use icecore_io::{Clock, Fs};
 use self::commit::{Committer, Queue};
 use crate::budget::Budget;
 use crate::config::{CollectionConfig, DenseParams};
-use crate::error::{Error, Result, on};
+use crate::error::Result;
 use crate::ids::{Lsn, PointId, ShardDirId};
 use crate::poison::Poison;
 use crate::refs::DirRef;
@@ -128,18 +130,6 @@ impl Shard {
     /// What was cut off the log when it was opened.
     pub(crate) fn torn(&self) -> Option<&TornTail> {
         self.torn.as_ref()
-    }
-
-    /// Reads every byte of the live segments and returns all damage.
-    pub(crate) fn scrub(&self) -> Vec<Error> {
-        let mut problems = Vec::new();
-        for live in &self.view().version.segments {
-            match self.fs.open_read(live.file.path()) {
-                Ok(file) => problems.extend(live.segment.scrub(file.as_ref())),
-                Err(error) => problems.push(on("open", live.file.path())(error)),
-            }
-        }
-        problems
     }
 
     /// Syncs the log if a buffered write has waited for `age` or longer.
