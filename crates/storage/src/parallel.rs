@@ -4,8 +4,54 @@
 //! that is returned is the first in that order, whichever came first in time. The caller's thread works too, and a thread that
 //! cannot be started is only one that does not help. Threads end before the call does: nothing is kept for the next.
 
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+
+/// The most threads that all callers of one [`Helpers`] have beside themselves.
+const HELPERS_MAX: usize = 32;
+
+/// Threads that wait for the disk so that others need not wait one after the other. Their number is bounded for all callers
+/// together; who gets none does its work alone.
+#[derive(Debug, Default)]
+pub(crate) struct Helpers {
+    busy: AtomicUsize,
+}
+
+/// Helpers that are taken; given back when dropped.
+struct Taken<'a> {
+    helpers: &'a Helpers,
+    count: usize,
+}
+
+impl Helpers {
+    /// What `work` makes of each item, all of them, in their order; at most `threads` are worked on at once, and none but the first
+    /// has a thread of its own for sure.
+    pub(crate) fn map<T: Sync, R: Send>(&self, items: &[T], threads: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+        let taken = self.take(threads.min(items.len()).saturating_sub(1));
+        let Ok(results) = try_map(items, 1 + taken.count, |item| Ok::<_, Infallible>(work(item)));
+        results
+    }
+
+    fn take(&self, wanted: usize) -> Taken<'_> {
+        let mut count = 0;
+        if wanted > 0 {
+            // Relaxed: the number guards nothing.
+            let busy = self.busy.fetch_add(wanted, Ordering::Relaxed);
+            count = wanted.min(HELPERS_MAX.saturating_sub(busy));
+            self.busy.fetch_sub(wanted - count, Ordering::Relaxed);
+        }
+        Taken { helpers: self, count }
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if self.count > 0 {
+            self.helpers.busy.fetch_sub(self.count, Ordering::Relaxed);
+        }
+    }
+}
 
 /// Threads for work that computes: as many as there are cores.
 pub(crate) fn cores() -> usize {
@@ -88,6 +134,17 @@ mod tests {
         assert_eq!(try_map(&items, 2, fail), Err(0));
         // Each thread stops after a failure of its own.
         assert_eq!(begun.into_inner(), 2);
+    }
+
+    #[test]
+    fn helpers_are_bounded_and_given_back() {
+        let helpers = Helpers::default();
+        let most = helpers.take(HELPERS_MAX - 1);
+        let (one, none) = (helpers.take(5), helpers.take(5));
+        assert_eq!((most.count, one.count, none.count), (HELPERS_MAX - 1, 1, 0));
+        assert_eq!(helpers.map(&[1, 2, 3], 3, |item| item + 1), [2, 3, 4], "without any");
+        drop((most, one, none));
+        assert_eq!(helpers.busy.into_inner(), 0);
     }
 
     #[test]

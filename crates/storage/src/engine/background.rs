@@ -155,10 +155,9 @@ fn sync_loop(inner: &Inner) {
     let age = inner.options.flush_interval / 2;
     while !inner.is_closed() {
         inner.wake.wait(age.clamp(Duration::from_millis(1), TICK_MAX), |_| inner.is_closed());
-        for shard in inner.shards() {
-            // A failure poisons the shard, which tells everybody who writes to it.
-            let _ = shard.sync_older_than(age);
-        }
+        let due: Vec<_> = inner.shards().into_iter().filter(|shard| shard.is_unsynced_for(age)).collect();
+        // A failure poisons the shard, which tells everybody who writes to it.
+        inner.helpers.map(&due, due.len(), |shard| drop(shard.sync()));
     }
 }
 
@@ -232,7 +231,9 @@ impl Storage {
 
     /// Makes everything durable that was written so far; failures as in [`Storage::flush`].
     pub fn sync(&self) -> Result<()> {
-        for_all(&self.inner().shards(), |shard| shard.sync())
+        let shards = self.inner().shards();
+        let threads = shards.iter().filter(|shard| shard.is_unsynced()).count();
+        self.inner().helpers.map(&shards, threads, |shard| shard.sync()).into_iter().fold(Ok(()), Result::and)
     }
 }
 

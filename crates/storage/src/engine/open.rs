@@ -20,7 +20,7 @@ use crate::collection::Collection;
 use crate::config::CollectionConfig;
 use crate::error::{Error, Result, on};
 use crate::ids::ShardDirId;
-use crate::parallel;
+use crate::parallel::{self, Helpers};
 use crate::poison::Poison;
 use crate::refs::{DirRef, PinnedBytes};
 use crate::shard::{Origin, Shard, ShardSetup, vector_specs};
@@ -53,7 +53,7 @@ impl Storage {
         adopt::clear_staging(fs.as_ref(), path)?;
 
         let budget = Arc::new(Budget::new(options.memtable_bytes_max));
-        let setup = ShardSetup { fs, clock, budget };
+        let setup = ShardSetup { fs, clock, budget, waits: Arc::default() };
         let pinned = Arc::new(PinnedBytes::default());
         let collections = open_collections(&setup, &pinned, path, &catalog)?;
         let inner = Arc::new(Inner {
@@ -67,6 +67,7 @@ impl Storage {
             poison: Poison::default(),
             closed: AtomicBool::new(false),
             wake: Wake::default(),
+            helpers: Helpers::default(),
             options,
             _lock: lock,
         });

@@ -27,7 +27,7 @@ pub(crate) use scrub::scrub_all;
 pub(crate) use view::{LiveSegment, View};
 
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -41,6 +41,7 @@ use crate::ids::{Lsn, PointId, ShardDirId};
 use crate::poison::Poison;
 use crate::refs::DirRef;
 use crate::segment::{VectorKind, VectorSpec};
+use crate::waits::Waits;
 use crate::wal::recovery::TornTail;
 
 /// An open shard.
@@ -52,6 +53,7 @@ pub(crate) struct Shard {
     dir: Arc<DirRef>,
     vectors: Vec<VectorSpec>,
     budget: Arc<Budget>,
+    waits: Arc<Waits>,
     poison: Poison,
     queue: Queue,
     structure: Mutex<()>,
@@ -60,6 +62,8 @@ pub(crate) struct Shard {
     next_segment_id: AtomicU64,
     log_bytes: AtomicU64,
     last_lsn: AtomicU64,
+    /// Whether the log was written to since its last sync.
+    unsynced: AtomicBool,
     /// Live points. Signed, because a damaged shard may count a point out that it never counted in.
     points: AtomicI64,
     torn: Option<TornTail>,
@@ -132,11 +136,15 @@ impl Shard {
         self.torn.as_ref()
     }
 
-    /// Syncs the log if a buffered write has waited for `age` or longer.
-    pub(crate) fn sync_older_than(&self, age: Duration) -> Result<()> {
+    /// Whether a sync of the log would have anything to do. Only a hint: that may change at any moment.
+    pub(crate) fn is_unsynced(&self) -> bool {
+        self.unsynced.load(Ordering::Relaxed)
+    }
+
+    /// Whether a buffered write has waited for `age` or longer for a sync of the log.
+    pub(crate) fn is_unsynced_for(&self, age: Duration) -> bool {
         let now = self.clock.monotonic();
-        let due = self.lock_committer().unsynced_since.is_some_and(|since| now.saturating_sub(since) >= age);
-        if due { self.sync() } else { Ok(()) }
+        self.is_unsynced() && self.lock_committer().unsynced_since.is_some_and(|since| now.saturating_sub(since) >= age)
     }
 
     fn poison_check(&self) -> Result<()> {

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex, RwLock};
 
 use icecore_io::{Clock, Fs};
@@ -25,6 +25,7 @@ use crate::poison::Poison;
 use crate::refs::{DirRef, FileRef};
 use crate::segment::{Segment, VectorSpec};
 use crate::tombstones::{Tombstones, TombstonesId};
+use crate::waits::Waits;
 use crate::wal::file::file_name;
 use crate::wal::recovery::{Recovered, Replayed, recover};
 
@@ -34,6 +35,7 @@ pub(crate) struct ShardSetup {
     pub(crate) fs: Arc<dyn Fs>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) budget: Arc<Budget>,
+    pub(crate) waits: Arc<Waits>,
 }
 
 /// How much of a shard must be there.
@@ -96,6 +98,7 @@ impl Shard {
             clock: setup.clock.clone(),
             vectors,
             budget: setup.budget.clone(),
+            waits: setup.waits.clone(),
             poison,
             queue: Queue::default(),
             structure: Mutex::new(()),
@@ -104,6 +107,7 @@ impl Shard {
             next_segment_id: AtomicU64::new(next_segment_id.0),
             log_bytes: AtomicU64::new(log_bytes),
             last_lsn: AtomicU64::new(last_lsn.0),
+            unsynced: AtomicBool::new(false),
             points: AtomicI64::new(points),
             torn,
             dir,
