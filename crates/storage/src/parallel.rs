@@ -8,6 +8,9 @@ use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+/// Pieces that end with syncs are worked on in at least so many threads, because most of their time they wait for the disk.
+const SYNCING_THREADS: usize = 8;
+
 /// The most threads that all callers of one [`Helpers`] have beside themselves.
 const HELPERS_MAX: usize = 32;
 
@@ -56,6 +59,11 @@ impl Drop for Taken<'_> {
 /// Threads for work that computes: as many as there are cores.
 pub(crate) fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Threads for work that ends with syncs.
+pub(crate) fn syncing() -> usize {
+    cores().max(SYNCING_THREADS)
 }
 
 /// What `work` makes of each item, in the order of the items; at most `threads` are worked on at once.

@@ -1,6 +1,6 @@
 //! Unpacked shards are opened and checked, all at once.
 //!
-//! Three rounds, each over all shards and on all cores: every shard is moved to its place and opened; every byte of all segments
+//! Three rounds, each over all shards at once: every shard is moved to its place and opened; every byte of all segments
 //! is compared with its checksum, large segments in parts; ids are compared with the shard and among segments, and long logs become
 //! segments. So what is cheap to find is found before anything large is read. Of several failures in a round the first in the
 //! order of the shards is returned. Removing the directories after a failure is the caller's.
@@ -32,11 +32,11 @@ pub(super) struct Incoming<'a> {
 
 /// Makes shard directories of what was unpacked, moves them to their final places, and opens and checks all of it.
 pub(super) fn open(inner: &Inner, incoming: &[Incoming<'_>]) -> Result<Vec<Arc<Shard>>> {
-    let shards = parallel::try_map(incoming, parallel::cores(), |shard| shard.open(inner))?;
+    let shards = parallel::try_map(incoming, parallel::syncing(), |shard| shard.open(inner))?;
     // The digests say that these are the archive's bytes; this, that an engine wrote them.
     shard::scrub_all(&shards)?;
     let opened: Vec<_> = incoming.iter().zip(&shards).collect();
-    parallel::try_map(&opened, parallel::cores(), |(incoming, shard)| incoming.finish(inner, shard))?;
+    parallel::try_map(&opened, parallel::syncing(), |(incoming, shard)| incoming.finish(inner, shard))?;
     Ok(shards)
 }
 

@@ -32,8 +32,6 @@ pub(crate) const SHARDS: &str = "shards";
 const LOCK: &str = "LOCK";
 /// Memtables of more bytes become segments when the storage is closed, so that the next start need not replay them.
 const FLUSH_AT_CLOSE_BYTES_MIN: u64 = 1024 * 1024;
-/// Shards that are opened at once, even on fewer cores: opening one ends with syncs, which wait for the disk.
-const OPENED_AT_ONCE: usize = 8;
 
 impl Storage {
     /// Opens the storage in `path`, creating it if there is none.
@@ -190,7 +188,7 @@ fn remove_unnamed_shards(fs: &dyn Fs, path: &Path, catalog: &Catalog) -> Result<
     Ok(())
 }
 
-/// Opens the shards of all collections, on all cores. The error is that of the first shard that has one.
+/// Opens the shards of all collections, many at once. The error is that of the first shard that has one.
 fn open_collections(
     setup: &ShardSetup,
     pinned: &Arc<PinnedBytes>,
@@ -199,7 +197,7 @@ fn open_collections(
 ) -> Result<BTreeMap<String, Arc<Collection>>> {
     let entries = catalog.collections.values();
     let named: Vec<_> = entries.flat_map(|entry| entry.shards.iter().map(|id| (*id, &entry.config))).collect();
-    let opened = parallel::try_map(&named, OPENED_AT_ONCE.max(parallel::cores()), |(id, config)| {
+    let opened = parallel::try_map(&named, parallel::syncing(), |(id, config)| {
         let dir = DirRef::new(setup.fs.clone(), path.join(SHARDS).join(id.to_string()), pinned.clone());
         Shard::open(setup, *id, dir, vector_specs(config), Origin::Catalog)
     })?;
