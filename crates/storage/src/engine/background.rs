@@ -2,8 +2,8 @@
 //!
 //! One syncs buffered writes before they are as old as the flush interval, whatever the others are busy with. One flushes: while
 //! the memtables are over their budget it freezes the largest and makes segments of what is frozen. One compacts. No segment
-//! is written under a lock that a writer or a snapshot waits for; they do wait for the sync of a log, and while a log file is ended
-//! and the next begun.
+//! is written under a lock that a writer or a snapshot waits for; they do wait for the sync of a log, and for that of the header of
+//! the next one when a log file ends.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

@@ -72,6 +72,8 @@ pub(super) struct Committer {
     pub(super) durable: WalMark,
     /// When the oldest write was made that is not synced yet, by the monotonic clock.
     pub(super) unsynced_since: Option<Duration>,
+    /// Whether a power cut may take the name of the current log file, and with it all that is in it.
+    pub(super) unnamed: bool,
 }
 
 /// What a leader owes after the sync.
@@ -152,7 +154,7 @@ impl Drop for CloseWhenPanicking<'_> {
 
 impl Committer {
     pub(super) fn new(writer: WalWriter) -> Self {
-        Self { durable: writer.mark(), writer, unsynced_since: None }
+        Self { durable: writer.mark(), writer, unsynced_since: None, unnamed: false }
     }
 }
 
@@ -321,6 +323,12 @@ impl Shard {
         {
             self.poison.set(format!("sync of {:?}: {error}", committer.writer.path()));
             return false;
+        }
+        if committer.unnamed {
+            if self.sync_log_names().is_err() {
+                return false;
+            }
+            committer.unnamed = false;
         }
         committer.durable = committer.writer.mark();
         committer.unsynced_since = None;

@@ -1,8 +1,9 @@
 //! A shard: one log, the memtables that it fills, and the segments that they become.
 //!
-//! Three locks. `structure`: one change of the file set at a time, held over its I/O; only flushes and compactions take it.
-//! `committer`: appending to the log, syncing it and applying; whoever leads a commit takes it, and a freeze. `view`: a pointer,
-//! held for an instant; readers take nothing else. The first two are never held together, the last may be taken under either.
+//! Four locks. `structure`: one change of the file set at a time, held over its I/O; only flushes and compactions take it.
+//! `freezing`: one freeze at a time, from the preparation of the next log file on. `committer`: appending to the log, syncing it and
+//! applying; whoever leads a commit takes it, and a freeze inside its own. `view`: a pointer, held for an instant; readers take nothing
+//! else. `structure` is never held together with those two, `view` may be taken under any.
 
 mod admission;
 mod apply;
@@ -57,6 +58,7 @@ pub(crate) struct Shard {
     poison: Poison,
     queue: Queue,
     structure: Mutex<()>,
+    freezing: Mutex<()>,
     committer: Mutex<Committer>,
     view: RwLock<Arc<View>>,
     next_segment_id: AtomicU64,

@@ -27,6 +27,7 @@ use crate::segment::{Segment, VectorSpec};
 use crate::tombstones::{Tombstones, TombstonesId};
 use crate::waits::Waits;
 use crate::wal::file::file_name;
+use crate::wal::next;
 use crate::wal::recovery::{Recovered, Replayed, recover};
 
 /// What every shard of a storage is opened with.
@@ -75,6 +76,7 @@ impl Shard {
             check_log_present(fs, dir.path(), manifest.flushed_lsn)?;
         }
         remove_orphans(fs, dir.path(), &manifest)?;
+        next::remove(fs, &dir.path().join(layout::NEXT_LOG))?;
         let next_segment_id = manifest.next_segment_id;
         let flushed = manifest.flushed_lsn;
         let version = Arc::new(open_version(fs, &dir, manifest, &vectors)?);
@@ -102,6 +104,7 @@ impl Shard {
             poison,
             queue: Queue::default(),
             structure: Mutex::new(()),
+            freezing: Mutex::new(()),
             committer: Mutex::new(committer),
             view: RwLock::new(Arc::new(view)),
             next_segment_id: AtomicU64::new(next_segment_id.0),
