@@ -1,16 +1,19 @@
-//! Reads from segments, and snapshots.
+//! Reads from segments, snapshots, starts and adoptions.
 
 use std::cell::RefCell;
 use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput};
-use icecore_benches::{Appender, Requests, must, open, scratch};
-use icecore_io::{Fs, OsFs, Rng};
+use icecore_benches::{Appender, Requests, config, copy_tree, crc32c_on_all_cores, must, open, scratch};
+use icecore_io::{Fs, MemFs, OsClock, OsFs, Rng};
 use icecore_storage::wal::record::RECORD_HEADER_LEN;
-use icecore_storage::{Durability, PointId, Scope, Scroll, Select, Storage, WithVectors, codec};
+use icecore_storage::{
+    AdoptedCollection, Adoption, Durability, Options, PointId, Scope, Scroll, Select, Snapshot, Staging, Storage, WithVectors,
+    codec,
+};
 
 const TMP: &str = env!("CARGO_TARGET_TMPDIR");
 const DIM: usize = 64;
@@ -35,6 +38,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     points(&mut criterion, &storage);
     snapshots(&mut criterion, &storage, fs.as_ref(), &dir.path().join("bare"))?;
     storage.close()?;
+    starts(&mut criterion)?;
+    for shards in [1, 4] {
+        adoptions(&mut criterion, shards)?;
+        snapshots_of_shards(&mut criterion, shards)?;
+    }
     criterion.final_summary();
     Ok(())
 }
@@ -92,5 +100,122 @@ fn snapshots(criterion: &mut Criterion, storage: &Storage, fs: &dyn Fs, bare: &P
         );
     });
     group.finish();
+    Ok(())
+}
+
+/// A storage without threads of its own, which neither flush nor merge what a benchmark made.
+fn open_quiet(fs: Arc<dyn Fs>, path: &Path) -> icecore_storage::Result<Storage> {
+    let options = Options { background: false, memtable_bytes_max: u64::MAX / 4, ..Options::default() };
+    Storage::open(fs, Arc::new(OsClock::new()), path, options)
+}
+
+/// Starts with 1,000 segments: all in one shard, and spread over 40.
+fn starts(criterion: &mut Criterion) -> Result<(), Box<dyn Error>> {
+    const SEGMENTS: u32 = 1000;
+    let mut group = criterion.benchmark_group("start with 1000 segments");
+    group.sampling_mode(SamplingMode::Flat);
+    for (collections, shards) in [(1, 1), (10, 4)] {
+        // Made in memory, where nothing has to wait for a disk.
+        let memory: Arc<dyn Fs> = Arc::new(MemFs::new());
+        let made = open_quiet(memory.clone(), Path::new("/storage"))?;
+        for collection in 0..collections {
+            let name = collection.to_string();
+            made.create_collection(&name, config(4, shards))?;
+            let mut requests = Requests::new(4, 16, 1 << 40);
+            for _ in 0..SEGMENTS / (collections * shards) {
+                made.write(&name, requests.make(), Durability::Buffered)?;
+                made.flush()?;
+            }
+        }
+        made.close()?;
+        drop(made);
+        let dir = scratch(TMP);
+        let path = dir.path().join("storage");
+        copy_tree(memory.as_ref(), Path::new("/storage"), &OsFs, &path)?;
+        // Whatever a first start finds to do is done.
+        drop(open_quiet(Arc::new(OsFs), &path)?);
+        group.bench_function(format!("in {} shards", collections * shards), |bencher| {
+            bencher.iter_custom(|times| {
+                (0..times)
+                    .map(|_| {
+                        let begin = Instant::now();
+                        let storage = must(open_quiet(Arc::new(OsFs), &path));
+                        let time = begin.elapsed();
+                        drop(storage);
+                        time
+                    })
+                    .sum()
+            });
+        });
+    }
+    group.finish();
+    Ok(())
+}
+
+/// Adoptions of 128 MiB that are in the page cache. The limit is a CRC32C of all files on all cores.
+fn adoptions(criterion: &mut Criterion, shards: u32) -> Result<(), Box<dyn Error>> {
+    const WIDE: usize = 1024;
+    const SEGMENTS: u32 = 4;
+    let fs: Arc<dyn Fs> = Arc::new(OsFs);
+    let dir = scratch(TMP);
+    let storage = open_quiet(fs.clone(), &dir.path().join("storage"))?;
+    storage.create_collection("points", config(WIDE, shards))?;
+    let mut requests = Requests::new(WIDE, PAGE, 1 << 40);
+    for _ in 0..SEGMENTS {
+        for _ in 0..8 {
+            storage.write("points", requests.make(), Durability::Buffered)?;
+        }
+        storage.flush()?;
+    }
+    let snapshot = storage.snapshot(&Scope::Collection("points".into()))?;
+    let paths: Vec<_> = snapshot.files.iter().map(|file| file.source.clone()).collect();
+
+    let mut group = criterion.benchmark_group(format!("adopt 128 MiB, {shards} shards"));
+    group.sampling_mode(SamplingMode::Flat);
+    group.throughput(Throughput::Bytes(snapshot.files.iter().map(|file| file.digest.len).sum()));
+    group.bench_function("Storage::adopt", |bencher| {
+        bencher.iter_batched(
+            || {
+                must(storage.delete_collection("adopted"));
+                must(staged(fs.as_ref(), &storage, &snapshot))
+            },
+            |adoption| must(storage.adopt(adoption)),
+            BatchSize::PerIteration,
+        );
+    });
+    group.bench_function("limit: plain CRC32C", |bencher| {
+        bencher.iter(|| must(crc32c_on_all_cores(fs.as_ref(), &paths)));
+    });
+    group.finish();
+    Ok(())
+}
+
+/// The adoption of a snapshot as the collection `adopted`. Segments never change, so links are as good as copies.
+fn staged(fs: &dyn Fs, storage: &Storage, snapshot: &Snapshot) -> icecore_storage::Result<Adoption> {
+    let staging: Arc<Staging> =
+        Arc::new(storage.stage(snapshot.files.iter().map(|file| (file.member.clone(), file.digest)).collect())?);
+    for file in &snapshot.files {
+        let target = staging.path().join(&file.member);
+        must(target.parent().map_or(Ok(()), |parent| fs.create_dir_all(parent)));
+        must(fs.link(&file.source, &target));
+    }
+    let from = snapshot.subject.collections[0].clone();
+    let collections = vec![AdoptedCollection { name: "adopted".into(), from, staging }];
+    Ok(Adoption { collections, ..Adoption::default() })
+}
+
+/// A snapshot behind a buffered write to all shards.
+fn snapshots_of_shards(criterion: &mut Criterion, shards: u32) -> Result<(), Box<dyn Error>> {
+    let dir = scratch(TMP);
+    let storage = open_quiet(Arc::new(OsFs), &dir.path().join("storage"))?;
+    storage.create_collection("points", config(4, shards))?;
+    let (mut requests, scope) = (Requests::new(4, 64, 1000), Scope::Collection("points".into()));
+    criterion.bench_function(&format!("snapshot over shards, {shards}"), |bencher| {
+        bencher.iter_batched(
+            || must(storage.write("points", requests.make(), Durability::Buffered)),
+            |_| must(storage.snapshot(&scope)),
+            BatchSize::PerIteration,
+        );
+    });
     Ok(())
 }

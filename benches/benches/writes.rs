@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, SamplingMode, Throughput};
-use icecore_benches::{Appender, Requests, must, open, scratch};
+use icecore_benches::{Appender, Requests, config, must, open, scratch};
 use icecore_io::{Fs, OsFs};
 use icecore_storage::wal::record::RECORD_HEADER_LEN;
 use icecore_storage::{Durability, codec};
@@ -30,6 +30,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     for dim in [64, 256] {
         writes(&mut criterion, "upsert", dim, 1000, Durability::Synced)?;
+    }
+    for shards in [1, 2, 4] {
+        over_shards(&mut criterion, shards)?;
     }
     criterion.final_summary();
     Ok(())
@@ -55,6 +58,29 @@ fn writes(criterion: &mut Criterion, what: &str, dim: usize, points: u64, durabi
     group.bench_function(BenchmarkId::new("limit: plain append", points), |bencher| {
         bencher.iter(|| must(appender.append(&bytes, durability == Durability::Synced)));
     });
+    group.finish();
+    Ok(())
+}
+
+/// Synced requests of points that belong to all shards of a collection. The limit is the sync of one bare file.
+fn over_shards(criterion: &mut Criterion, shards: u32) -> Result<(), Box<dyn Error>> {
+    const POINTS: u64 = 64;
+    let fs: Arc<dyn Fs> = Arc::new(OsFs);
+    let dir = scratch(TMP);
+    let storage = open(fs.clone(), &dir.path().join("storage"), SMALL_DIM)?;
+    storage.create_collection("shards", config(SMALL_DIM, shards))?;
+    let mut requests = Requests::new(SMALL_DIM, POINTS, IDS);
+    let bytes = vec![1; RECORD_HEADER_LEN + codec::encode(&requests.make())?.len()];
+
+    let mut group = criterion.benchmark_group(format!("upsert over shards, {shards}"));
+    group.sampling_mode(SamplingMode::Flat);
+    group.bench_function("Storage::write", |bencher| {
+        let write = |request| must(storage.write("shards", request, Durability::Synced));
+        bencher.iter_batched(|| requests.make(), write, BatchSize::PerIteration);
+    });
+    storage.close()?;
+    let mut appender = Appender::create(fs.as_ref(), &dir.path().join("bare"))?;
+    group.bench_function("limit: plain append", |bencher| bencher.iter(|| must(appender.append(&bytes, true))));
     group.finish();
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use icecore_archive::{Crc32c, Member, MemberPath, Plan, Sha256Digest};
-use icecore_io::{File, Fs, Rng};
+use icecore_io::{File, FileKind, Fs, Rng};
 use tempfile::TempDir;
 
 use crate::payload;
@@ -89,4 +89,19 @@ impl Files {
 /// If it cannot be made.
 pub fn scratch(root: &str) -> TempDir {
     super::must(std::fs::create_dir_all(root).and_then(|()| TempDir::new_in(root)))
+}
+
+/// Copies everything below `from` into the directory `to`, which is made. Nothing is synced.
+pub fn copy_tree(source: &dyn Fs, from: &Path, target: &dyn Fs, to: &Path) -> io::Result<()> {
+    target.create_dir(to)?;
+    for entry in source.list(from)? {
+        let to = to.join(&entry.name);
+        if source.metadata(&entry.path)?.kind == FileKind::Dir {
+            copy_tree(source, &entry.path, target, &to)?;
+        } else {
+            let bytes = icecore_io::read_file(source, &entry.path, u64::MAX)?;
+            target.create_new(&to)?.write_all_at(&bytes, 0)?;
+        }
+    }
+    Ok(())
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use icecore_archive::Crc32c;
 use icecore_io::{File, Fs};
 use sha2::{Digest, Sha256};
 
@@ -49,13 +50,29 @@ pub fn sha256(fs: &dyn Fs, paths: &[PathBuf]) -> io::Result<[u8; 32]> {
 
 /// A SHA-256 of each file, on all cores.
 pub fn sha256_on_all_cores(fs: &dyn Fs, paths: &[PathBuf]) -> io::Result<()> {
-    let next = AtomicUsize::new(0);
-    let worker = || {
-        while let Some(path) = paths.get(next.fetch_add(1, Ordering::Relaxed)) {
-            std::hint::black_box(sha256(fs, std::slice::from_ref(path))?);
-        }
+    on_all_cores(paths, |path| {
+        std::hint::black_box(sha256(fs, std::slice::from_ref(path))?);
         Ok(())
-    };
+    })
+}
+
+/// A CRC32C of each file, on all cores.
+pub fn crc32c_on_all_cores(fs: &dyn Fs, paths: &[PathBuf]) -> io::Result<()> {
+    on_all_cores(paths, |path| {
+        let mut crc = Crc32c::default();
+        read(fs, path, |bytes| {
+            crc = crc.append(bytes);
+            Ok(())
+        })?;
+        std::hint::black_box(crc);
+        Ok(())
+    })
+}
+
+fn on_all_cores(paths: &[PathBuf], work: impl Fn(&PathBuf) -> io::Result<()> + Sync) -> io::Result<()> {
+    let next = AtomicUsize::new(0);
+    let worker = || paths.get(next.fetch_add(1, Ordering::Relaxed)).map(&work);
+    let worker = || std::iter::from_fn(worker).collect();
     thread::scope(|scope| {
         let others: Vec<_> = (1..threads().get()).map(|_| scope.spawn(worker)).collect();
         let mine: io::Result<()> = worker();

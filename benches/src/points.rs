@@ -18,11 +18,14 @@ pub fn payload(id: u64) -> String {
 /// `dim` components.
 pub fn open(fs: Arc<dyn Fs>, path: &Path, dim: usize) -> icecore_storage::Result<Storage> {
     let storage = Storage::open(fs, Arc::new(OsClock::new()), path, Options::default())?;
-    let vectors = BTreeMap::from([(String::new(), DenseParams::new(dim, Distance::Dot))]);
-    let config =
-        CollectionConfig { shard_number: 1, vectors, sparse_vectors: BTreeMap::new(), settings: serde_json::Value::Null };
-    storage.create_collection("points", config)?;
+    storage.create_collection("points", config(dim, 1))?;
     Ok(storage)
+}
+
+/// A collection of `shard_number` shards and vectors of `dim` components.
+pub fn config(dim: usize, shard_number: u32) -> CollectionConfig {
+    let vectors = BTreeMap::from([(String::new(), DenseParams::new(dim, Distance::Dot))]);
+    CollectionConfig { shard_number, vectors, sparse_vectors: BTreeMap::new(), settings: serde_json::Value::Null }
 }
 
 /// Makes upserts of consecutive ids, which begin again after a while, so that a long run rewrites points instead of filling the disk.

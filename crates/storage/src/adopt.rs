@@ -4,6 +4,7 @@
 //! after it the new ones are complete. What is unpacked lies in a directory of its own under `staging/`, which the next start
 //! removes after a crash. That the bytes are those of the archive is the unpacker's to check.
 
+mod shards;
 mod staging;
 
 pub use staging::Staging;
@@ -12,19 +13,16 @@ pub(crate) use staging::{STAGING, clear_staging};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use self::shards::Incoming;
 use crate::catalog::CatalogCollection;
 use crate::collection::Collection;
 use crate::config::{self, CollectionConfig};
 use crate::engine::{Inner, SHARDS, State, Storage};
 use crate::error::{Error, Result, on};
-use crate::ids::{Generation, PointId, ShardDirId};
-use crate::manifest::{self, SegmentEntry, ShardManifest, TombstoneEntry};
+use crate::ids::ShardDirId;
 use crate::names;
-use crate::shard::{self, Shard};
-use crate::subject::{SubjectCollection, SubjectShard, SubjectTombstones};
-
-/// A log tail of more bytes becomes a segment when it is adopted, so that the next start need not replay it.
-const TAIL_BYTES_MAX: u64 = 1024 * 1024;
+use crate::shard::Shard;
+use crate::subject::{SubjectCollection, SubjectShard};
 
 /// What one commit puts in place.
 #[derive(Debug, Default)]
@@ -128,14 +126,19 @@ impl Storage {
         for adopted in &adoption.shards {
             self.check_shard_adoption(&adopted.collection, &adopted.from)?;
         }
-        let mut new_dirs = NewDirs { inner, ids: Vec::new() };
+        let incoming = incoming(inner, &adoption)?;
+        let mut new_dirs = NewDirs { inner, ids: incoming.iter().map(|shard| shard.id).collect() };
+        let mut opened = shards::open(inner, &incoming)?.into_iter();
+        drop(incoming);
         let mut collections = Vec::with_capacity(adoption.collections.len());
-        for adopted in &adoption.collections {
-            collections.push((adopted.name.clone(), adopt_collection(&mut new_dirs, adopted)?));
+        for AdoptedCollection { name, from, .. } in &adoption.collections {
+            let shards = opened.by_ref().take(from.shards.len()).collect();
+            let collection = Collection::new(name.clone(), from.config.clone(), shards);
+            collections.push((name.clone(), (collection, from.payload_schema.clone())));
         }
         let mut shards = Vec::with_capacity(adoption.shards.len());
-        for adopted in &adoption.shards {
-            shards.push((adopted, adopt_single_shard(&mut new_dirs, adopted)?));
+        for (adopted, shard) in adoption.shards.iter().zip(opened) {
+            shards.push((adopted, the_shard(&adopted.from)?.number, shard));
         }
         let dir = inner.path.join(SHARDS);
         inner.fs().sync_dir(&dir).map_err(on("sync", &dir))?;
@@ -150,7 +153,7 @@ impl Storage {
             entries.insert(name.clone(), CatalogCollection { config: collection.config.clone(), payload_schema: schema, shards });
             next.insert(name, collection);
         }
-        for (adopted, (number, shard)) in shards {
+        for (adopted, number, shard) in shards {
             replace_shard(&state, &mut next, &mut entries, adopted, number, shard)?;
         }
         // Writers of what is replaced wait for the publication, and then find the new one.
@@ -220,30 +223,25 @@ fn check_names(
     Ok(())
 }
 
-type Schema = BTreeMap<String, serde_json::Value>;
-
-/// Opens all shards of a collection at their final places.
-fn adopt_collection(new_dirs: &mut NewDirs<'_>, adopted: &AdoptedCollection) -> Result<(Arc<Collection>, Schema)> {
-    let AdoptedCollection { name, from, staging } = adopted;
-    from.config.validate()?;
-    from.payload_schema.iter().try_for_each(|(field, schema)| config::check_depth(field, schema))?;
-    let expected: Vec<u32> = (0..from.config.shard_number).collect();
-    let actual: Vec<u32> = from.shards.iter().map(|shard| shard.number).collect();
-    if actual != expected {
-        let reason = format!("the archive has the shards {actual:?} of {}", from.config.shard_number);
-        return Err(Error::InvalidConfig { field: format!("collection {:?}", from.name), reason });
+/// All shards of an adoption, those of collections first, each with a directory id of its own. Nothing is done with them yet.
+fn incoming<'a>(inner: &Inner, adoption: &'a Adoption) -> Result<Vec<Incoming<'a>>> {
+    let mut incoming = Vec::new();
+    for AdoptedCollection { from, staging, .. } in &adoption.collections {
+        from.config.validate()?;
+        from.payload_schema.iter().try_for_each(|(field, schema)| config::check_depth(field, schema))?;
+        let expected: Vec<u32> = (0..from.config.shard_number).collect();
+        let actual: Vec<u32> = from.shards.iter().map(|shard| shard.number).collect();
+        if actual != expected {
+            let reason = format!("the archive has the shards {actual:?} of {}", from.config.shard_number);
+            return Err(Error::InvalidConfig { field: format!("collection {:?}", from.name), reason });
+        }
+        let shard = |described| Incoming { config: &from.config, described, staging, id: inner.new_shard_dir() };
+        incoming.extend(from.shards.iter().map(shard));
     }
-    let mut shards = Vec::with_capacity(from.shards.len());
-    for described in &from.shards {
-        shards.push(adopt_shard(new_dirs, from, described, staging)?);
+    for AdoptedShard { from, staging, .. } in &adoption.shards {
+        incoming.push(Incoming { config: &from.config, described: the_shard(from)?, staging, id: inner.new_shard_dir() });
     }
-    Ok((Collection::new(name.clone(), from.config.clone(), shards), from.payload_schema.clone()))
-}
-
-/// Opens the one shard of a shard archive at its final place.
-fn adopt_single_shard(new_dirs: &mut NewDirs<'_>, adopted: &AdoptedShard) -> Result<(u32, Arc<Shard>)> {
-    let described = the_shard(&adopted.from)?;
-    Ok((described.number, adopt_shard(new_dirs, &adopted.from, described, &adopted.staging)?))
+    Ok(incoming)
 }
 
 /// The only shard of a shard's archive.
@@ -255,70 +253,6 @@ fn the_shard(from: &SubjectCollection) -> Result<&SubjectShard> {
             Err(Error::InvalidConfig { field: format!("collection {:?}", from.name), reason })
         }
     }
-}
-
-/// Makes a shard directory of what was unpacked, checks all of it, and moves it to its final place.
-fn adopt_shard(
-    new_dirs: &mut NewDirs<'_>,
-    collection: &SubjectCollection,
-    described: &SubjectShard,
-    staging: &Staging,
-) -> Result<Arc<Shard>> {
-    let inner = new_dirs.inner;
-    let staged = staging.shard_path(described)?;
-    let manifest = manifest_of(described, staging)?;
-    // Rules that the description breaks, before the publication that would take them for a failure of ours.
-    manifest::check(&staged, manifest.generation, &manifest)?;
-    shard::create_dir(inner.fs(), &staged, &manifest)?;
-    let id = inner.new_shard_dir();
-    new_dirs.ids.push(id);
-    let path = inner.shard_path(id);
-    inner.fs().rename_noreplace(&staged, &path).map_err(on("move to its place", &path))?;
-    let shard = inner.open_shard(id, &collection.config)?;
-    if shard.last_lsn() != described.lsn {
-        let reason = format!("its log ends with record {}, the archive says {}", shard.last_lsn(), described.lsn);
-        return Err(Error::Malformed { path: path.join(shard::WAL), offset: 0, reason });
-    }
-    if let Some(reason) = shard.poisoned() {
-        return Err(Error::Malformed { path: path.join(shard::WAL), offset: 0, reason: reason.to_owned() });
-    }
-    // The digests say that these are the archive's bytes; this, that an engine wrote them.
-    if let Some(problem) = shard.scrub().into_iter().next() {
-        return Err(problem);
-    }
-    let belongs = |id: PointId| id.shard(collection.config.shard_number) == described.number;
-    if let Some((id, reason)) = shard.view().foreign_id(belongs)? {
-        return Err(Error::Malformed { path, offset: 0, reason: format!("point {id}: {reason}") });
-    }
-    if staging.log_bytes(described) > TAIL_BYTES_MAX {
-        shard.flush()?;
-    }
-    Ok(shard)
-}
-
-/// The manifest of an unpacked shard.
-fn manifest_of(described: &SubjectShard, staging: &Staging) -> Result<ShardManifest> {
-    let mut segments = Vec::with_capacity(described.segments.len());
-    for segment in &described.segments {
-        let path = format!("{}/{}/{}", described.path, shard::SEGMENTS, shard::segment_name(segment.id));
-        let tombstones = match segment.tombstones {
-            None => None,
-            Some(SubjectTombstones { generation, marked }) => {
-                let name = shard::tombstones_name(segment.id, generation);
-                let path = format!("{}/{}/{name}", described.path, shard::TOMBSTONES);
-                Some(TombstoneEntry { generation, marked, digest: staging.digest(&path)? })
-            }
-        };
-        segments.push(SegmentEntry { id: segment.id, rows: segment.rows, digest: staging.digest(&path)?, tombstones });
-    }
-    // Tombstone files keep the generations in their names, so the manifest begins behind the newest.
-    let newest = described.segments.iter().filter_map(|segment| segment.tombstones).map(|named| named.generation).max();
-    Ok(ShardManifest {
-        generation: newest.unwrap_or(Generation(1)),
-        flushed_lsn: described.flushed_lsn,
-        next_segment_id: described.next_segment_id,
-        segments,
-    })
 }
 
 /// Puts a shard into the collection that will be committed.

@@ -48,7 +48,8 @@ impl Budget {
     }
 
     /// Waits until those that came before are let in and `bytes` more fit into twice the budget, or nothing else is in use.
-    pub(crate) fn acquire(&self, bytes: u64) -> Result<Permit<'_>> {
+    /// Calls `waits` before each time that it sleeps.
+    pub(crate) fn acquire(&self, bytes: u64, mut waits: impl FnMut()) -> Result<Permit<'_>> {
         let mut waiting = self.lock();
         let number = waiting.next;
         waiting.next += 1;
@@ -74,6 +75,7 @@ impl Budget {
                 }
                 waiting.wanted = bytes;
             }
+            waits();
             // The time-out covers a flush that fails without anyone being told.
             waiting = self.changed.wait_timeout(waiting, Duration::from_millis(100)).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -150,19 +152,29 @@ mod tests {
     #[test]
     fn a_request_larger_than_everything_goes_alone() {
         let budget = Budget::new(10);
-        let permit = budget.acquire(1000).unwrap();
+        let permit = budget.acquire(1000, || {}).unwrap();
         budget.set_stuck(Some("disk full".into()));
-        assert!(budget.acquire(1).is_err(), "nothing fits beside it");
+        assert!(budget.acquire(1, || {}).is_err(), "nothing fits beside it");
         drop(permit);
-        assert!(budget.acquire(1).is_ok());
+        assert!(budget.acquire(1, || {}).is_ok());
     }
 
     #[test]
     fn a_waiting_request_goes_on_when_a_memtable_is_gone() {
         let budget = Budget::new(10);
         budget.grow(20);
+        let slept = AtomicU64::new(0);
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| budget.acquire(5).map(drop));
+            let waiting = scope.spawn(|| {
+                budget
+                    .acquire(5, || {
+                        slept.fetch_add(1, Ordering::SeqCst);
+                    })
+                    .map(drop)
+            });
+            while slept.load(Ordering::SeqCst) == 0 {
+                std::thread::yield_now();
+            }
             budget.shrink(20);
             assert!(waiting.join().unwrap().is_ok());
         });
@@ -174,7 +186,7 @@ mod tests {
         budget.grow(5);
         assert!(!budget.is_exceeded());
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| budget.acquire(16).map(drop));
+            let waiting = scope.spawn(|| budget.acquire(16, || {}).map(drop));
             while !budget.is_exceeded() {
                 std::thread::yield_now();
             }
@@ -190,7 +202,7 @@ mod tests {
         let budget = Budget::new(10);
         budget.grow(20);
         std::thread::scope(|scope| {
-            let waiting: Vec<_> = (0..3).map(|_| scope.spawn(|| budget.acquire(5).map(drop))).collect();
+            let waiting: Vec<_> = (0..3).map(|_| scope.spawn(|| budget.acquire(5, || {}).map(drop))).collect();
             budget.close();
             for request in waiting {
                 assert!(matches!(request.join().unwrap(), Err(Error::Closed)));

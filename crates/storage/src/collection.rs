@@ -5,12 +5,13 @@
 //! replaced.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
 use crate::config::CollectionConfig;
 use crate::error::{Error, Result};
 use crate::ids::{PointId, ShardDirId};
 use crate::shard::Shard;
+use crate::waits::Wait;
 
 /// An open collection.
 #[derive(Debug)]
@@ -32,8 +33,15 @@ impl Collection {
     }
 
     /// The writers' side; `None` if the collection was replaced, and the name must be looked up again.
-    pub(crate) fn enter(&self) -> Option<RwLockReadGuard<'_, ()>> {
-        let guard = self.barrier.read().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn enter(&self, mut wait: Wait<'_>) -> Option<RwLockReadGuard<'_, ()>> {
+        let guard = match self.barrier.try_read() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                wait.begins();
+                self.barrier.read().unwrap_or_else(PoisonError::into_inner)
+            }
+        };
         (!self.retired.load(Ordering::Acquire)).then_some(guard)
     }
 

@@ -23,6 +23,7 @@ mod memtable;
 pub mod names;
 mod normalize;
 pub mod op;
+mod parallel;
 pub mod payload;
 mod poison;
 mod prepare;
@@ -35,6 +36,7 @@ pub mod snapshot;
 pub mod subject;
 mod tombstones;
 pub mod vector;
+mod waits;
 pub mod wal;
 
 pub use adopt::{AdoptedCollection, AdoptedShard, Adoption, OnExisting, Staging};
@@ -49,4 +51,5 @@ pub use read::{Facet, FacetHit, OrderedScroll, Page, Record, Scroll, Select, Wit
 pub use snapshot::{Scope, Snapshot, SnapshotFile};
 pub use subject::{Subject, SubjectCollection, SubjectKind, SubjectSegment, SubjectShard, SubjectTombstones};
 pub use vector::Datatype;
+pub use waits::{WAIT_BUCKETS, WaitHistogram, WaitStats};
 pub use wal::recovery::TornTail;

@@ -87,19 +87,22 @@ impl Storage {
             parts.push((state.catalog.resolve(name).unwrap_or(name), collection, shards));
         }
         let barriers: Vec<_> = parts.iter().map(|(_, collection, _)| collection.close_barrier()).collect();
-        let tickets: Vec<Vec<_>> =
-            parts.iter().map(|(_, _, shards)| shards.iter().map(|shard| shard.enqueue_cut()).collect()).collect();
+        let shards = parts.iter().flat_map(|(_, _, shards)| shards.iter().copied());
+        let tickets: Vec<_> = shards.map(|shard| (shard, shard.enqueue_cut())).collect();
         drop(barriers);
         drop(held);
+        // All logs that have to be synced are synced at once.
+        let threads = tickets.iter().filter(|(shard, _)| shard.is_unsynced()).count();
+        let mut cuts = inner.helpers.map(&tickets, threads, |(shard, ticket)| shard.wait(ticket)).into_iter();
 
         let aliases = if kind == SubjectKind::Storage { state.catalog.aliases.clone() } else { Default::default() };
         let subject = Subject { kind, collections: Vec::new(), aliases };
         let mut snapshot = Snapshot { subject, files: Vec::new(), pins: Vec::new() };
-        for (ordinal, ((name, collection, shards), tickets)) in parts.iter().zip(tickets).enumerate() {
+        for (ordinal, (name, collection, shards)) in parts.iter().enumerate() {
             let mut described = Vec::with_capacity(shards.len());
-            for ((number, shard), ticket) in (only.unwrap_or(0)..).zip(shards).zip(tickets) {
+            for (number, cut) in (only.unwrap_or(0)..).zip(cuts.by_ref().take(shards.len())) {
                 let path = format!("collections/{ordinal:04}/shards/{number}");
-                described.push(snapshot.add_shard(number, path, &shard.wait(&ticket)?));
+                described.push(snapshot.add_shard(number, path, &cut?));
             }
             let payload_schema = state.catalog.collections.get(*name).map(|entry| entry.payload_schema.clone());
             snapshot.subject.collections.push(SubjectCollection {

@@ -2,8 +2,8 @@
 //!
 //! One syncs buffered writes before they are as old as the flush interval, whatever the others are busy with. One flushes: while
 //! the memtables are over their budget it freezes the largest and makes segments of what is frozen. One compacts. No segment
-//! is written under a lock that a writer or a snapshot waits for; they do wait for the sync of a log, and while a log file is ended
-//! and the next begun.
+//! is written under a lock that a writer or a snapshot waits for; they do wait for the sync of a log, and for that of the header of
+//! the next one when a log file ends.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -155,10 +155,9 @@ fn sync_loop(inner: &Inner) {
     let age = inner.options.flush_interval / 2;
     while !inner.is_closed() {
         inner.wake.wait(age.clamp(Duration::from_millis(1), TICK_MAX), |_| inner.is_closed());
-        for shard in inner.shards() {
-            // A failure poisons the shard, which tells everybody who writes to it.
-            let _ = shard.sync_older_than(age);
-        }
+        let due: Vec<_> = inner.shards().into_iter().filter(|shard| shard.is_unsynced_for(age)).collect();
+        // A failure poisons the shard, which tells everybody who writes to it.
+        inner.helpers.map(&due, due.len(), |shard| drop(shard.sync()));
     }
 }
 
@@ -232,7 +231,9 @@ impl Storage {
 
     /// Makes everything durable that was written so far; failures as in [`Storage::flush`].
     pub fn sync(&self) -> Result<()> {
-        for_all(&self.inner().shards(), |shard| shard.sync())
+        let shards = self.inner().shards();
+        let threads = shards.iter().filter(|shard| shard.is_unsynced()).count();
+        self.inner().helpers.map(&shards, threads, |shard| shard.sync()).into_iter().fold(Ok(()), Result::and)
     }
 }
 

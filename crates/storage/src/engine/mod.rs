@@ -28,9 +28,11 @@ use crate::collection::Collection;
 use crate::config::CollectionConfig;
 use crate::error::{Error, Result};
 use crate::ids::{Lsn, ShardDirId};
+use crate::parallel::Helpers;
 use crate::poison::Poison;
 use crate::refs::PinnedBytes;
 use crate::shard::ShardSetup;
+use crate::waits::WaitStats;
 
 /// What a storage is opened with.
 #[derive(Debug, Clone)]
@@ -113,6 +115,8 @@ pub(crate) struct Inner {
     pub(crate) next_staging: AtomicU64,
     closed: AtomicBool,
     wake: background::Wake,
+    /// For waiting for several logs at once.
+    pub(crate) helpers: Helpers,
     /// Kept for its lifetime: no other process opens the directory.
     _lock: Box<dyn Lock>,
 }
@@ -151,6 +155,11 @@ impl Storage {
     /// them is full. Nothing acknowledged is in danger: it is in the log.
     pub fn flush_problem(&self) -> Option<String> {
         self.inner.budget().stuck()
+    }
+
+    /// How long writes have waited inside the engine since it was opened, apart from the syncs that they asked for.
+    pub fn waits(&self) -> WaitStats {
+        self.inner.setup.waits.stats()
     }
 
     /// Bytes of points that are not in segments yet.

@@ -20,6 +20,7 @@ use crate::collection::Collection;
 use crate::config::CollectionConfig;
 use crate::error::{Error, Result, on};
 use crate::ids::ShardDirId;
+use crate::parallel::{self, Helpers};
 use crate::poison::Poison;
 use crate::refs::{DirRef, PinnedBytes};
 use crate::shard::{Origin, Shard, ShardSetup, vector_specs};
@@ -50,13 +51,9 @@ impl Storage {
         adopt::clear_staging(fs.as_ref(), path)?;
 
         let budget = Arc::new(Budget::new(options.memtable_bytes_max));
-        let setup = ShardSetup { fs, clock, budget };
+        let setup = ShardSetup { fs, clock, budget, waits: Arc::default() };
         let pinned = Arc::new(PinnedBytes::default());
-        let mut collections = BTreeMap::new();
-        for (name, entry) in &catalog.collections {
-            let collection = open_collection(&setup, &pinned, path, name, entry)?;
-            collections.insert(name.clone(), collection);
-        }
+        let collections = open_collections(&setup, &pinned, path, &catalog)?;
         let inner = Arc::new(Inner {
             setup,
             path: path.to_owned(),
@@ -68,6 +65,7 @@ impl Storage {
             poison: Poison::default(),
             closed: AtomicBool::new(false),
             wake: Wake::default(),
+            helpers: Helpers::default(),
             options,
             _lock: lock,
         });
@@ -190,19 +188,25 @@ fn remove_unnamed_shards(fs: &dyn Fs, path: &Path, catalog: &Catalog) -> Result<
     Ok(())
 }
 
-fn open_collection(
+/// Opens the shards of all collections, many at once. The error is that of the first shard that has one.
+fn open_collections(
     setup: &ShardSetup,
     pinned: &Arc<PinnedBytes>,
     path: &Path,
-    name: &str,
-    entry: &CatalogCollection,
-) -> Result<Arc<Collection>> {
-    let mut shards = Vec::with_capacity(entry.shards.len());
-    for id in &entry.shards {
+    catalog: &Catalog,
+) -> Result<BTreeMap<String, Arc<Collection>>> {
+    let entries = catalog.collections.values();
+    let named: Vec<_> = entries.flat_map(|entry| entry.shards.iter().map(|id| (*id, &entry.config))).collect();
+    let opened = parallel::try_map(&named, parallel::syncing(), |(id, config)| {
         let dir = DirRef::new(setup.fs.clone(), path.join(SHARDS).join(id.to_string()), pinned.clone());
-        shards.push(Shard::open(setup, *id, dir, vector_specs(&entry.config), Origin::Catalog)?);
-    }
-    Ok(Collection::new(name.to_owned(), entry.config.clone(), shards))
+        Shard::open(setup, *id, dir, vector_specs(config), Origin::Catalog)
+    })?;
+    let mut opened = opened.into_iter();
+    let collection = |(name, entry): (&String, &CatalogCollection)| {
+        let shards = opened.by_ref().take(entry.shards.len()).collect();
+        (name.clone(), Collection::new(name.clone(), entry.config.clone(), shards))
+    };
+    Ok(catalog.collections.iter().map(collection).collect())
 }
 
 #[cfg(test)]

@@ -45,20 +45,24 @@ impl Storage {
             // Whoever waits for room keeps no collection: if it is replaced meanwhile, its memtables are the room.
             let weak = Arc::downgrade(&open);
             drop(open);
-            let permit = inner.budget().acquire(bytes)?;
+            let (waits, clock) = (&inner.setup.waits, inner.setup.clock.as_ref());
+            let permit = {
+                let mut wait = waits.memory.wait(1, clock);
+                inner.budget().acquire(bytes, || wait.begins())?
+            };
             let open = weak.upgrade();
-            let Some((open, barrier)) = open.as_ref().and_then(|open| Some((open, open.enter()?))) else {
+            let entered = open.as_ref().and_then(|open| Some((open, open.enter(waits.barrier.wait(1, clock))?)));
+            let Some((open, barrier)) = entered else {
                 // The collection was replaced meanwhile.
                 continue;
             };
             let tickets: Vec<_> =
                 prepared.into_iter().map(|(shard, write)| (shard, open.shards[shard].enqueue_write(write))).collect();
             drop(barrier);
-            let mut outcome = Ok(0);
-            for (shard, ticket) in &tickets {
-                let lsn = open.shards[*shard].wait(ticket);
-                outcome = outcome.and_then(|last: u64| lsn.map(|lsn| last.max(lsn.0)));
-            }
+            // Buffered writes wait for no disk; the others wait for all of their logs at once.
+            let threads = if durability == Durability::Synced { tickets.len() } else { 1 };
+            let answers = inner.helpers.map(&tickets, threads, |(shard, ticket)| open.shards[*shard].wait(ticket));
+            let outcome = answers.into_iter().try_fold(0, |last: u64, lsn| Ok(last.max(lsn?.0)));
             drop(permit);
             if inner.budget().is_exceeded() {
                 inner.wake.flush();

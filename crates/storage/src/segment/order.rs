@@ -27,6 +27,20 @@ impl Order {
         Self { kind, total, seen: 0, before: None }
     }
 
+    /// Whether the elements of such a section may have any value.
+    pub(crate) fn is_any(kind: Kind) -> bool {
+        match kind {
+            Kind::Versions | Kind::DenseF32 | Kind::DenseF16 | Kind::DenseU8 | Kind::SparseValues | Kind::PayloadData => true,
+            Kind::IdsNum
+            | Kind::IdsUuid
+            | Kind::VectorRows
+            | Kind::PayloadOffsets
+            | Kind::MultiOffsets
+            | Kind::SparseOffsets
+            | Kind::SparseIndices => false,
+        }
+    }
+
     /// Takes the next piece; the error is the reason. `starts` is for [`Kind::SparseIndices`]: where vectors start.
     pub(crate) fn feed(&mut self, bytes: &[u8], starts: &mut Peekable<impl Iterator<Item = u64>>) -> Result<(), String> {
         match self.kind {

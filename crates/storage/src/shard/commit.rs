@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use super::Shard;
@@ -72,6 +72,8 @@ pub(super) struct Committer {
     pub(super) durable: WalMark,
     /// When the oldest write was made that is not synced yet, by the monotonic clock.
     pub(super) unsynced_since: Option<Duration>,
+    /// Whether a power cut may take the name of the current log file, and with it all that is in it.
+    pub(super) unnamed: bool,
 }
 
 /// What a leader owes after the sync.
@@ -152,7 +154,7 @@ impl Drop for CloseWhenPanicking<'_> {
 
 impl Committer {
     pub(super) fn new(writer: WalWriter) -> Self {
-        Self { durable: writer.mark(), writer, unsynced_since: None }
+        Self { durable: writer.mark(), writer, unsynced_since: None, unnamed: false }
     }
 }
 
@@ -204,7 +206,7 @@ impl Shard {
     }
 
     fn commit(&self, entries: VecDeque<Entry>) {
-        let mut committer = self.lock_committer();
+        let mut committer = self.lead(&entries);
         // Ends before the lock does, so that nobody appends in between.
         let _closes = CloseWhenPanicking(&self.poison);
         let mut owed = Owed::default();
@@ -222,6 +224,20 @@ impl Shard {
         self.append(&mut committer, run, &mut owed);
         self.queue.wake();
         self.settle(&mut committer, owed);
+    }
+
+    /// Takes the log for a commit. Nobody else commits, so what the writes wait for here is a freeze.
+    fn lead(&self, entries: &VecDeque<Entry>) -> MutexGuard<'_, Committer> {
+        let writes = entries.iter().filter(|entry| matches!(entry, Entry::Write(..))).count();
+        let mut wait = self.waits.log.wait(writes as u64, self.clock.as_ref());
+        match self.committer.try_lock() {
+            Ok(committer) => committer,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                wait.begins();
+                self.lock_committer()
+            }
+        }
     }
 
     /// Writes and applies a run of operations and answers those that do not wait for the sync.
@@ -254,6 +270,7 @@ impl Shard {
         self.log_bytes.store(committer.writer.len(), Ordering::Relaxed);
         self.last_lsn.store(committer.writer.last_lsn().0, Ordering::Relaxed);
         committer.unsynced_since.get_or_insert_with(|| self.clock.monotonic());
+        self.unsynced.store(true, Ordering::Relaxed);
         let view = self.view();
         let mut lsn = Lsn(committer.writer.last_lsn().0 - run.len() as u64);
         for (write, ticket) in run {
@@ -307,8 +324,15 @@ impl Shard {
             self.poison.set(format!("sync of {:?}: {error}", committer.writer.path()));
             return false;
         }
+        if committer.unnamed {
+            if self.sync_log_names().is_err() {
+                return false;
+            }
+            committer.unnamed = false;
+        }
         committer.durable = committer.writer.mark();
         committer.unsynced_since = None;
+        self.unsynced.store(false, Ordering::Relaxed);
         true
     }
 
@@ -331,36 +355,4 @@ impl Shard {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-    use std::path::PathBuf;
-
-    use icecore_io::{ManualClock, MemFs};
-
-    use super::*;
-    use crate::budget::Budget;
-    use crate::error::ErrorKind;
-    use crate::ids::ShardDirId;
-    use crate::manifest::ShardManifest;
-    use crate::refs::DirRef;
-    use crate::shard::{Origin, ShardSetup, create_dir};
-
-    #[test]
-    fn a_commit_that_panics_closes_the_shard_before_anybody_else_commits() {
-        let fs = Arc::new(MemFs::new());
-        let path = PathBuf::from("shard");
-        create_dir(fs.as_ref(), &path, &ShardManifest::empty()).unwrap();
-        let clock = Arc::new(ManualClock::new(Duration::ZERO));
-        let setup = ShardSetup { fs: fs.clone(), clock, budget: Arc::new(Budget::new(1000)) };
-        let dir = DirRef::new(fs, path, Arc::default());
-        let shard = Shard::open(&setup, ShardDirId(1), dir, Vec::new(), Origin::New).unwrap();
-
-        let write = || PreparedWrite::new(Operation::delete(Vec::new()), Durability::Buffered).unwrap();
-        let impossible = PreparedWrite { body: vec![0; codec::BODY_LEN_MAX + 1], ..write() };
-        let ticket = shard.enqueue_write(impossible);
-        assert!(catch_unwind(AssertUnwindSafe(|| shard.wait(&ticket))).is_err());
-        let error = shard.wait(&shard.enqueue_write(write())).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Poisoned, "{error}");
-        assert_eq!(shard.wait(&ticket).unwrap_err().kind(), ErrorKind::Poisoned, "the lost write has an answer too");
-    }
-}
+mod tests;

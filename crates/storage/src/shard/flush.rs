@@ -1,13 +1,15 @@
 //! Memtables become segments.
 //!
-//! Freezing ends a log file and begins the next one, so that a flushed LSN is always the end of a file. The segment is written
+//! Freezing ends a log file and begins the next one, so that a flushed LSN is always the end of a file. The next file is made before
+//! anybody has to wait for it, and its name becomes durable while others write to it already. The segment is written
 //! without any lock; only then are the marks of the memtable resolved against the segments that are live at that moment.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
+use super::commit::Committer;
 use super::structure::{Change, NewSegment, Unnamed};
 use super::view::{Version, View};
 use super::{Shard, layout};
@@ -17,7 +19,7 @@ use crate::memtable::{Entry, LogFile, Memtable, Row};
 use crate::refs::FileRef;
 use crate::segment::{Rows, Segment, write_segment};
 use crate::vector::VectorRef;
-use crate::wal::writer::WalWriter;
+use crate::wal::next::NextLog;
 
 impl Shard {
     /// Freezes what is in memory and flushes all of it.
@@ -29,17 +31,29 @@ impl Shard {
 
     /// Ends the current log file and memtable and begins new ones. Nothing happens if there are no records.
     pub(crate) fn freeze(&self) -> Result<()> {
-        let mut committer = self.lock_committer();
+        self.switch_log()?;
+        self.name_log()
+    }
+
+    /// The part of a freeze that others wait for, at its end: what was appended since a moment before is synced, and the header of the next
+    /// file.
+    fn switch_log(&self) -> Result<()> {
+        let _freezing = self.freezing.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_records = |committer: &Committer| committer.writer.last_lsn() >= committer.writer.first_lsn();
         self.poison_check()?;
-        let last = committer.writer.last_lsn();
-        if last < committer.writer.first_lsn() {
+        if !has_records(&self.lock_committer()) {
             return Ok(());
         }
+        let next = NextLog::create(self.fs.as_ref(), self.path().join(layout::NEXT_LOG))?;
+        self.sync()?;
+
+        let mut committer = self.lock_committer();
+        self.poison_check()?;
         if !self.sync_log(&mut committer) {
             return self.poison_check();
         }
-        let dir = self.path().join(layout::WAL);
-        let writer = WalWriter::create(self.fs.as_ref(), &dir, last.next()).inspect_err(|error| {
+        let last = committer.writer.last_lsn();
+        let writer = next.begin(&self.path().join(layout::WAL), last.next()).inspect_err(|error| {
             // The file may come back after a crash, and would contradict the one that goes on.
             if error.kind() == ErrorKind::Poisoned {
                 self.poison.set(error.to_string());
@@ -55,7 +69,32 @@ impl Shard {
         self.log_bytes.store(writer.len(), Ordering::Relaxed);
         committer.durable = writer.mark();
         committer.writer = writer;
+        committer.unnamed = true;
         Ok(())
+    }
+
+    /// Makes the name of the current log file durable, while others write to it.
+    fn name_log(&self) -> Result<()> {
+        let unnamed = {
+            let committer = self.lock_committer();
+            committer.unnamed.then(|| committer.writer.first_lsn())
+        };
+        let Some(first) = unnamed else { return Ok(()) };
+        self.sync_log_names()?;
+        let mut committer = self.lock_committer();
+        if committer.writer.first_lsn() == first {
+            committer.unnamed = false;
+        }
+        Ok(())
+    }
+
+    /// Syncs the directory of the log; a failure poisons the shard.
+    pub(super) fn sync_log_names(&self) -> Result<()> {
+        let dir = self.path().join(layout::WAL);
+        if let Err(error) = self.fs.sync_dir(&dir) {
+            self.poison.set(format!("sync of {dir:?}: {error}"));
+        }
+        self.poison_check()
     }
 
     /// Makes a segment of the oldest frozen memtable; `false` if there is none.
@@ -63,6 +102,8 @@ impl Shard {
         let Some(memtable) = self.view().frozen.first().cloned() else {
             return Ok(false);
         };
+        // A manifest that says that a file is flushed is damage without the file behind it.
+        self.name_log()?;
         // What stays of a point as it was is in a segment, and is read only now.
         let add = self.write_memtable(&memtable).inspect_err(|error| self.poison_if_damaged(error))?;
         let held = self.lock_structure();
@@ -151,3 +192,6 @@ impl Rows for MemtableRows<'_> {
         Ok(self.0[row].1.payload()?.into())
     }
 }
+
+#[cfg(test)]
+mod tests;

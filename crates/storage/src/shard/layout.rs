@@ -11,6 +11,8 @@ use crate::manifest::{self, ShardManifest};
 pub(crate) const SEGMENTS: &str = "segments";
 pub(crate) const TOMBSTONES: &str = "tombstones";
 pub(crate) const WAL: &str = "wal";
+/// The log file that is being prepared.
+pub(crate) const NEXT_LOG: &str = "next.wal";
 const SEGMENT_SUFFIX: &str = ".seg";
 
 /// The name of a segment's file.

@@ -1,8 +1,9 @@
 //! A shard: one log, the memtables that it fills, and the segments that they become.
 //!
-//! Three locks. `structure`: one change of the file set at a time, held over its I/O; only flushes and compactions take it.
-//! `committer`: appending to the log, syncing it and applying; whoever leads a commit takes it, and a freeze. `view`: a pointer,
-//! held for an instant; readers take nothing else. The first two are never held together, the last may be taken under either.
+//! Four locks. `structure`: one change of the file set at a time, held over its I/O; only flushes and compactions take it.
+//! `freezing`: one freeze at a time, from the preparation of the next log file on. `committer`: appending to the log, syncing it and
+//! applying; whoever leads a commit takes it, and a freeze inside its own. `view`: a pointer, held for an instant; readers take nothing
+//! else. `structure` is never held together with those two, `view` may be taken under any.
 
 mod admission;
 mod apply;
@@ -14,6 +15,7 @@ mod found;
 mod layout;
 mod recovery;
 mod scan;
+mod scrub;
 mod structure;
 mod view;
 
@@ -22,10 +24,11 @@ pub(crate) use found::Found;
 pub(crate) use layout::create as create_dir;
 pub(crate) use layout::{SEGMENTS, TOMBSTONES, WAL, segment_name, tombstones_name};
 pub(crate) use recovery::{Origin, ShardSetup};
+pub(crate) use scrub::scrub_all;
 pub(crate) use view::{LiveSegment, View};
 
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -34,11 +37,12 @@ use icecore_io::{Clock, Fs};
 use self::commit::{Committer, Queue};
 use crate::budget::Budget;
 use crate::config::{CollectionConfig, DenseParams};
-use crate::error::{Error, Result, on};
+use crate::error::Result;
 use crate::ids::{Lsn, PointId, ShardDirId};
 use crate::poison::Poison;
 use crate::refs::DirRef;
 use crate::segment::{VectorKind, VectorSpec};
+use crate::waits::Waits;
 use crate::wal::recovery::TornTail;
 
 /// An open shard.
@@ -50,14 +54,18 @@ pub(crate) struct Shard {
     dir: Arc<DirRef>,
     vectors: Vec<VectorSpec>,
     budget: Arc<Budget>,
+    waits: Arc<Waits>,
     poison: Poison,
     queue: Queue,
     structure: Mutex<()>,
+    freezing: Mutex<()>,
     committer: Mutex<Committer>,
     view: RwLock<Arc<View>>,
     next_segment_id: AtomicU64,
     log_bytes: AtomicU64,
     last_lsn: AtomicU64,
+    /// Whether the log was written to since its last sync.
+    unsynced: AtomicBool,
     /// Live points. Signed, because a damaged shard may count a point out that it never counted in.
     points: AtomicI64,
     torn: Option<TornTail>,
@@ -130,23 +138,15 @@ impl Shard {
         self.torn.as_ref()
     }
 
-    /// Reads every byte of the live segments and returns all damage.
-    pub(crate) fn scrub(&self) -> Vec<Error> {
-        let mut problems = Vec::new();
-        for live in &self.view().version.segments {
-            match self.fs.open_read(live.file.path()) {
-                Ok(file) => problems.extend(live.segment.scrub(file.as_ref())),
-                Err(error) => problems.push(on("open", live.file.path())(error)),
-            }
-        }
-        problems
+    /// Whether a sync of the log would have anything to do. Only a hint: that may change at any moment.
+    pub(crate) fn is_unsynced(&self) -> bool {
+        self.unsynced.load(Ordering::Relaxed)
     }
 
-    /// Syncs the log if a buffered write has waited for `age` or longer.
-    pub(crate) fn sync_older_than(&self, age: Duration) -> Result<()> {
+    /// Whether a buffered write has waited for `age` or longer for a sync of the log.
+    pub(crate) fn is_unsynced_for(&self, age: Duration) -> bool {
         let now = self.clock.monotonic();
-        let due = self.lock_committer().unsynced_since.is_some_and(|since| now.saturating_sub(since) >= age);
-        if due { self.sync() } else { Ok(()) }
+        self.is_unsynced() && self.lock_committer().unsynced_since.is_some_and(|since| now.saturating_sub(since) >= age)
     }
 
     fn poison_check(&self) -> Result<()> {

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex, RwLock};
 
 use icecore_io::{Clock, Fs};
@@ -26,7 +26,9 @@ use crate::poison::Poison;
 use crate::refs::{DirRef, FileRef};
 use crate::segment::{Segment, VectorSpec};
 use crate::tombstones::{Tombstones, TombstonesId};
+use crate::waits::Waits;
 use crate::wal::file::file_name;
+use crate::wal::next;
 use crate::wal::recovery::{Recovered, Replayed, recover};
 
 /// What every shard of a storage is opened with.
@@ -35,6 +37,7 @@ pub(crate) struct ShardSetup {
     pub(crate) fs: Arc<dyn Fs>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) budget: Arc<Budget>,
+    pub(crate) waits: Arc<Waits>,
 }
 
 /// How much of a shard must be there.
@@ -75,6 +78,7 @@ impl Shard {
             check_log_present(fs, dir.path(), manifest.flushed_lsn)?;
         }
         remove_orphans(fs, dir.path(), &manifest)?;
+        next::remove(fs, &dir.path().join(layout::NEXT_LOG))?;
         let next_segment_id = manifest.next_segment_id;
         let flushed = manifest.flushed_lsn;
         let version = Arc::new(open_version(fs, &dir, manifest, &vectors)?);
@@ -98,14 +102,17 @@ impl Shard {
             clock: setup.clock.clone(),
             vectors,
             budget: setup.budget.clone(),
+            waits: setup.waits.clone(),
             poison,
             queue: Queue::default(),
             structure: Mutex::new(()),
+            freezing: Mutex::new(()),
             committer: Mutex::new(committer),
             view: RwLock::new(Arc::new(view)),
             next_segment_id: AtomicU64::new(next_segment_id.0),
             log_bytes: AtomicU64::new(log_bytes),
             last_lsn: AtomicU64::new(last_lsn.0),
+            unsynced: AtomicBool::new(false),
             points: AtomicI64::new(points),
             torn,
             dir,

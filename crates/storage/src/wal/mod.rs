@@ -7,6 +7,7 @@
 //! Nothing here knows what a body means, queues writers or decides when to sync: that is the shard's.
 
 pub mod file;
+pub(crate) mod next;
 pub(crate) mod reader;
 pub mod record;
 pub(crate) mod recovery;

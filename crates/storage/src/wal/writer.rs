@@ -108,30 +108,26 @@ impl WalWriter {
             // The file may have been made although the answer is an error.
             Err(error) => ("create", error),
         };
-        let removed = match fs.remove_file(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-            Ok(()) => fs.sync_dir(dir),
-        };
-        match removed {
-            Ok(()) => Err(on(operation, &path)(error)),
-            Err(undo) => Err(Error::Poisoned {
-                what: format!("the log {}", path.display()),
-                reason: format!("{error}; then, removing the file again: {undo}"),
-            }),
-        }
+        Err(undo(fs, dir, &path, operation, error))
     }
 
     /// Writes the header into a file without contents and makes file and name durable.
     pub(super) fn begin(fs: &dyn Fs, dir: &Path, file: Arc<dyn File>, path: &Path, first_lsn: Lsn) -> io::Result<Self> {
+        let writer = Self::head(file, path.to_owned(), first_lsn)?;
+        fs.sync_dir(dir)?;
+        Ok(writer)
+    }
+
+    /// Writes the header into a file that has no records and makes it durable. The name is the caller's to sync, before anything that is
+    /// appended counts as durable.
+    pub(super) fn head(file: Arc<dyn File>, path: PathBuf, first_lsn: Lsn) -> io::Result<Self> {
         assert!(is_first_lsn(first_lsn), "no log file begins with record {first_lsn}");
         let header = FileHeader { first_lsn }.encode();
         file.write_all_at(&header, 0)?;
         file.sync_data()?;
-        fs.sync_dir(dir)?;
         let mut hasher = Hasher::default();
         hasher.update(&header);
-        Ok(Self::resume(file, path.to_owned(), first_lsn, WalMark::new(Lsn(first_lsn.0 - 1), hasher)))
+        Ok(Self::resume(file, path, first_lsn, WalMark::new(Lsn(first_lsn.0 - 1), hasher)))
     }
 
     /// Goes on behind `end`, where the file ends, everything in it being durable.
@@ -243,6 +239,22 @@ impl WalWriter {
     #[cfg(test)]
     pub(crate) fn file(&self) -> &Arc<dyn File> {
         &self.file
+    }
+}
+
+/// Durably removes a log file whose creation failed with `error`, and says what happened; [`Error::Poisoned`] if it may come back.
+pub(super) fn undo(fs: &dyn Fs, dir: &Path, path: &Path, operation: &'static str, error: io::Error) -> Error {
+    let removed = match fs.remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => fs.sync_dir(dir),
+    };
+    match removed {
+        Ok(()) => on(operation, path)(error),
+        Err(undo) => Error::Poisoned {
+            what: format!("the log {}", path.display()),
+            reason: format!("{error}; then, removing the file again: {undo}"),
+        },
     }
 }
 

@@ -21,5 +21,6 @@ mod model;
 mod plain;
 mod random;
 mod recorded;
+mod several_shards;
 mod state;
 mod support;

@@ -91,6 +91,33 @@ fn the_scrub_reports_every_problem_and_sees_damage_after_the_first_use() {
     assert!(matches!(problems[2], Error::BlockChecksum { offset, .. } if offset == 4096 + 2 * BLOCK_LEN), "{problems:?}");
 }
 
+/// Sections of more than a piece, and of more than is read at once.
+#[test]
+fn damage_in_any_piece_of_a_large_section_is_found_by_that_piece_alone() {
+    let payload = "x".repeat(9 * 1024 * 1024);
+    let rows: Vec<Row> = (0..2).map(|number| row(num(number), 1, &[], &payload)).collect();
+    let fs = write(&[], &rows).fs;
+    let segment = open(&fs).unwrap();
+    assert_eq!(scrub(&fs, &segment).len(), 0);
+    let data = segment.section_table().last().unwrap().clone();
+    assert_eq!(data.len, 2 * payload.len() as u64);
+    let file = fs.open_write(path()).unwrap();
+    let blocks = [0, 15, 16, 200, 255, 256, 287];
+    for block in blocks {
+        file.write_all_at(b"y", data.offset + block * BLOCK_LEN + 7).unwrap();
+    }
+    let found = |error: &Error| match error {
+        Error::BlockChecksum { offset, .. } => (offset - data.offset) / BLOCK_LEN,
+        other => panic!("{other}"),
+    };
+    let pieces = segment.pieces();
+    let by_piece: Vec<Vec<u64>> =
+        pieces.iter().map(|piece| segment.scrub_piece(&*file, piece).iter().map(found).collect()).collect();
+    let (before, of_data) = by_piece.split_at(pieces.len() - 2);
+    assert!(before.iter().all(Vec::is_empty));
+    assert_eq!(of_data, [&blocks[..5], &blocks[5..]]);
+}
+
 #[test]
 fn every_cut_and_every_surplus_byte_is_found_whatever_the_manifest_says() {
     let (vectors, rows) = mixed();
