@@ -62,7 +62,7 @@ pub(crate) fn fill(app: &App, collection: &str, shards: u32, label: &str) {
 
 /// Archives a scope; the path of the file.
 pub(crate) fn archive(app: &App, scope: Scope) -> PathBuf {
-    let info = create(app, &scope, &(), |_| Ok(())).unwrap();
+    let info = create(app, &scope, None, &(), |_| Ok(())).unwrap();
     Path::new("snapshots").join(match scope {
         Scope::Storage => info.name.to_string(),
         Scope::Collection(collection) => format!("{collection}/{}", info.name),

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use super::model::{Config, Secret};
+use super::model::{Config, Form, Level, Secret};
 use super::value::Raw;
 use crate::remote::Policy;
 
@@ -64,6 +64,8 @@ const TABLE: &[(&str, Meaning)] = &[
     ("storage.snapshot_path", setting!(storage.snapshots_path = path)),
     ("storage.memtable_mb", setting!(storage.memtable_mb = megabytes)),
     ("storage.optimizers.flush_interval_sec", setting!(storage.optimizers.flush_interval_sec = seconds)),
+    ("snapshots.compression", setting!(snapshots.compression = form)),
+    ("snapshots.compression_level", setting!(snapshots.compression_level = level)),
     ("jobs.concurrency", setting!(jobs.concurrency = threads)),
     ("jobs.keep_days", setting!(jobs.keep_days = days)),
     ("service.jwt_rbac", Meaning::Only { accepted: OFF, refusal: NO_JWT }),
@@ -190,6 +192,18 @@ fn seconds(value: &Raw) -> Result<u32, String> {
 /// Where archives may be fetched from.
 fn hosts(value: &Raw) -> Result<Policy, String> {
     Policy::only(value.texts()?).map_err(|error| error.to_string())
+}
+
+fn form(value: &Raw) -> Result<Form, String> {
+    match value.text() {
+        Ok("none") => Ok(Form::None),
+        Ok("zstd") => Ok(Form::Zstd),
+        _ => Err(format!("{value} is neither `none` nor `zstd`")),
+    }
+}
+
+fn level(value: &Raw) -> Result<Level, String> {
+    number(value, 1, 22_u32).map(Level)
 }
 
 fn threads(value: &Raw) -> Result<usize, String> {

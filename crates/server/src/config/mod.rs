@@ -12,7 +12,7 @@ mod value;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-pub(crate) use model::{Config, Secret, Service};
+pub(crate) use model::{Config, Form, Secret, Service, SnapshotSettings};
 use value::{Entry, Origin, Raw};
 
 /// The file that is read if it is there and no other is named.

@@ -20,6 +20,8 @@ pub(crate) struct Config {
     pub(crate) storage: StorageSettings,
     /// Work in the background.
     pub(crate) jobs: JobSettings,
+    /// How archives are made.
+    pub(crate) snapshots: SnapshotSettings,
 }
 
 /// Section `service`.
@@ -76,6 +78,37 @@ pub(crate) struct Optimizers {
     pub(crate) flush_interval_sec: u32,
 }
 
+/// Section `snapshots`, which Qdrant has not.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct SnapshotSettings {
+    /// The form of archives that do not ask for one.
+    pub(crate) compression: Form,
+    /// The level of zstd for archives that do not ask for one.
+    pub(crate) compression_level: Level,
+}
+
+/// The form of an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Form {
+    /// A tar.
+    #[default]
+    None,
+    /// A tar inside frames of zstd.
+    Zstd,
+}
+
+/// A level of zstd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Level(pub(crate) i32);
+
+impl Default for Level {
+    /// That of the program `zstd`.
+    fn default() -> Self {
+        Self(3)
+    }
+}
+
 /// Section `jobs`, which Qdrant has not.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct JobSettings {
@@ -92,6 +125,7 @@ impl Default for Config {
             service: Service::default(),
             storage: StorageSettings::default(),
             jobs: JobSettings::default(),
+            snapshots: SnapshotSettings::default(),
         }
     }
 }

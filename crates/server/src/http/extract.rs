@@ -8,12 +8,14 @@ use std::sync::Arc;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
+use icecore_archive::LEVELS;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::envelope::{ApiError, ApiResult};
 use super::limits;
 use crate::app::App;
+use crate::config::{Form, SnapshotSettings};
 use crate::jobs::kinds::Waiting;
 
 /// The longest name of a collection, in characters (source: Qdrant's validator).
@@ -123,6 +125,33 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 pub(super) struct Wait {
     /// The parameter, if it was given.
     pub(super) wait: Option<bool>,
+}
+
+/// How an archive is to be made.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) struct Making {
+    wait: Option<bool>,
+    compression: Option<Form>,
+    level: Option<i32>,
+}
+
+impl Making {
+    /// Whether the client waits.
+    pub(super) fn waiting(self) -> Waiting {
+        Wait { wait: self.wait }.waiting()
+    }
+
+    /// The level of zstd, if the archive is to be compressed; by default as `settings` say.
+    pub(super) fn zstd_level(self, settings: &SnapshotSettings) -> ApiResult<Option<i32>> {
+        let wrong = |rule| Err(ApiError::invalid("query parameters", "level", rule));
+        match (self.compression.unwrap_or(settings.compression), self.level) {
+            (Form::None, None) => Ok(None),
+            (Form::None, Some(_)) => wrong("only an archive with `compression=zstd` has a level"),
+            (Form::Zstd, None) => Ok(Some(settings.compression_level.0)),
+            (Form::Zstd, Some(level)) if LEVELS.contains(&level) => Ok(Some(level)),
+            (Form::Zstd, Some(_)) => wrong("must be from 1 to 22"),
+        }
+    }
 }
 
 impl Wait {

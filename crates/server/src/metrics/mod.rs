@@ -132,7 +132,8 @@ mod tests {
         let app = testing::app(&MemFs::new());
         testing::fill(&app, "c", 2, "a");
         let archive =
-            crate::usecases::create::create(&app, &icecore_storage::Scope::Collection("c".to_owned()), &(), |_| Ok(())).unwrap();
+            crate::usecases::create::create(&app, &icecore_storage::Scope::Collection("c".to_owned()), None, &(), |_| Ok(()))
+                .unwrap();
         let text = render(&app).unwrap();
         for line in [
             "collections_total 1",

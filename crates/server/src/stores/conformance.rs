@@ -4,7 +4,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use icecore_archive::{ArchiveName, FileDigest, Hasher, Member, MemberPath, Plan, Progress, Sha256Digest, Source};
+use icecore_archive::{ArchiveName, Draft, FileDigest, Hasher, Member, MemberPath, Plan, Progress, Sha256Digest, Source};
 use icecore_io::{File, Fs, MemFs};
 
 use super::{ArchiveInfo, Result, Store, StoreError};
@@ -12,7 +12,11 @@ use crate::usecases::naming::Place;
 
 /// Puts an archive of one member.
 pub(crate) fn put(store: &dyn Store, place: &Place, name: &str, data: &[u8]) -> Result<ArchiveInfo> {
-    store.put(place, &archive_name(name), &plan(data), &source(data), &())
+    store.put(place, &archive_name(name), draft(&plan(data), &source(data)), &())
+}
+
+fn draft<'a>(plan: &'a Plan, source: &'a dyn Source) -> Draft<'a> {
+    Draft { plan, source, compression: None }
 }
 
 /// Checks the whole contract on an empty store.
@@ -71,13 +75,13 @@ fn failed_puts_leave_nothing(store: &dyn Store, place: &Place) {
     let before = store.list(place).unwrap();
     let plan = plan(b"planned");
     let broken = |_| Err(io::Error::from(io::ErrorKind::PermissionDenied));
-    assert!(store.put(place, &name, &plan, &broken, &()).is_err());
-    assert!(store.put(place, &name, &plan, &source(b"damaged"), &()).is_err());
-    assert!(store.put(place, &name, &plan, &source(b"short"), &()).is_err());
-    assert!(store.put(place, &name, &plan, &source(b"planned"), &Cancelled).is_err());
+    assert!(store.put(place, &name, draft(&plan, &broken), &()).is_err());
+    assert!(store.put(place, &name, draft(&plan, &source(b"damaged")), &()).is_err());
+    assert!(store.put(place, &name, draft(&plan, &source(b"short")), &()).is_err());
+    assert!(store.put(place, &name, draft(&plan, &source(b"planned")), &Cancelled).is_err());
     assert_eq!(store.list(place).unwrap(), before);
     // The name is as free as before.
-    store.put(place, &name, &plan, &source(b"planned"), &()).unwrap();
+    store.put(place, &name, draft(&plan, &source(b"planned")), &()).unwrap();
     store.delete(place, &name).unwrap();
 }
 

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use icecore_archive::{ArchiveName, Plan, Progress, Source, Stored};
+use icecore_archive::{ArchiveName, Draft, Progress, Stored};
 use icecore_io::{Clock, FileKind, Fs};
 
 use super::{ArchiveInfo, Result, Store, StoreError, StoredArchive};
@@ -121,16 +121,9 @@ impl LocalStore {
 }
 
 impl Store for LocalStore {
-    fn put(
-        &self,
-        place: &Place,
-        name: &ArchiveName,
-        plan: &Plan,
-        source: &dyn Source,
-        progress: &dyn Progress,
-    ) -> Result<ArchiveInfo> {
+    fn put(&self, place: &Place, name: &ArchiveName, draft: Draft<'_>, progress: &dyn Progress) -> Result<ArchiveInfo> {
         let dir = self.create_dir(place)?;
-        match icecore_archive::create(self.fs.as_ref(), self.clock.as_ref(), &dir, name, plan, source, progress) {
+        match icecore_archive::create_draft(self.fs.as_ref(), self.clock.as_ref(), &dir, name, draft, progress) {
             Ok(created) => Ok(ArchiveInfo {
                 name: name.clone(),
                 created: created.created_at,

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use icecore_archive::{ArchiveName, Plan, Progress, Sha256Digest, Source};
+use icecore_archive::{ArchiveName, Draft, Progress, Sha256Digest};
 use icecore_io::File;
 
 use crate::usecases::naming::Place;
@@ -27,18 +27,11 @@ pub(crate) type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// A place that keeps archives.
 pub(crate) trait Store: Debug + Send + Sync {
-    /// Makes the archive of a plan under `name`. After `Ok` it is durable and listed.
+    /// Makes the archive of a draft under `name`, which says whether it is compressed. After `Ok` it is durable and listed.
     ///
     /// `Exists` if the name is taken, or somebody else is making an archive of that name: cheap, before any data is read. Any
     /// other error leaves the place as it was.
-    fn put(
-        &self,
-        place: &Place,
-        name: &ArchiveName,
-        plan: &Plan,
-        source: &dyn Source,
-        progress: &dyn Progress,
-    ) -> Result<ArchiveInfo>;
+    fn put(&self, place: &Place, name: &ArchiveName, draft: Draft<'_>, progress: &dyn Progress) -> Result<ArchiveInfo>;
 
     /// The archives of a place, sorted by name; none if nothing was ever put there.
     fn list(&self, place: &Place) -> Result<Vec<ArchiveInfo>>;

@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::Arc;
 
-use icecore_archive::{ArchiveName, Member, MemberPath, Plan, Progress, Sink, Written};
+use icecore_archive::{ArchiveName, Compression, Draft, Member, MemberPath, Plan, Progress, Sink, Written};
 use icecore_io::File;
 use icecore_storage::{Scope, Snapshot, SnapshotFile};
 
@@ -21,20 +21,22 @@ use crate::stores::{ArchiveInfo, StoreError};
 pub(crate) fn create(
     app: &App,
     scope: &Scope,
+    compression: Option<Compression>,
     progress: &dyn Progress,
     mut chosen: impl FnMut(&ArchiveName) -> Result<()>,
 ) -> Result<ArchiveInfo> {
     let place = fetch::place(app, scope)?;
     let counted = app.metrics.snapshot(Kind::Create, &place);
     let cut = Cut::take(app, scope)?;
-    for name in naming::candidates(&place, app.jobs.peer_id(), app.clock.now()) {
+    for name in naming::candidates(&place, compression.is_some(), app.jobs.peer_id(), app.clock.now()) {
         // A name that is taken is not told: whoever is told it takes the archive of that name for what was made here.
         match app.store.open(&place, &name) {
             Ok(_) => continue,
             Err(StoreError::NotFound { .. }) => chosen(&name)?,
             Err(error) => return Err(error.into()),
         }
-        match app.store.put(&place, &name, cut.plan(), &|index: usize| cut.open(app, index), progress) {
+        let draft = Draft { plan: cut.plan(), source: &|index: usize| cut.open(app, index), compression };
+        match app.store.put(&place, &name, draft, progress) {
             Err(StoreError::Exists { .. }) => {}
             done => {
                 let made = done?;

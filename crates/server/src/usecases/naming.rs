@@ -5,7 +5,7 @@
 
 use std::time::SystemTime;
 
-use icecore_archive::{ARCHIVE_NAME_LEN_MAX, ARCHIVE_SUFFIX, ArchiveName};
+use icecore_archive::{ARCHIVE_NAME_LEN_MAX, ARCHIVE_SUFFIX, ArchiveName, COMPRESSED_SUFFIX};
 use icecore_storage::Scope;
 use jiff::Timestamp;
 
@@ -26,11 +26,11 @@ pub(crate) enum Place {
 }
 
 /// Names for a new archive of `place` made at `now`, in the order of trying: `<place>-<UTC time>.snapshot`, then with `-2`, `-3`
-/// and so on before the suffix. That of a collection has the id of this node before the time (source: Qdrant).
+/// and so on before the suffix, which is `.snapshot.zst` for a compressed one. That of a collection has the id of this node before the time (source: Qdrant).
 ///
 /// A collection's name that is too long for a file name is cut; a dot at its beginning becomes `_`. Both do no harm: archives of
 /// different collections are in different directories.
-pub(crate) fn candidates(place: &Place, peer_id: u64, now: SystemTime) -> impl Iterator<Item = ArchiveName> {
+pub(crate) fn candidates(place: &Place, compressed: bool, peer_id: u64, now: SystemTime) -> impl Iterator<Item = ArchiveName> {
     let (subject, middle) = match place {
         Place::Storage => ("full-snapshot", String::new()),
         Place::Collection(collection) => (collection.as_str(), format!("-{peer_id}")),
@@ -40,10 +40,11 @@ pub(crate) fn candidates(place: &Place, peer_id: u64, now: SystemTime) -> impl I
         Some(rest) => format!("_{rest}"),
         None => subject.to_owned(),
     };
+    let compressed = if compressed { COMPRESSED_SUFFIX } else { "" };
     let time = utc(now).strftime("%Y-%m-%d-%H-%M-%S").to_string();
     (1_u32..).filter_map(move |number| {
         let count = if number == 1 { String::new() } else { format!("-{number}") };
-        let rest = format!("{middle}-{time}{count}{ARCHIVE_SUFFIX}");
+        let rest = format!("{middle}-{time}{count}{ARCHIVE_SUFFIX}{compressed}");
         let room = subject.floor_char_boundary(ARCHIVE_NAME_LEN_MAX.saturating_sub(rest.len()));
         // Never refused: the name of a place has no slash and no control character, and the length fits.
         ArchiveName::new(format!("{}{rest}", subject.get(..room).unwrap_or_default())).ok()
@@ -80,7 +81,7 @@ mod tests {
     const NOW: Duration = Duration::from_millis(1_721_637_115_900);
 
     fn first(place: &Place, count: usize) -> Vec<String> {
-        candidates(place, 42, SystemTime::UNIX_EPOCH + NOW).take(count).map(|name| name.to_string()).collect()
+        candidates(place, false, 42, SystemTime::UNIX_EPOCH + NOW).take(count).map(|name| name.to_string()).collect()
     }
 
     #[test]

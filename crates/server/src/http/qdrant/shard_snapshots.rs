@@ -12,7 +12,7 @@ use super::snapshots::{described, make, opened, remove};
 use crate::app::App;
 use crate::http::download::{self, Asked};
 use crate::http::envelope::{answer, respond};
-use crate::http::extract::{InShard, Query, Wait};
+use crate::http::extract::{InShard, Making, Query, Wait};
 use crate::usecases::create::Cut;
 use crate::usecases::naming;
 
@@ -22,7 +22,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, path: InShard) -> Response
 }
 
 /// `POST /collections/{collection}/shards/{shard}/snapshots`
-pub(super) async fn create(State(app): State<Arc<App>>, path: InShard, query: Query<Wait>) -> Response {
+pub(super) async fn create(State(app): State<Arc<App>>, path: InShard, query: Query<Making>) -> Response {
     make(app, scope(path).0, query.0).await
 }
 

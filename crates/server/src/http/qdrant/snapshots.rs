@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::app::App;
 use crate::http::download::{self, Asked};
 use crate::http::envelope::{self, ApiError, ApiResult, answer, blocking, respond};
-use crate::http::extract::{InCollection, Query, Segment, Wait};
+use crate::http::extract::{InCollection, Making, Query, Segment, Wait};
 use crate::jobs::kinds::{Waiting, snapshot_create, snapshot_delete};
 use crate::stores::ArchiveInfo;
 use crate::usecases::{fetch, naming};
@@ -45,7 +45,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, path: InCollection) -> Res
 }
 
 /// `POST /collections/{collection}/snapshots`
-pub(super) async fn create(State(app): State<Arc<App>>, path: InCollection, query: Query<Wait>) -> Response {
+pub(super) async fn create(State(app): State<Arc<App>>, path: InCollection, query: Query<Making>) -> Response {
     make(app, Scope::Collection(path.collection), query.0).await
 }
 
@@ -65,7 +65,7 @@ pub(super) async fn list_full(State(app): State<Arc<App>>) -> Response {
 }
 
 /// `POST /snapshots`
-pub(super) async fn create_full(State(app): State<Arc<App>>, query: Query<Wait>) -> Response {
+pub(super) async fn create_full(State(app): State<Arc<App>>, query: Query<Making>) -> Response {
     make(app, Scope::Storage, query.0).await
 }
 
@@ -86,10 +86,14 @@ pub(super) fn described(app: &App, scope: &Scope) -> ApiResult<Vec<Description>>
 
 /// Creates an archive and describes it; or, for a client that does not wait, starts that once it is known that there is
 /// something to archive.
-pub(super) async fn make(app: Arc<App>, scope: Scope, wait: Wait) -> Response {
+pub(super) async fn make(app: Arc<App>, scope: Scope, making: Making) -> Response {
     let started = Instant::now();
-    let waiting = wait.waiting();
-    let submitted = blocking(move || Ok(snapshot_create::submit(&app, scope, waiting)?)).await;
+    let waiting = making.waiting();
+    let submitted = blocking(move || {
+        let zstd_level = making.zstd_level(&app.config.snapshots)?;
+        Ok(snapshot_create::submit(&app, scope, zstd_level, waiting)?)
+    })
+    .await;
     envelope::outcome(submitted, waiting, started, |result| {
         let archive = snapshot_create::archive(result).ok_or_else(ApiError::internal)?;
         Ok(Description::from(&archive))

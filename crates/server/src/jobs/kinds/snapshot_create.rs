@@ -3,9 +3,12 @@
 //! Its checkpoint is the name that the archive gets. A job that is done again first looks whether the archive of that name is
 //! there: then it had ended, and only nobody knew.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use icecore_archive::Compression;
 use icecore_storage::Scope;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,6 +19,15 @@ use crate::app::App;
 use crate::error::Result;
 use crate::stores::ArchiveInfo;
 use crate::usecases::{create, fetch};
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Request {
+    #[serde(flatten)]
+    subject: Subject,
+    /// The level of zstd, if the archive is compressed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    zstd_level: Option<i32>,
+}
 
 /// The result of the job.
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,22 +45,24 @@ struct Checkpoint {
     name: String,
 }
 
-/// Submits it, once it is known that there is something to archive.
-pub(crate) fn submit(app: &Arc<App>, scope: Scope, waiting: Waiting) -> Result<Submitted> {
+/// Submits it, once it is known that there is something to archive. With a level of zstd the archive is compressed.
+pub(crate) fn submit(app: &Arc<App>, scope: Scope, zstd_level: Option<i32>, waiting: Waiting) -> Result<Submitted> {
     fetch::place(app, &scope)?;
+    let compression = compression(zstd_level)?;
     let scope = resolved(app, scope);
     let job = NewJob {
         kind: JobKind::SnapshotCreate,
         target: target(&scope),
-        request: to_json(Subject::of(&scope))?,
+        request: to_json(Request { subject: Subject::of(&scope), zstd_level })?,
         on_restart: waiting.on_restart(),
         waits_for_others: false,
     };
-    app.jobs.submit(job, work(app, scope))
+    app.jobs.submit(job, work(app, scope, compression))
 }
 
 pub(super) fn rebuild(app: &Arc<App>, job: &StoredJob) -> Option<Work> {
-    request(job).map(|subject: Subject| work(app, subject.scope()))
+    let Request { subject, zstd_level } = request(job)?;
+    Some(work(app, subject.scope(), compression(zstd_level).ok()?))
 }
 
 /// The archive that a completed job has made.
@@ -62,13 +76,19 @@ pub(crate) fn archive(result: Value) -> Option<ArchiveInfo> {
     })
 }
 
-fn work(app: &Arc<App>, scope: Scope) -> Work {
+/// On all cores.
+fn compression(zstd_level: Option<i32>) -> Result<Option<Compression>> {
+    let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    Ok(zstd_level.map(|level| Compression::new(level, threads)).transpose()?)
+}
+
+fn work(app: &Arc<App>, scope: Scope, compression: Option<Compression>) -> Work {
     let app = Arc::clone(app);
     Box::new(move |running| {
         if let Some(done) = made_before(&app, &scope, running) {
             return to_json(created(&done));
         }
-        let info = create::create(&app, &scope, running, |name| {
+        let info = create::create(&app, &scope, compression, running, |name| {
             running.set_checkpoint(&to_json(Checkpoint { name: name.to_string() })?)
         })?;
         to_json(created(&info))

@@ -86,7 +86,7 @@ fn a_name_that_is_taken_is_not_noted() {
         let taken: Vec<String> =
             fetch::list(&app, &collection()).unwrap().iter().map(|archive| archive.name.to_string()).collect();
         let mut noted = Vec::new();
-        let made = create(&app, &collection(), &(), |name| {
+        let made = create(&app, &collection(), None, &(), |name| {
             noted.push(name.to_string());
             Ok(())
         });
