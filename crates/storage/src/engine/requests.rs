@@ -59,10 +59,15 @@ impl Storage {
             let tickets: Vec<_> =
                 prepared.into_iter().map(|(shard, write)| (shard, open.shards[shard].enqueue_write(write))).collect();
             drop(barrier);
-            // Buffered writes wait for no disk; the others wait for all of their logs at once.
-            let threads = if durability == Durability::Synced { tickets.len() } else { 1 };
-            let answers = inner.helpers.map(&tickets, threads, |(shard, ticket)| open.shards[*shard].wait(ticket));
-            let outcome = answers.into_iter().try_fold(0, |last: u64, lsn| Ok(last.max(lsn?.0)));
+            let wait = |(shard, ticket): &(usize, _)| open.shards[*shard].wait(ticket);
+            let outcome = if let [ticket] = tickets.as_slice() {
+                wait(ticket).map(|lsn| lsn.0)
+            } else {
+                // Buffered writes wait for no disk; the others wait for all of their logs at once.
+                let threads = if durability == Durability::Synced { tickets.len() } else { 1 };
+                let answers = inner.helpers.map(&tickets, threads, wait);
+                answers.into_iter().try_fold(0, |last: u64, lsn| Ok(last.max(lsn?.0)))
+            };
             drop(permit);
             if inner.budget().is_exceeded() {
                 inner.wake.flush();
