@@ -14,6 +14,7 @@ use prometheus_client::registry::Registry;
 
 use super::labels::{Id, Program, Scope};
 use super::process::Process;
+use super::waits::Waits;
 use crate::app::App;
 use crate::error::one_line;
 use crate::usecases::naming::Place;
@@ -52,6 +53,7 @@ fn storage(app: &App, names: &[String], registry: &mut Registry) -> BTreeMap<Str
     gauge("storage_pinned_bytes", "Files that only readers and snapshots still need", app.storage.pinned_bytes());
     let problem = u64::from(app.storage.flush_problem().is_some());
     gauge("storage_flush_problem", "Whether points cannot be moved from memory to the disk", problem);
+    registry.register_collector(Box::new(Waits(app.storage.waits())));
     registry.register("collection_points", "Points of a collection", family(points));
     shards
 }

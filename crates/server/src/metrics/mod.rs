@@ -11,6 +11,7 @@ pub(crate) mod process;
 mod requests;
 mod snapshots;
 mod text;
+mod waits;
 
 use std::fmt;
 use std::sync::Arc;
