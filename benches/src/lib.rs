@@ -8,7 +8,7 @@ mod plain;
 mod points;
 
 pub use files::{Files, scratch};
-pub use plain::{Appender, copy, copy_each, sha256, sha256_on_all_cores, threads, together};
+pub use plain::{Appender, copy, copy_each, sha256, sha256_of_parts_on_all_cores, sha256_on_all_cores, threads, together};
 pub use points::{Requests, open, payload};
 
 /// The value, or the end of the benchmark: what has failed has no time.
