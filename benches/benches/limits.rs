@@ -3,7 +3,7 @@
 //! The other benchmarks measure one thing after another, which says little on a machine where other things run. Here operation and limit
 //! take turns, each round in the other order, and what is printed is the median of the rounds' ratios: limit's time ÷ operation's time.
 //!
-//! `cargo bench -p icecore-benches --bench limits -- [--mib N] [--rounds N] [NAME…]`
+//! `cargo bench -p icecore-benches --bench limits -- [--dir DIR] [--mib N] [--rounds N] [NAME…]`
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -15,13 +15,14 @@ use icecore_benches::{
 };
 use icecore_io::{OsClock, OsFs};
 
-const TMP: &str = env!("CARGO_TARGET_TMPDIR");
 const MIB: usize = 1 << 20;
+/// How long the disk is left alone between two measurements.
+const SETTLING_TIME: Duration = Duration::from_millis(500);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse()?;
     let fs = OsFs;
-    let sources = scratch(TMP);
+    let sources = scratch(&arguments.dir);
     let large = arguments.mib * MIB / 4;
     let one: Vec<usize> = [large; 4].into_iter().chain([4096; 12]).collect();
     // As small collections are: one segment, and a few files that are hardly anything.
@@ -43,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn measure(arguments: &Arguments, fs: &OsFs, files: &Files) -> Result<(), Box<dyn Error>> {
     let name = ArchiveName::new("bench.snapshot")?;
     let clock = OsClock::new();
-    let store = scratch(TMP);
+    let store = scratch(&arguments.dir);
     create(fs, &clock, store.path(), &name, &files.plan, &files.source(fs), &())?;
     let path = store.path().join(name.as_str());
     let select = |_: usize, member: MemberRef<'_>| Some(PathBuf::from(member.path));
@@ -81,8 +82,17 @@ fn measure(arguments: &Arguments, fs: &OsFs, files: &Files) -> Result<(), Box<dy
     Ok(())
 }
 
+/// Waits until the disk has done what removing the files has left it to do, which would slow down whoever comes next.
+fn settle() {
+    // Without the program the numbers are only less steady.
+    let _ = std::process::Command::new("sync").status();
+    std::thread::sleep(SETTLING_TIME);
+}
+
 /// What the command line says.
 struct Arguments {
+    /// Where the files are made: on the disk that is in question.
+    dir: String,
     mib: usize,
     rounds: usize,
     /// Parts of the names of what is measured; all of it if there are none.
@@ -91,10 +101,11 @@ struct Arguments {
 
 impl Arguments {
     fn parse() -> Result<Self, Box<dyn Error>> {
-        let mut arguments = Self { mib: 64, rounds: 5, names: Vec::new() };
+        let mut arguments = Self { dir: env!("CARGO_TARGET_TMPDIR").to_owned(), mib: 64, rounds: 5, names: Vec::new() };
         let mut given = std::env::args().skip(1);
         while let Some(argument) = given.next() {
             match argument.as_str() {
+                "--dir" => arguments.dir = given.next().unwrap_or_default(),
                 "--mib" => arguments.mib = given.next().unwrap_or_default().parse()?,
                 "--rounds" => arguments.rounds = given.next().unwrap_or_default().parse()?,
                 // Cargo adds it.
@@ -117,10 +128,13 @@ impl Arguments {
             return;
         }
         let time = |work: &dyn Fn(&Path)| {
-            let dir = scratch(TMP);
+            let dir = scratch(&self.dir);
             let start = Instant::now();
             work(dir.path());
-            start.elapsed()
+            let elapsed = start.elapsed();
+            drop(dir);
+            settle();
+            elapsed
         };
         let (mut ratios, mut times) = (Vec::new(), Vec::new());
         for round in 0..self.rounds {
@@ -131,6 +145,7 @@ impl Arguments {
                     (time(&operation), limit)
                 }
             };
+            if std::env::var("SHOW").is_ok() { println!("   {} {operation:?} {limit:?}", round % 2); }
             ratios.push(limit.as_secs_f64() / operation.as_secs_f64());
             times.push((operation, limit));
         }
