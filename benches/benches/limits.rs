@@ -145,7 +145,6 @@ impl Arguments {
                     (time(&operation), limit)
                 }
             };
-            if std::env::var("SHOW").is_ok() { println!("   {} {operation:?} {limit:?}", round % 2); }
             ratios.push(limit.as_secs_f64() / operation.as_secs_f64());
             times.push((operation, limit));
         }
