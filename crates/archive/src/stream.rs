@@ -111,14 +111,14 @@ impl<R: Read> StreamReader<R> {
         let mut made = Made::new(fs);
         made.create_dirs(root, &jobs, &[])?;
         let (behind, digesting) = match digesting {
-            Some(digesting) => (Behind::Nothing(None), digesting),
+            Some(digesting) => (Behind::default(), digesting),
             None => {
                 let (digester, digesting) = Digester::start(BUFFER_LEN, BUFFER_COUNT);
                 (Behind::Digest(digester), digesting)
             }
         };
         let supply = StreamSupply { bytes: &mut bytes, progress, archive_len: plan.archive_len() };
-        let walk = InOrder::new(supply, plan.archive_len(), behind);
+        let walk = InOrder::new(supply, 0..plan.archive_len(), behind);
         with_syncing(|unsynced| Pass { plan: &plan, made: &made, jobs: jobs.iter().peekable(), bytes: walk, unsynced }.run())?;
         bytes.expect_end(plan.archive_len(), progress)?;
         made.complete()?;

@@ -60,7 +60,7 @@ pub(crate) fn unpack_with(
         .chunk_by(|one, other| reader.together(one.index, other.index))
         .flat_map(|jobs| jobs.chunks(TOGETHER_COUNT))
         .collect();
-    workers::run(&groups, threads, |jobs, buffer| {
+    workers::run(&groups, threads, workers::buffer, |jobs, buffer| {
         let mut cursor = Cursor::default();
         jobs.iter().try_for_each(|job| write_member(reader, &mut cursor, &made, job, buffer, progress))
     })?;

@@ -28,7 +28,7 @@ impl Directory {
         progress.start(self.bytes());
         let digests = Mutex::new(vec![None; self.files.len()]);
         let jobs: Vec<(usize, &Found)> = self.files.iter().enumerate().collect();
-        workers::run(&jobs, threads, |(index, file), buffer| {
+        workers::run(&jobs, threads, workers::buffer, |(index, file), buffer| {
             let digest = self.digest(file, buffer, progress)?;
             if let Some(slot) = digests.lock().unwrap_or_else(PoisonError::into_inner).get_mut(*index) {
                 *slot = Some(digest);
