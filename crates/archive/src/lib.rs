@@ -26,6 +26,7 @@ mod progress;
 mod reader;
 mod store;
 mod stream;
+mod syncing;
 mod target;
 mod unpack;
 mod verify;
