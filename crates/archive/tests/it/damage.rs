@@ -8,7 +8,7 @@ use icecore_archive::{
 };
 use icecore_io::{Fault, FaultFs, Fs, Operation};
 
-use crate::support::{DIR, Files, THREADS, archive, bytes, create_in, files, get, names, open, plan, put, store, unpack_all};
+use crate::support::{Files, THREADS, archive, bytes, create_in, files, get, names, open, plan, put, store, unpack_all};
 
 fn small() -> Files {
     vec![
