@@ -24,8 +24,21 @@ pub struct Files {
 impl Files {
     /// Writes `count` files of `len` bytes each into `dir`, durably: the disk has nothing else to do when measuring begins.
     pub fn create(fs: &dyn Fs, dir: &Path, count: usize, len: usize) -> Result<Self, Box<dyn std::error::Error>> {
-        let mut rng = Rng::new(1);
-        Self::create_of(fs, dir, count, || (0..len / 8).flat_map(|_| rng.next_u64().to_le_bytes()).collect())
+        Self::create_with_lens(fs, dir, &vec![len; count])
+    }
+
+    /// The same with a length for each.
+    pub fn create_with_lens(fs: &dyn Fs, dir: &Path, lens: &[usize]) -> Result<Self, Box<dyn std::error::Error>> {
+        let (mut rng, mut lens_left) = (Rng::new(1), lens.iter());
+        Self::create_of(fs, dir, lens.len(), || {
+            let len = lens_left.next().copied().unwrap_or(0);
+            let mut data = Vec::with_capacity(len + 8);
+            while data.len() < len {
+                data.extend_from_slice(&rng.next_u64().to_le_bytes());
+            }
+            data.truncate(len);
+            data
+        })
     }
 
     /// The same with files that are half payloads, half vectors, about `len` bytes long: zstd makes about 60 % of them.

@@ -8,7 +8,9 @@ mod plain;
 mod points;
 
 pub use files::{Files, copy_tree, scratch};
-pub use plain::{Appender, copy, copy_each, crc32c_on_all_cores, sha256, sha256_on_all_cores, threads, together};
+pub use plain::{
+    Appender, copy, copy_each, crc32c_on_all_cores, sha256, sha256_of_parts_on_all_cores, sha256_on_all_cores, threads, together,
+};
 pub use points::{Requests, config, open, payload};
 
 /// The value, or the end of the benchmark: what has failed has no time.

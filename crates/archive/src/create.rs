@@ -1,15 +1,18 @@
 //! Makes an archive in a directory: complete under its name, or not there at all.
 //!
-//! The archive is written under a temporary, locked name and synced; then the side files are published; then the archive's rename,
-//! which never overwrites, commits. Whatever fails, everything that the call made is removed again; after a crash
+//! The archive is written under a temporary, locked name and synced, its side files beside it; then these get their names, which are
+//! made durable; then the archive's rename, which never overwrites, commits. Whatever fails, everything that the call made is removed again; after a crash
 //! [`sweep`](crate::sweep()) does that. Which names archives get is the caller's business.
 
 use std::io;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::SystemTime;
 
-use icecore_io::{Clock, Existing, File, Fs, PublishError, publish, publish_synced};
+use icecore_io::publish::temp_path;
+use icecore_io::{Clock, Existing, File, Fs, PublishError, publish_synced, rename_synced, write_temp};
 
 use crate::Error;
 use crate::format::frames::file_len_max;
@@ -90,7 +93,8 @@ pub fn create_draft(
     let Some(attempt) = Attempt::begin(fs, dir, name).map_err(Error::io("create a temporary for", &path))? else {
         return Err(Error::AlreadyExists { path });
     };
-    let mut made = Made { fs, dir, archive: None, side_files: Vec::new(), attempt: &attempt, committed: false };
+    let mut made =
+        Made { fs, dir, archive: None, side_temps: Vec::new(), side_files: Vec::new(), attempt: &attempt, committed: false };
     let result = made.make(clock, &path, draft, progress);
     made.committed = result.is_ok();
     result
@@ -135,6 +139,8 @@ struct Made<'a> {
     attempt: &'a Attempt,
     /// The archive under its final name.
     archive: Option<PathBuf>,
+    /// Side files that do not have their names yet.
+    side_temps: Vec<PathBuf>,
     side_files: Vec<PathBuf>,
     committed: bool,
 }
@@ -148,7 +154,11 @@ impl Made<'_> {
                 return Err(Error::AlreadyExists { path: taken.to_owned() });
             }
         }
-        let written = self.write(draft, progress)?;
+        let temp = self.attempt.path();
+        let file = self.attempt.open(self.fs).map_err(Error::io("open", temp))?;
+        let written = draft.write(&file, temp, progress)?;
+        // Before the sync, so that one sync covers both where the file system keeps them together.
+        self.fs.set_mode(temp, ARCHIVE_MODE).map_err(Error::io("make read-only", temp))?;
         let meta = Meta {
             created_at: seconds(clock.now()),
             size: written.len,
@@ -157,8 +167,9 @@ impl Made<'_> {
             manifest_sha256: draft.plan.manifest_sha256(),
             verified_at: None,
         };
-        self.publish_side_file(checksum_path, &checksum_bytes(written.sha256))?;
-        self.publish_side_file(meta_path, &meta.to_bytes())?;
+        let side_files = [(checksum_path, checksum_bytes(written.sha256)), (meta_path, meta.to_bytes())];
+        self.sync(&file, &side_files)?;
+        self.publish(side_files.map(|(path, _)| path))?;
         self.commit(path)?;
         Ok(Created {
             path: path.to_owned(),
@@ -169,15 +180,38 @@ impl Made<'_> {
         })
     }
 
-    /// Writes and syncs the archive under its temporary name.
-    fn write(&self, draft: Draft<'_>, progress: &dyn Progress) -> Result<Written, Error> {
-        let temp = self.attempt.path();
-        let file = self.attempt.open(self.fs).map_err(Error::io("open", temp))?;
-        let written = draft.write(&file, temp, progress)?;
-        // Before the sync, so that one sync covers both where the file system keeps them together.
-        self.fs.set_mode(temp, ARCHIVE_MODE).map_err(Error::io("make read-only", temp))?;
-        file.sync_data().map_err(Error::io("sync", temp))?;
-        Ok(written)
+    /// Makes the archive's bytes durable, and those of the side files, all under temporary names. Each sync ends with a flush of the
+    /// disk's cache; those that are asked for at once are one.
+    fn sync(&mut self, archive: &Arc<dyn File>, side_files: &[(PathBuf, Vec<u8>); 2]) -> Result<(), Error> {
+        let fs = self.fs;
+        thread::scope(|scope| {
+            let others = side_files
+                .each_ref()
+                .map(|(path, bytes)| scope.spawn(move || write_temp(fs, path, bytes).map_err(Error::io("write", path))));
+            let mut result = archive.sync_data().map_err(Error::io("sync", self.attempt.path()));
+            for other in others {
+                match other.join().unwrap_or_else(|panic| resume_unwind(panic)) {
+                    Ok(temp) => self.side_temps.push(temp),
+                    Err(error) => result = result.and(Err(error)),
+                }
+            }
+            result
+        })
+    }
+
+    /// Gives the side files their names, and makes these durable.
+    fn publish(&mut self, side_files: [PathBuf; 2]) -> Result<(), Error> {
+        for path in side_files {
+            match rename_synced(self.fs, &temp_path(&path), &path, Existing::Keep) {
+                Ok(()) => self.side_files.push(path),
+                Err(PublishError::NotPublished(error)) => return Err(Error::io("publish", path)(error)),
+                Err(PublishError::Uncertain(error)) => {
+                    self.side_files.push(path.clone());
+                    return Err(Error::io("publish", path)(error));
+                }
+            }
+        }
+        self.fs.sync_dir(self.dir).map_err(Error::io("sync", self.dir))
     }
 
     /// Gives the archive its name.
@@ -199,20 +233,6 @@ impl Made<'_> {
             }
         }
     }
-
-    fn publish_side_file(&mut self, path: PathBuf, bytes: &[u8]) -> Result<(), Error> {
-        match publish(self.fs, &path, bytes, Existing::Keep) {
-            Ok(()) => {
-                self.side_files.push(path);
-                Ok(())
-            }
-            Err(PublishError::NotPublished(error)) => Err(Error::io("write", path)(error)),
-            Err(PublishError::Uncertain(error)) => {
-                self.side_files.push(path.clone());
-                Err(Error::io("make durable", path)(error))
-            }
-        }
-    }
 }
 
 impl Drop for Made<'_> {
@@ -222,7 +242,7 @@ impl Drop for Made<'_> {
         }
         // The call is failing already, and its error says why. What cannot be removed here is removed by the next sweep, and the
         // archive goes first, so that it is never there without its side files.
-        for path in self.archive.iter().chain(&self.side_files) {
+        for path in self.archive.iter().chain(&self.side_files).chain(&self.side_temps) {
             let _ = remove_if_there(self.fs, path);
         }
         let _ = self.attempt.remove(self.fs);

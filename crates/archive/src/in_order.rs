@@ -1,8 +1,10 @@
-//! All bytes of an archive from its first to its last: looked at by the caller as they pass, and digested as a whole behind them,
+//! The bytes of an archive, or of a part of it, from the first to the last: looked at by the caller as they pass, and digested as a whole behind them,
 //! unless they are compressed: then what is digested is what was compressed, elsewhere.
 //!
 //! Bytes come in buffers; each goes on to the digesting thread when the caller has seen all of it, so the digest covers exactly
 //! the bytes that were looked at. Where the bytes come from, and what happens when they do not, is the [`Supply`]'s business.
+
+use std::ops::Range;
 
 use crate::Error;
 use crate::writer::hash::{Behind, Buffer};
@@ -26,10 +28,9 @@ pub(crate) struct InOrder<S> {
 }
 
 impl<S: Supply> InOrder<S> {
-    /// A walk through the `len` bytes of an archive.
-    pub(crate) fn new(supply: S, len: u64, mut behind: Behind) -> Self {
-        let buffer = behind.take();
-        Self { supply, behind, buffer, at: 0, offset: 0, end: len }
+    /// A walk through the bytes at these offsets of an archive.
+    pub(crate) fn new(supply: S, range: Range<u64>, behind: Behind) -> Self {
+        Self { supply, behind, buffer: Buffer::default(), at: 0, offset: range.start, end: range.end }
     }
 
     /// Takes `bytes`, of which there is a buffer at most, for the next ones of the archive: the caller has read and checked them
@@ -73,13 +74,14 @@ impl<S: Supply> InOrder<S> {
         Ok(equal)
     }
 
-    /// Passes the last buffer on and gives the supply back.
-    pub(crate) fn finish(mut self) -> S {
-        self.behind.give(self.buffer);
-        self.supply
+    /// Passes the last buffer on, and gives back the supply and what was behind.
+    pub(crate) fn finish(mut self) -> (S, Behind) {
+        self.pass_on();
+        (self.supply, self.behind)
     }
 
     fn refill(&mut self) -> Result<(), Error> {
+        self.pass_on();
         let mut next = self.behind.take();
         let left = usize::try_from(self.end - self.offset).unwrap_or(usize::MAX);
         let len = next.room().len().min(left);
@@ -88,8 +90,17 @@ impl<S: Supply> InOrder<S> {
         next.fill(len);
         self.offset += len as u64;
         self.at = 0;
-        self.behind.give(std::mem::replace(&mut self.buffer, next));
+        self.buffer = next;
         Ok(())
+    }
+
+    /// Gives away the buffer, all of which the caller has seen.
+    fn pass_on(&mut self) {
+        let seen = std::mem::take(&mut self.buffer);
+        if !seen.filled().is_empty() {
+            self.behind.give(seen);
+        }
+        self.at = 0;
     }
 }
 
@@ -113,7 +124,7 @@ mod tests {
         let bytes: Vec<u8> = (0..2 * BUFFER_LEN + 7).map(|at| u8::try_from(at % 251).unwrap()).collect();
         let (begin, step) = (BUFFER_LEN, 1000);
         let (wrong, sha256) = with_digester(|digester| {
-            let mut walk = InOrder::new(Bytes(&bytes), bytes.len() as u64, Behind::Digest(digester));
+            let mut walk = InOrder::new(Bytes(&bytes), 0..bytes.len() as u64, Behind::Digest(digester));
             walk.begin_with(&bytes[..9]);
             walk.begin_with(&bytes[9..begin]);
             assert_eq!(walk.position(), begin as u64);

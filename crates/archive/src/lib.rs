@@ -26,6 +26,7 @@ mod progress;
 mod reader;
 mod store;
 mod stream;
+mod syncing;
 mod target;
 mod unpack;
 mod verify;
@@ -60,5 +61,5 @@ pub use store::{
 pub use stream::{StreamReader, Streamed};
 pub use target::Unpacked;
 pub use unpack::unpack;
-pub use verify::{Report, verify};
+pub use verify::{Report, VerifyOptions, WholeDigest, verify, verify_with};
 pub use writer::{Compression, FileSink, LEVELS, Sink, Source, WriteSink, Written, write_archive, write_compressed};

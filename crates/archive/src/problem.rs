@@ -127,4 +127,14 @@ pub enum Problem {
         /// Why.
         source: io::Error,
     },
+    /// The index file beside the archive is about another one of the same length.
+    #[error("the archive's manifest has SHA-256 {actual}, {path:?} says {expected}")]
+    NotedManifest {
+        /// The index file.
+        path: PathBuf,
+        /// The digest in it.
+        expected: Sha256Digest,
+        /// The digest of the archive's manifest.
+        actual: Sha256Digest,
+    },
 }

@@ -92,6 +92,11 @@ impl Reader {
         }
     }
 
+    /// Whether the file is that of a compressed archive.
+    pub(crate) fn is_compressed(&self) -> bool {
+        matches!(self.contents, Contents::Compressed(_))
+    }
+
     pub(crate) fn contents(&self) -> &Contents {
         &self.contents
     }

@@ -8,11 +8,8 @@
 
 use std::io::Read;
 use std::iter::Peekable;
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::slice;
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread;
 
 use icecore_io::Fs;
 
@@ -27,14 +24,13 @@ use crate::plan::{Placed, Plan, TRAILER};
 use crate::problem::Problem;
 use crate::progress::{Progress, advance};
 use crate::reader::check_member;
+use crate::syncing::{Unsynced, with_syncing};
 use crate::target::{Extras, Job, Made, MemberFile, Unpacked, check_space, jobs};
 use crate::writer::hash::{BUFFER_COUNT, BUFFER_LEN, Behind, Digester, Digesting};
 use icecore_io::digest::{Hasher, Sha256Digest};
 
 /// What is read of a stream that is no archive of ours to say what it is, beside its first header, in bytes.
 const FOREIGN_LEN_MAX: usize = 1 << 20;
-/// Files that wait to be synced while the stream goes on, at most.
-const UNSYNCED_MAX: usize = 16;
 
 /// An archive that arrives in order.
 #[derive(Debug)]
@@ -111,31 +107,19 @@ impl<R: Read> StreamReader<R> {
         let mut made = Made::new(fs);
         made.create_dirs(root, &jobs, &[])?;
         let (behind, digesting) = match digesting {
-            Some(digesting) => (Behind::Nothing(None), digesting),
+            Some(digesting) => (Behind::default(), digesting),
             None => {
                 let (digester, digesting) = Digester::start(BUFFER_LEN, BUFFER_COUNT);
                 (Behind::Digest(digester), digesting)
             }
         };
         let supply = StreamSupply { bytes: &mut bytes, progress, archive_len: plan.archive_len() };
-        let walk = InOrder::new(supply, plan.archive_len(), behind);
+        let walk = InOrder::new(supply, 0..plan.archive_len(), behind);
         with_syncing(|unsynced| Pass { plan: &plan, made: &made, jobs: jobs.iter().peekable(), bytes: walk, unsynced }.run())?;
         bytes.expect_end(plan.archive_len(), progress)?;
         made.complete()?;
         Ok(Streamed { unpacked, sha256: digesting.finish() })
     }
-}
-
-/// Runs `work` beside a thread that finishes the files given to it, so that the stream does not wait for the disk at each file's end.
-fn with_syncing<'a>(work: impl FnOnce(SyncSender<MemberFile<'a>>) -> Result<(), Error>) -> Result<(), Error> {
-    thread::scope(|scope| {
-        let (unsynced, finished) = sync_channel::<MemberFile<'a>>(UNSYNCED_MAX);
-        let thread = scope.spawn(move || finished.into_iter().try_for_each(MemberFile::finish));
-        let worked = work(unsynced);
-        let synced = thread.join().unwrap_or_else(|panic| resume_unwind(panic));
-        // If both failed, the work has perhaps only noticed that the thread did.
-        synced.and(worked)
-    })
 }
 
 /// One pass over a stream, from its first member on.
@@ -145,7 +129,7 @@ struct Pass<'a, 'p, R> {
     /// The jobs to come.
     jobs: Peekable<slice::Iter<'p, Job>>,
     bytes: InOrder<StreamSupply<'a, R>>,
-    unsynced: SyncSender<MemberFile<'p>>,
+    unsynced: &'a Unsynced<'a, 'p>,
 }
 
 impl<R: Read> Pass<'_, '_, R> {
@@ -191,8 +175,7 @@ impl<R: Read> Pass<'_, '_, R> {
             return Err(self.damaged(problem));
         }
         match file {
-            // The thread at the other end stops only with an error, which is returned in place of this one.
-            Some(file) => self.unsynced.send(file).map_err(|_| Error::Cancelled),
+            Some(file) => self.unsynced.give(file),
             None => Ok(()),
         }
     }

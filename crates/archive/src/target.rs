@@ -11,6 +11,8 @@ use icecore_io::{File, FileKind, Fs};
 
 use crate::Error;
 use crate::format::manifest::{Manifest, MemberRef};
+use crate::syncing::SYNCS_AT_ONCE;
+use crate::workers;
 use crate::writer::{FileSink, Sink};
 
 /// What was unpacked.
@@ -102,6 +104,11 @@ impl<'a> MemberFile<'a> {
         self.sink.write(bytes).map_err(Error::io("write", &self.job.path))
     }
 
+    /// Starts the write-back of all that was written, so that [`MemberFile::finish`] has less to wait for.
+    pub(crate) fn start_writeback(&mut self) -> Result<(), Error> {
+        self.sink.start_writeback().map_err(Error::io("write", &self.job.path))
+    }
+
     /// Makes the contents durable; the name is when [`Made::complete`] has returned.
     pub(crate) fn finish(self) -> Result<(), Error> {
         if self.job.executable {
@@ -171,9 +178,8 @@ impl<'a> Made<'a> {
 
     /// Makes the names durable, after the files are. From then on all of it stays.
     pub(crate) fn complete(mut self) -> Result<(), Error> {
-        for dir in &self.changed {
-            self.fs.sync_dir(dir).map_err(Error::io("sync", dir))?;
-        }
+        let changed: Vec<&PathBuf> = self.changed.iter().collect();
+        workers::run(&changed, SYNCS_AT_ONCE, || (), |dir, ()| self.fs.sync_dir(dir).map_err(Error::io("sync", dir)))?;
         self.complete = true;
         Ok(())
     }

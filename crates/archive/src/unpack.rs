@@ -4,6 +4,7 @@
 //! its data is digested while it is written. Files are created new, never overwritten, and only below the root. After `Ok` every
 //! file and directory is durable; after an error everything that the call created is removed again (see [`target`](crate::target)).
 
+use std::cmp::Reverse;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,7 @@ use crate::compressed::Cursor;
 use crate::format::manifest::MemberRef;
 use crate::progress::{Progress, advance};
 use crate::reader::{Reader, check_member};
+use crate::syncing::with_syncing;
 use crate::target::{Extras, Job, Made, MemberFile, Unpacked, check_space, jobs};
 use crate::workers;
 use icecore_io::digest::Hasher;
@@ -56,31 +58,38 @@ pub(crate) fn unpack_with(
 
     let mut made = Made::new(fs);
     made.create_dirs(root, &jobs, &extras.directories)?;
-    let groups: Vec<&[Job]> = jobs
+    let mut groups: Vec<&[Job]> = jobs
         .chunk_by(|one, other| reader.together(one.index, other.index))
         .flat_map(|jobs| jobs.chunks(TOGETHER_COUNT))
         .collect();
-    workers::run(&groups, threads, |jobs, buffer| {
-        let mut cursor = Cursor::default();
-        jobs.iter().try_for_each(|job| write_member(reader, &mut cursor, &made, job, buffer, progress))
+    if !reader.is_compressed() {
+        // The longest first, so that no thread is left with it in the end. Frames are better read in order.
+        groups.sort_by_key(|jobs| Reverse(jobs.iter().map(|job| job.len).sum::<u64>()));
+    }
+    with_syncing(|unsynced| {
+        workers::run(&groups, threads, workers::buffer, |jobs, buffer| {
+            let mut cursor = Cursor::default();
+            jobs.iter().try_for_each(|job| unsynced.give(write_member(reader, &mut cursor, &made, job, buffer, progress)?))
+        })
     })?;
     made.complete()?;
     Ok(done)
 }
 
-fn write_member(
+/// Writes the file of a member, which is not durable yet.
+fn write_member<'a>(
     reader: &Reader,
     cursor: &mut Cursor,
-    made: &Made<'_>,
-    job: &Job,
+    made: &Made<'a>,
+    job: &'a Job,
     buffer: &mut [u8],
     progress: &dyn Progress,
-) -> Result<(), Error> {
+) -> Result<MemberFile<'a>, Error> {
+    let mut file = MemberFile::create(made, job)?;
     let Some(placed) = reader.plan().place(job.index) else {
-        return Ok(());
+        return Ok(file);
     };
     reader.check_frame(cursor, &placed)?;
-    let mut file = MemberFile::create(made, job)?;
     let mut hasher = Hasher::default();
     let mut offset = 0;
     while offset < job.len {
@@ -95,5 +104,5 @@ fn write_member(
     if let Some(problem) = check_member(placed.member, hasher).into_iter().next() {
         return Err(reader.damaged(problem));
     }
-    file.finish()
+    Ok(file)
 }

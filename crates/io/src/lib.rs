@@ -21,6 +21,6 @@ pub use fs::{DirEntry, File, FileKind, Fs, Lock, Mapping, Metadata, read_file};
 pub use image::{CrashKind, Replay};
 pub use mem::MemFs;
 pub use os::OsFs;
-pub use publish::{Existing, PublishError, publish, publish_synced};
+pub use publish::{Existing, PublishError, publish, publish_synced, rename_synced, write_temp};
 pub use record::{Op, RecordingFs};
 pub use rng::Rng;

@@ -51,9 +51,16 @@ pub fn temp_path(path: &Path) -> PathBuf {
 
 /// Publishes `bytes` as the file `path`. A temporary left over by an earlier crash is replaced.
 pub fn publish(fs: &dyn Fs, path: &Path, bytes: &[u8], existing: Existing) -> Result<(), PublishError> {
+    let temp = write_temp(fs, path, bytes).map_err(PublishError::NotPublished)?;
+    publish_synced(fs, &temp, path, existing)
+}
+
+/// Writes and syncs the temporary with which `path` can be published, and returns its name. A temporary left over by an earlier
+/// crash is replaced; after an error there is none.
+pub fn write_temp(fs: &dyn Fs, path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
     let temp = temp_path(path);
     match fs.remove_file(&temp) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(PublishError::NotPublished(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let write = || -> io::Result<()> {
@@ -61,28 +68,36 @@ pub fn publish(fs: &dyn Fs, path: &Path, bytes: &[u8], existing: Existing) -> Re
         file.write_all_at(bytes, 0)?;
         file.sync_data()
     };
-    if let Err(error) = write() {
-        discard(fs, &temp);
-        return Err(PublishError::NotPublished(error));
+    match write() {
+        Ok(()) => Ok(temp),
+        Err(error) => {
+            discard(fs, &temp);
+            Err(error)
+        }
     }
-    publish_synced(fs, &temp, path, existing)
 }
 
 /// Publishes a temporary file that the caller has written *and synced*: renames it to `path` and syncs the directory.
 /// If the rename fails, the temporary is removed; one that is no longer there shows that the rename was made all the same.
 pub fn publish_synced(fs: &dyn Fs, temp: &Path, path: &Path, existing: Existing) -> Result<(), PublishError> {
+    rename_synced(fs, temp, path, existing)?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs.sync_dir(parent).map_err(PublishError::Uncertain)
+}
+
+/// [`publish_synced`] up to the sync of the directory, without which the name is not durable: for callers that publish several files
+/// in one directory and sync it once.
+pub fn rename_synced(fs: &dyn Fs, temp: &Path, path: &Path, existing: Existing) -> Result<(), PublishError> {
     let renamed = match existing {
         Existing::Replace => fs.rename(temp, path),
         Existing::Keep => fs.rename_noreplace(temp, path),
     };
-    if let Err(error) = renamed {
+    renamed.map_err(|error| {
         // An answer can be lost (over a network), and where a rename is a link and a removal, the second can fail.
         let refused = error.kind() == io::ErrorKind::AlreadyExists || still_apart(fs, temp, path);
         discard(fs, temp);
-        return Err(if refused { PublishError::NotPublished(error) } else { PublishError::Uncertain(error) });
-    }
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs.sync_dir(parent).map_err(PublishError::Uncertain)
+        if refused { PublishError::NotPublished(error) } else { PublishError::Uncertain(error) }
+    })
 }
 
 /// Whether it is certain that a file was not renamed: it is there under its first name, and it is not the file at the second.

@@ -4,6 +4,7 @@
 //! differs is said to have changed if the file system says so too; if not, the bytes that were read differ by themselves, and that
 //! is damage.
 
+use std::cmp::Reverse;
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -27,8 +28,10 @@ impl Directory {
     pub fn plan(&self, threads: NonZeroUsize, progress: &dyn Progress) -> Result<Plan, Error> {
         progress.start(self.bytes());
         let digests = Mutex::new(vec![None; self.files.len()]);
-        let jobs: Vec<(usize, &Found)> = self.files.iter().enumerate().collect();
-        workers::run(&jobs, threads, |(index, file), buffer| {
+        let mut jobs: Vec<(usize, &Found)> = self.files.iter().enumerate().collect();
+        // The longest first, so that no thread is left with it in the end.
+        jobs.sort_by_key(|(_, file)| Reverse(file.len));
+        workers::run(&jobs, threads, workers::buffer, |(index, file), buffer| {
             let digest = self.digest(file, buffer, progress)?;
             if let Some(slot) = digests.lock().unwrap_or_else(PoisonError::into_inner).get_mut(*index) {
                 *slot = Some(digest);

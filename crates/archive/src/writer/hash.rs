@@ -16,8 +16,8 @@ pub(crate) const BUFFER_LEN: usize = 1 << 20;
 /// Buffers that one operation uses at most, where nothing else is said.
 pub(crate) const BUFFER_COUNT: usize = 8;
 
-/// A reusable piece of memory, filled from its beginning.
-#[derive(Debug)]
+/// A reusable piece of memory, filled from its beginning. The default one has no room at all.
+#[derive(Debug, Default)]
 pub(crate) struct Buffer {
     bytes: Box<[u8]>,
     filled: usize,
@@ -117,6 +117,12 @@ pub(crate) enum Behind {
     Digest(Digester),
     /// Nowhere: what passes is not what is digested. The spare buffer.
     Nothing(Option<Buffer>),
+}
+
+impl Default for Behind {
+    fn default() -> Self {
+        Self::Nothing(None)
+    }
 }
 
 impl Behind {

@@ -27,26 +27,27 @@ impl FileSink {
     pub fn new(file: Arc<dyn File>) -> Self {
         Self { file, offset: 0, writeback_offset: 0 }
     }
+
+    /// Starts the write-back of what has been written since it was started last.
+    pub(crate) fn start_writeback(&mut self) -> io::Result<()> {
+        let pending = self.offset - self.writeback_offset;
+        self.writeback_offset = self.offset;
+        match self.file.start_writeback(self.offset - pending, pending) {
+            // Not every file system can.
+            Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Sink for FileSink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all_at(bytes, self.offset)?;
         self.offset += bytes.len() as u64;
-        let pending = self.offset - self.writeback_offset;
-        if pending >= WRITEBACK_LEN {
-            start_writeback(self.file.as_ref(), self.writeback_offset, pending)?;
-            self.writeback_offset = self.offset;
+        if self.offset - self.writeback_offset >= WRITEBACK_LEN {
+            self.start_writeback()?;
         }
         Ok(())
-    }
-}
-
-/// Starts write-back where the file system can.
-fn start_writeback(file: &dyn File, offset: u64, len: u64) -> io::Result<()> {
-    match file.start_writeback(offset, len) {
-        Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
-        _ => Ok(()),
     }
 }
 

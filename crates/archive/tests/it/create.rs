@@ -163,7 +163,6 @@ fn ordinary_failures_leave_nothing_even_before_a_sweep() {
         Fault::on(Operation::RenameNoreplace).nth(3),
         Fault::on(Operation::SyncDir),
         Fault::on(Operation::SyncDir).nth(2),
-        Fault::on(Operation::SyncDir).nth(3),
         Fault::on(Operation::SetMode),
     ];
     for fault in faults {

@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use icecore_archive::{Error, ErrorKind, Plan, Problem, Reader, Report, verify};
+use icecore_archive::{
+    Error, ErrorKind, Plan, Problem, Reader, Report, Sha256Digest, VerifyOptions, WholeDigest, verify, verify_with,
+};
 use icecore_io::{Fault, FaultFs, Fs, Operation};
 
-use crate::support::{Files, archive, bytes, create_in, files, names, open, plan, put, store, unpack_all};
+use crate::support::{Files, THREADS, archive, bytes, create_in, files, get, names, open, plan, put, store, unpack_all};
 
 fn small() -> Files {
     vec![
@@ -18,10 +20,18 @@ fn small() -> Files {
     ]
 }
 
-/// What verifying says, or the error of opening.
+/// Members on several threads, and the digest of the whole only if it has to be compared.
+const IN_PARTS: VerifyOptions = VerifyOptions { threads: THREADS, whole: WholeDigest::IfNeeded };
+
+/// What verifying says, or the error of opening. It says the same in order and in parts.
 fn examine(bytes: &[u8]) -> Result<Report, Error> {
     let (fs, reader) = open(bytes);
-    verify(&fs, &reader?, &())
+    let reader = reader?;
+    let report = verify(&fs, &reader, &())?;
+    let in_parts = verify_with(&fs, &reader, IN_PARTS, &())?;
+    assert_eq!(format!("{:?}", report.problems), format!("{:?}", in_parts.problems));
+    assert_eq!((report.sha256, in_parts.sha256), (Some(Sha256Digest::of(bytes)), None));
+    Ok(report)
 }
 
 /// Unpacking fails and leaves nothing.
@@ -173,6 +183,96 @@ fn a_stretch_that_cannot_be_read_is_a_problem_and_the_rest_is_still_verified() {
         "{:?}",
         report.problems
     );
+}
+
+/// Every member of some length, several to a run, damaged in turn.
+#[test]
+fn a_damaged_member_of_any_run_is_found_in_parts() {
+    let sound = archive(&files());
+    let plan = plan(&files());
+    assert!(examine(&sound).unwrap().is_sound());
+    for index in (0..files().len()).filter(|index| !files()[*index].1.is_empty()) {
+        let mut damaged = sound.clone();
+        damaged[usize::try_from(plan.data_offset(index).unwrap()).unwrap()] ^= 1;
+        let problems = examine(&damaged).unwrap().problems;
+        let path = &files()[index].0;
+        assert!(matches!(problems.as_slice(), [Problem::Sha256 { member, .. }, Problem::Crc32c { .. }] if member == path));
+    }
+}
+
+/// The index file tells by the manifest's digest which archive it is about, and no digest of the whole is needed.
+#[test]
+fn the_noted_digest_is_that_of_the_archive_with_the_noted_manifest() {
+    let fs = FaultFs::new(Arc::new(store()));
+    let created = create_in(&fs, "a.snapshot", &small()).unwrap();
+    let verified = || {
+        let reader = Reader::open(&fs, &created.path).unwrap();
+        let before = fs.faults().calls(Operation::ReadAt);
+        let report = verify_with(&fs, &reader, IN_PARTS, &()).unwrap();
+        (report, fs.faults().calls(Operation::ReadAt) - before)
+    };
+    let (report, reads) = verified();
+    assert_eq!((report.is_sound(), report.sha256), (true, Some(created.sha256)));
+
+    // Without the index file there is a digest to be computed and compared.
+    let meta_path = Path::new("/store/a.snapshot.meta.json");
+    let meta = get(&fs, meta_path);
+    fs.remove_file(meta_path).unwrap();
+    let (report, reads_in_order) = verified();
+    assert_eq!((report.is_sound(), report.sha256), (true, Some(created.sha256)));
+    assert!(reads_in_order < reads, "prelude, members and trailer apart against one pass: {reads_in_order} and {reads}");
+
+    // Files that do not agree about the digest show nothing: which of them is right is found out.
+    let wrong = String::from_utf8(meta.clone()).unwrap().replace(&created.sha256.to_string(), &"ab".repeat(32));
+    put(&fs, "/store/a.snapshot.meta.json", wrong.as_bytes());
+    let (report, _) = verified();
+    assert_eq!((report.is_sound(), report.sha256), (true, Some(created.sha256)));
+
+    fs.remove_file(meta_path).unwrap();
+    put(&fs, "/store/a.snapshot.meta.json", &meta);
+    fs.remove_file(Path::new("/store/a.snapshot.checksum")).unwrap();
+    put(&fs, "/store/a.snapshot.checksum", "ab".repeat(32).as_bytes());
+    let (report, _) = verified();
+    assert!(matches!(report.problems.as_slice(), [Problem::Checksum { actual, .. }] if *actual == created.sha256));
+}
+
+#[test]
+fn another_archive_of_the_same_length_is_not_the_one_that_was_noted() {
+    let fs = store();
+    let other = vec![("a".to_owned(), bytes(9, 700))];
+    create_in(&fs, "a.snapshot", &vec![("a".to_owned(), bytes(1, 700))]).unwrap();
+    fs.remove_file(Path::new("/store/a.snapshot")).unwrap();
+    put(&fs, "/store/a.snapshot", &archive(&other));
+    let reader = Reader::open(&fs, Path::new("/store/a.snapshot")).unwrap();
+    let kinds = |fs: &dyn Fs| {
+        let report = verify_with(fs, &reader, IN_PARTS, &()).unwrap();
+        report
+            .problems
+            .iter()
+            .map(|problem| match problem {
+                Problem::Checksum { .. } => "checksum",
+                Problem::NotedManifest { actual, .. } if *actual == reader.plan().manifest_sha256() => "manifest",
+                other => panic!("{other}"),
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(&fs), ["checksum", "manifest"]);
+    fs.remove_file(Path::new("/store/a.snapshot.checksum")).unwrap();
+    assert_eq!(kinds(&fs), ["manifest"]);
+}
+
+/// What is noted of a sound archive is not said of a damaged one.
+#[test]
+fn a_damaged_archive_has_no_noted_digest() {
+    let fs = store();
+    let created = create_in(&fs, "a.snapshot", &small()).unwrap();
+    let at = usize::try_from(plan(&small()).data_offset(0).unwrap()).unwrap();
+    let mut damaged = get(&fs, &created.path);
+    damaged[at] ^= 1;
+    fs.remove_file(&created.path).unwrap();
+    put(&fs, "/store/a.snapshot", &damaged);
+    let report = verify(&fs, &Reader::open(&fs, &created.path).unwrap(), &()).unwrap();
+    assert_eq!((report.problems.len(), report.sha256), (2, None));
 }
 
 #[test]
