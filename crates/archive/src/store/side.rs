@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use icecore_io::{Fs, read_file};
+use icecore_io::{FileKind, Fs, read_file};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
@@ -49,7 +49,11 @@ impl Meta {
         match read_file(fs, &path, META_LEN_MAX) {
             Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => Ok(None),
-            Err(error) => Err(Error::io("read", path)(error)),
+            Err(error) => match fs.metadata(&path) {
+                // A link, a pipe or a directory of this name is none of ours, and the archive can do without.
+                Ok(found) if found.kind != FileKind::File => Ok(None),
+                _ => Err(Error::io("read", path)(error)),
+            },
         }
     }
 

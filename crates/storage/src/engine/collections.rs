@@ -81,16 +81,13 @@ impl Storage {
         outcome
     }
 
-    /// Deletes a collection, by its name or an alias, with its aliases; `false` if there is none.
+    /// Deletes a collection with its aliases; `false` if there is none of this name. An alias is not enough: who deletes by one
+    /// means the alias as often as the collection. (Source: Qdrant.)
     pub fn delete_collection(&self, name: &str) -> Result<bool> {
         let inner = self.inner();
         let held = inner.lock_commits();
         inner.check_catalog()?;
-        let state = inner.state();
-        let Some(name) = state.catalog.resolve(name) else {
-            return Ok(false);
-        };
-        let mut collections = state.collections.clone();
+        let mut collections = inner.state().collections.clone();
         let Some(collection) = collections.remove(name) else {
             return Ok(false);
         };

@@ -105,6 +105,7 @@ fn names_and_aliases_change_in_one_commit() {
         storage.update_aliases(&[AliasAction::Delete { alias: "a".into() }, alias("missing")]).unwrap_err();
         assert_eq!(storage.resolve("a").unwrap(), "c", "none of the actions was made");
         storage.update_aliases(&[alias("d")]).unwrap();
+        assert!(!storage.delete_collection("a").unwrap(), "an alias of d");
         assert!(storage.delete_collection("d").unwrap());
         assert!(!storage.delete_collection("d").unwrap());
         assert!(storage.aliases().is_empty());
