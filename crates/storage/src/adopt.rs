@@ -241,7 +241,22 @@ fn incoming<'a>(inner: &Inner, adoption: &'a Adoption) -> Result<Vec<Incoming<'a
     for AdoptedShard { from, staging, .. } in &adoption.shards {
         incoming.push(Incoming { config: &from.config, described: the_shard(from)?, staging, id: inner.new_shard_dir() });
     }
+    check_apart(&incoming)?;
     Ok(incoming)
+}
+
+/// Each shard takes its directory away with everything in it, so no two may have the same, or one inside the other.
+fn check_apart(incoming: &[Incoming<'_>]) -> Result<()> {
+    let mut dirs: Vec<_> = incoming.iter().map(|shard| (shard.staging.path(), format!("{}/", shard.described.path))).collect();
+    // In this order what is inside a directory follows it at once.
+    dirs.sort();
+    match dirs.windows(2).find(|pair| matches!(pair, [one, next] if one.0 == next.0 && next.1.starts_with(&one.1))) {
+        Some([(staging, dir), ..]) => {
+            let reason = "the archive describes two shards of the same files".to_owned();
+            Err(Error::Malformed { path: staging.join(dir.trim_start_matches('/')), offset: 0, reason })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The only shard of a shard's archive.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use icecore_io::{Fs, MemFs};
 use icecore_storage::{
-    AdoptedShard, Adoption, CollectionConfig, Generation, Lsn, Scope, SegmentId, Snapshot, Storage, SubjectCollection,
+    AdoptedShard, Adoption, CollectionConfig, ErrorKind, Generation, Lsn, Scope, SegmentId, Snapshot, Storage, SubjectCollection,
     SubjectTombstones,
 };
 
@@ -93,6 +93,23 @@ fn a_description_that_lies_is_refused_without_any_change() {
         assert!(!error.to_string().is_empty());
         assert_eq!(observe(&storage), seen, "{name}: {error}");
         assert!(files(fs.as_ref(), Path::new(ROOT)) == disk, "{name}: files changed: {error}");
+    }
+}
+
+/// Shards are opened at once, and whoever came first moved the files away: what the other found was a matter of luck.
+#[test]
+fn shards_of_the_same_files_are_refused_as_damage() {
+    let (fs, storage) = filled();
+    let cut = snapshot(&storage, "c");
+    let seen = observe(&storage);
+    for inside in ["", "/segments"] {
+        let staging = stage(&fs, &cut, &storage).unwrap();
+        let mut adoption = adoption(&cut, &staging, |_| "c".into(), true);
+        let shards = &mut adoption.collections[0].from.shards;
+        shards[1].path = format!("{}{inside}", shards[0].path);
+        let error = storage.adopt(adoption).unwrap_err();
+        assert!(error.kind() == ErrorKind::Corrupt && error.to_string().contains("the same files"), "{inside:?}: {error}");
+        assert_eq!(observe(&storage), seen);
     }
 }
 
