@@ -5,9 +5,11 @@
 //! the bytes that were looked at. Where the bytes come from, and what happens when they do not, is the [`Supply`]'s business.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::Error;
-use crate::writer::hash::{Behind, Buffer};
+use crate::writer::buffer::Buffer;
+use crate::writer::hash::Behind;
 
 /// Where the bytes come from.
 pub(crate) trait Supply {
@@ -19,7 +21,7 @@ pub(crate) trait Supply {
 pub(crate) struct InOrder<S> {
     pub(crate) supply: S,
     behind: Behind,
-    buffer: Buffer,
+    buffer: Arc<Buffer>,
     /// The next byte of the buffer.
     at: usize,
     /// The offset after the buffer's last byte.
@@ -27,10 +29,23 @@ pub(crate) struct InOrder<S> {
     end: u64,
 }
 
+/// Some bytes of an archive. Their buffer is not used again before all pieces of it are gone.
+pub(crate) struct Piece {
+    buffer: Arc<Buffer>,
+    range: Range<usize>,
+}
+
+impl Piece {
+    /// The bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.buffer.filled().get(self.range.clone()).unwrap_or_default()
+    }
+}
+
 impl<S: Supply> InOrder<S> {
     /// A walk through the bytes at these offsets of an archive.
     pub(crate) fn new(supply: S, range: Range<u64>, behind: Behind) -> Self {
-        Self { supply, behind, buffer: Buffer::default(), at: 0, offset: range.start, end: range.end }
+        Self { supply, behind, buffer: Arc::default(), at: 0, offset: range.start, end: range.end }
     }
 
     /// Takes `bytes`, of which there is a buffer at most, for the next ones of the archive: the caller has read and checked them
@@ -42,7 +57,7 @@ impl<S: Supply> InOrder<S> {
             room.copy_from_slice(bytes);
         }
         next.fill(bytes.len());
-        self.behind.give(next);
+        self.behind.give(Arc::new(next));
         self.offset += bytes.len() as u64;
     }
 
@@ -53,13 +68,24 @@ impl<S: Supply> InOrder<S> {
 
     /// The next bytes of the archive: at least one, at most `max`.
     pub(crate) fn next(&mut self, max: u64) -> Result<&[u8], Error> {
+        let range = self.next_range(max)?;
+        Ok(self.buffer.filled().get(range).unwrap_or_default())
+    }
+
+    /// The next bytes in their buffer, so that somebody else may look at them too.
+    pub(crate) fn next_shared(&mut self, max: u64) -> Result<Piece, Error> {
+        let range = self.next_range(max)?;
+        Ok(Piece { buffer: Arc::clone(&self.buffer), range })
+    }
+
+    fn next_range(&mut self, max: u64) -> Result<Range<usize>, Error> {
         if self.at == self.buffer.filled().len() {
             self.refill()?;
         }
-        let rest = self.buffer.filled().get(self.at..).unwrap_or_default();
-        let len = usize::try_from(max).unwrap_or(usize::MAX).min(rest.len());
-        self.at += len;
-        Ok(rest.get(..len).unwrap_or_default())
+        let left = self.buffer.filled().len() - self.at;
+        let start = self.at;
+        self.at += usize::try_from(max).unwrap_or(usize::MAX).min(left);
+        Ok(start..self.at)
     }
 
     /// Passes as many bytes as are expected, and says whether they are those.
@@ -90,7 +116,7 @@ impl<S: Supply> InOrder<S> {
         next.fill(len);
         self.offset += len as u64;
         self.at = 0;
-        self.buffer = next;
+        self.buffer = Arc::new(next);
         Ok(())
     }
 
@@ -107,7 +133,8 @@ impl<S: Supply> InOrder<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::writer::hash::{BUFFER_LEN, with_digester};
+    use crate::writer::buffer::BUFFER_LEN;
+    use crate::writer::hash::with_digester;
     use icecore_io::digest::Sha256Digest;
 
     struct Bytes<'a>(&'a [u8]);

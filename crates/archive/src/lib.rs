@@ -10,6 +10,7 @@
 //! What the members mean is the caller's business: the manifest carries a JSON value, the subject, on their behalf. All disk access
 //! goes through [`icecore_io::Fs`]. Everything is synchronous.
 
+mod checking;
 mod compressed;
 mod contents;
 mod create;

@@ -16,7 +16,7 @@ use crate::format::tar::{BLOCK_LEN, NAME_SIZE, RawHeader, has_magic};
 use crate::format::version::LAYOUT;
 use crate::plan::Plan;
 use crate::problem::Problem;
-use crate::writer::hash::BUFFER_LEN;
+use crate::writer::buffer::BUFFER_LEN;
 use icecore_io::digest::Sha256Digest;
 
 /// What an archive is opened from.

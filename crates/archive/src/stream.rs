@@ -1,7 +1,7 @@
 //! An archive that arrives in order and cannot be read twice, such as the body of a request: verified and unpacked in one pass.
 //!
 //! No byte goes unchecked, be its member selected or not: it is compared with what the manifest gives, or covered by its member's
-//! digests, and the digest of the whole is computed on a thread beside. So `Ok` says what [`verify`](crate::verify()) and
+//! digests, which are computed on a thread beside, and the digest of the whole on another. So `Ok` says what [`verify`](crate::verify()) and
 //! [`unpack`](crate::unpack()) together say of a file. A compressed stream is decompressed on the way (see
 //! [`compressed::stream`](crate::compressed::stream)). Memory is bounded by buffers and the manifest. Whether the whole is the one
 //! that the sender meant is not known here: the caller compares the digest, and throws its root away if it is another.
@@ -14,6 +14,7 @@ use std::slice;
 use icecore_io::Fs;
 
 use crate::Error;
+use crate::checking::{Unchecked, with_checking};
 use crate::compressed::stream::Decoder;
 use crate::foreign::{Foreign, Seen, identify, is_zstd};
 use crate::format::manifest::{Manifest, MemberRef};
@@ -23,11 +24,11 @@ use crate::opening::{self, Input};
 use crate::plan::{Placed, Plan, TRAILER};
 use crate::problem::Problem;
 use crate::progress::{Progress, advance};
-use crate::reader::check_member;
-use crate::syncing::{Unsynced, with_syncing};
+use crate::syncing::with_syncing;
 use crate::target::{Extras, Job, Made, MemberFile, Unpacked, check_space, jobs};
-use crate::writer::hash::{BUFFER_COUNT, BUFFER_LEN, Behind, Digester, Digesting};
-use icecore_io::digest::{Hasher, Sha256Digest};
+use crate::writer::buffer::{BUFFER_COUNT, BUFFER_LEN, Pool};
+use crate::writer::hash::{Behind, Digester, Digesting};
+use icecore_io::digest::Sha256Digest;
 
 /// What is read of a stream that is no archive of ours to say what it is, beside its first header, in bytes.
 const FOREIGN_LEN_MAX: usize = 1 << 20;
@@ -106,16 +107,23 @@ impl<R: Read> StreamReader<R> {
 
         let mut made = Made::new(fs);
         made.create_dirs(root, &jobs, &[])?;
+        let pool = Pool::new(BUFFER_LEN, BUFFER_COUNT);
         let (behind, digesting) = match digesting {
-            Some(digesting) => (Behind::default(), digesting),
+            Some(digesting) => (Behind::Nothing(pool), digesting),
             None => {
-                let (digester, digesting) = Digester::start(BUFFER_LEN, BUFFER_COUNT);
+                let (digester, digesting) = Digester::start(pool);
                 (Behind::Digest(digester), digesting)
             }
         };
+        let label = bytes.label().to_owned();
+        let damaged = |source| Error::Damaged { path: label.clone(), source };
         let supply = StreamSupply { bytes: &mut bytes, progress, archive_len: plan.archive_len() };
         let walk = InOrder::new(supply, 0..plan.archive_len(), behind);
-        with_syncing(|unsynced| Pass { plan: &plan, made: &made, jobs: jobs.iter().peekable(), bytes: walk, unsynced }.run())?;
+        with_syncing(|unsynced| {
+            with_checking(unsynced, damaged, |unchecked| {
+                Pass { plan: &plan, made: &made, jobs: jobs.iter().peekable(), bytes: walk, unchecked }.run()
+            })
+        })?;
         bytes.expect_end(plan.archive_len(), progress)?;
         made.complete()?;
         Ok(Streamed { unpacked, sha256: digesting.finish() })
@@ -129,10 +137,10 @@ struct Pass<'a, 'p, R> {
     /// The jobs to come.
     jobs: Peekable<slice::Iter<'p, Job>>,
     bytes: InOrder<StreamSupply<'a, R>>,
-    unsynced: &'a Unsynced<'a, 'p>,
+    unchecked: Unchecked<'a, 'p>,
 }
 
-impl<R: Read> Pass<'_, '_, R> {
+impl<'a, R: Read> Pass<'a, '_, R> {
     fn run(mut self) -> Result<(), Error> {
         // These were read when the stream was opened, and compared with all that they can be.
         let plan = self.plan;
@@ -152,32 +160,27 @@ impl<R: Read> Pass<'_, '_, R> {
         Ok(())
     }
 
-    fn member(&mut self, placed: &Placed<'_>) -> Result<(), Error> {
+    fn member(&mut self, placed: &Placed<'a>) -> Result<(), Error> {
         if !self.bytes.equals(&placed.headers())? {
             return Err(self.damaged(placed.header_problem()));
         }
         let job = self.jobs.next_if(|job| job.index == placed.index);
         let mut file = job.map(|job| MemberFile::create(self.made, job)).transpose()?;
-        let mut hasher = Hasher::default();
         let mut left = placed.member.len;
         while left > 0 {
-            let bytes = self.bytes.next(left)?;
-            hasher.update(bytes);
+            let piece = self.bytes.next_shared(left)?;
+            left -= piece.bytes().len() as u64;
             if let Some(file) = &mut file {
-                file.write(bytes)?;
+                file.write(piece.bytes())?;
             }
-            left -= bytes.len() as u64;
+            self.unchecked.piece(piece)?;
         }
+        // Before the padding, so that what is damaged first is reported.
+        self.unchecked.end(placed.member, file)?;
         if !self.bytes.equals(placed.padding())? {
             return Err(self.damaged(placed.padding_problem()));
         }
-        if let Some(problem) = check_member(placed.member, hasher).into_iter().next() {
-            return Err(self.damaged(problem));
-        }
-        match file {
-            Some(file) => self.unsynced.give(file),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     fn damaged(&self, source: Problem) -> Error {

@@ -16,7 +16,8 @@ use crate::format::frames::{CHECKSUMS_MAGIC, FRAMES_MAX, Frame, Frames, SEEK_TAB
 use crate::intake::{Intake, read_full};
 use crate::problem::Problem;
 use crate::progress::{Progress, advance};
-use crate::writer::hash::{BUFFER_COUNT, BUFFER_LEN, Buffer, Digester, Digesting};
+use crate::writer::buffer::{BUFFER_COUNT, BUFFER_LEN, Buffer, Pool};
+use crate::writer::hash::{Digester, Digesting};
 use icecore_io::digest::Crc32c;
 
 /// Bytes that may arrive without anything coming out of them: more than a block, and than what programs put between frames.
@@ -66,7 +67,7 @@ impl<R: Read> Decoder<R> {
         let out_of_memory = || Error::io("decompress", intake.label())(io::ErrorKind::OutOfMemory.into());
         let mut context = DCtx::try_create().ok_or_else(out_of_memory)?;
         context.set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX)).map_err(|_| out_of_memory())?;
-        let (mut digester, digesting) = Digester::start(BUFFER_LEN, BUFFER_COUNT);
+        let (mut digester, digesting) = Digester::start(Pool::new(BUFFER_LEN, BUFFER_COUNT));
         let buffer = digester.take();
         let (state, seen) = (State::Between, Seen::default());
         Ok((Self { intake, context, digester, buffer, at: 0, state, seen, fruitful: 0 }, digesting))

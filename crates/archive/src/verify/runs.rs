@@ -16,7 +16,8 @@ use crate::plan::Plan;
 use crate::problem::Problem;
 use crate::progress::Progress;
 use crate::workers;
-use crate::writer::hash::{BUFFER_LEN, Behind};
+use crate::writer::buffer::BUFFER_LEN;
+use crate::writer::hash::Behind;
 
 /// Members that one thread checks.
 struct Run {

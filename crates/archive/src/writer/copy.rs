@@ -6,7 +6,8 @@
 
 use std::io;
 
-use super::hash::{BUFFER_LEN, Buffer, Digester};
+use super::buffer::{BUFFER_LEN, Buffer};
+use super::hash::Digester;
 use super::{Sink, Source};
 use crate::Error;
 use crate::format::manifest::MemberRef;

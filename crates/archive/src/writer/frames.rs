@@ -15,8 +15,9 @@ use std::thread;
 
 use zstd::zstd_safe::{CCtx, CParameter, get_error_name};
 
+use super::buffer::{BUFFER_LEN, Buffer, Pool};
 use super::copy::Outlet;
-use super::hash::{BUFFER_LEN, Buffer, Digester};
+use super::hash::Digester;
 use super::{Sink, Source, Written, put_all};
 use crate::Error;
 use crate::format::frames::{FRAME_LEN, FRAMES_MAX, Frame, Frames, stored_len_max};
@@ -69,7 +70,7 @@ pub fn write_compressed(
     let threads = compression.threads.get().min(frame_count);
     let begun_count = threads + QUEUED_COUNT;
     // Two more than can be begun: one on its way to the digest, and one in it.
-    let (digester, digesting) = Digester::start(index(stored_len_max(FRAME_LEN)), begun_count + 2);
+    let (digester, digesting) = Digester::start(Pool::new(index(stored_len_max(FRAME_LEN)), begun_count + 2));
     let (jobs, queue) = sync_channel(begun_count);
     let workers = Workers { level: compression.level, queue: Mutex::new(queue), stop: AtomicBool::new(false) };
     let len = thread::scope(|scope| {

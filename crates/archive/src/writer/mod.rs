@@ -5,6 +5,7 @@
 //! call has already given to the sink is the caller's to throw away. Publishing a file is [`create`](crate::create())'s work.
 //! Compression is a layer around all this, in [`frames`].
 
+pub(crate) mod buffer;
 mod copy;
 mod frames;
 pub(crate) mod hash;
