@@ -120,7 +120,7 @@ def test_keys_are_found_nowhere(target):
     target.server.start(**KEYS)
 
 
-ROUNDS = 12
+ROUNDS = 5
 
 
 @pytest.fixture
@@ -229,7 +229,7 @@ def test_a_restore_that_is_killed_is_made_or_not(busy, way):
                 else:
                     busy.upload(archive, f"{path}/upload")
 
-        for number in range(6):
+        for number in range(5):
             points = [models.PointStruct(id=id, vector=[number, 9, 9, 9]) for id in range(1, 40)]
             busy.server.client().upsert("other", points, wait=True)
             changed = contents(busy)

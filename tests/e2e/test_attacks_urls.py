@@ -80,7 +80,24 @@ def test_other_schemes_are_refused(target, location):
         assert "not supported" in refused(target, location, (400,), path)
 
 
-@pytest.mark.parametrize("location", ["", "x.snapshot", "/etc/passwd", "//127.0.0.1/x", "http://", "http:///", "http://[", "http://a b/", "http://%00/", "http://x:99999/", "http://x:-1/", "\x00", "n" * 20_000])
+NO_URLS = [
+    "",
+    "x.snapshot",
+    "/etc/passwd",
+    "//127.0.0.1/x",
+    "http://",
+    "http:///",
+    "http://[",
+    "http://a b/",
+    "http://%00/",
+    "http://x:99999/",
+    "http://x:-1/",
+    "\x00",
+    "n" * 20_000,
+]
+
+
+@pytest.mark.parametrize("location", NO_URLS)
 def test_what_is_no_url_is_refused(target, location):
     refused(target, location, (400,))
 

@@ -11,7 +11,6 @@ import re
 import socket
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
