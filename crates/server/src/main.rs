@@ -19,6 +19,7 @@ mod stores;
 #[cfg(test)]
 mod testing;
 mod threads;
+mod tls;
 mod tools;
 mod usecases;
 

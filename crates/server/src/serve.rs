@@ -26,6 +26,7 @@ use crate::remote::{Fetcher, Timeouts};
 use crate::report::{Reporter, throughput};
 use crate::shutdown::Shutdown;
 use crate::stores::{LocalStore, Store, StoreError};
+use crate::tls::{Tls, TlsError};
 use crate::usecases::naming::Place;
 use crate::usecases::restore::{self, Request};
 use crate::{http, logging};
@@ -66,6 +67,9 @@ pub(crate) enum ServeError {
         /// The system's error.
         source: io::Error,
     },
+    /// Certificates.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The port.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -107,6 +111,8 @@ async fn serve(arguments: ServerArgs, config: Config) -> Result<(), ServeError> 
     let shutdown = Shutdown::new();
     shutdown.listen().map_err(|source| ServeError::Process { what: "listen for signals", source })?;
     let request = request(arguments)?;
+    // Before anything is opened: a server that could not be reached need not restore.
+    let tls = Tls::load(&config.service, &config.tls)?;
 
     let opening = shutdown.clone();
     let app = blocking(move || open(config, opening)).await?;
@@ -123,8 +129,12 @@ async fn serve(arguments: ServerArgs, config: Config) -> Result<(), ServeError> 
     tokio::spawn(halt_jobs(Arc::clone(&app)));
     announce(&app, &listener);
     let watch = tokio::spawn(watch_storage(Arc::clone(&app)));
-    let answered = answer(&app, listener).await;
+    let watch_tls = tls.as_ref().map(|tls| tokio::spawn(tls.clone().watch()));
+    let answered = answer(&app, listener, tls).await;
     watch.abort();
+    if let Some(watch) = watch_tls {
+        watch.abort();
+    }
     answered?;
     close(&app).await
 }
@@ -153,8 +163,9 @@ async fn halt_jobs(app: Arc<App>) {
 
 /// Answers requests until the end is asked for and the time for draining is over, or all are answered and all that they began is
 /// done.
-async fn answer(app: &Arc<App>, listener: TcpListener) -> Result<(), ServeError> {
-    let server = http::serve(listener, http::router(Arc::clone(app)), &app.config.service, app.shutdown.clone());
+async fn answer(app: &Arc<App>, listener: TcpListener, tls: Option<Tls>) -> Result<(), ServeError> {
+    let tls = tls.map(|tls| tls.config());
+    let server = http::serve(listener, http::router(Arc::clone(app)), &app.config.service, tls, app.shutdown.clone());
     let answered = async {
         server.await.map_err(|source| ServeError::Process { what: "serve", source })?;
         app.shutdown.idle().await;
@@ -248,14 +259,15 @@ fn restore_all(app: &App, request: &Request) -> Result<(), ServeError> {
 
 fn announce(app: &App, listener: &TcpListener) {
     let address = listener.local_addr().map_or_else(|_| app.config.service.host.clone(), |address| address.to_string());
+    let scheme = if app.config.service.enable_tls { "https" } else { "http" };
     let storage = app.config.storage.storage_path.display();
     let snapshots = app.config.storage.snapshots_path.display();
-    tracing::info!("listening on http://{address}, storage in {storage}, snapshots in {snapshots}");
+    tracing::info!("listening on {scheme}://{address}, storage in {storage}, snapshots in {snapshots}");
     // Nobody may be reading, which is no reason to end.
     let _ = io::Write::write_fmt(
         &mut io::stdout(),
         format_args!(
-            "icecore {} listening on http://{address}, storage in {storage}, snapshots in {snapshots}\n",
+            "icecore {} listening on {scheme}://{address}, storage in {storage}, snapshots in {snapshots}\n",
             env!("CARGO_PKG_VERSION")
         ),
     );

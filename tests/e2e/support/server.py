@@ -20,7 +20,7 @@ STOP_SECONDS = 30
 REFUSE_SECONDS = 30
 POLL_SECONDS = 0.01
 PREFIXES = ("QDRANT__", "ICECORE__")
-LISTENING = re.compile(r"listening on (http://127\.0\.0\.1:\d+)")
+LISTENING = re.compile(r"listening on (https?://127\.0\.0\.1:\d+)")
 
 
 def binary() -> Path:
@@ -51,6 +51,9 @@ class Server:
         self.snapshots = home / "snapshots"
         self.process: subprocess.Popen | None = None
         self.url = ""
+        # How `requests` meets a server that speaks TLS: the file of authorities, and the files of an own certificate and key.
+        self.verify: bool | str = True
+        self.certificate: tuple[str, str] | None = None
         self._runs = 0
         home.mkdir(parents=True, exist_ok=True)
 
@@ -125,7 +128,7 @@ class Server:
 
     def _answers(self) -> bool:
         try:
-            return requests.get(f"{self.url}/readyz", timeout=5).status_code == 200
+            return requests.get(f"{self.url}/readyz", timeout=5, verify=self.verify, cert=self.certificate).status_code == 200
         except requests.ConnectionError:
             return False
 

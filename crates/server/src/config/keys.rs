@@ -29,7 +29,6 @@ pub(crate) enum Meaning {
 const OFF: &[&str] = &["false", "off", "no", "0"];
 const NO_JWT: &str =
     "tokens (JWT) are not supported in this version, keys are (`service.api_key`, `service.read_only_api_key`); remove it";
-const NO_TLS: &str = "TLS is not supported yet in this version; remove it, or put a proxy that speaks TLS in front of the server";
 const NO_S3: &str = "archives can only be kept in a local directory in this version; use `local`";
 const NO_CLUSTER: &str = "this server is a single node; remove it";
 
@@ -52,6 +51,8 @@ const TABLE: &[(&str, Meaning)] = &[
     ("service.enable_cors", setting!(service.enable_cors = Raw::switch)),
     ("service.enable_snapshot_url_recovery", setting!(service.enable_snapshot_url_recovery = Raw::switch)),
     ("service.snapshot_url_allow", setting!(service.snapshot_url_allow = hosts)),
+    ("service.enable_tls", setting!(service.enable_tls = Raw::switch)),
+    ("service.verify_https_client_certificate", setting!(service.verify_https_client_certificate = Raw::switch)),
     ("service.api_key", setting!(service.api_key = key)),
     ("service.alt_api_key", setting!(service.alt_api_key = key)),
     ("service.read_only_api_key", setting!(service.read_only_api_key = key)),
@@ -66,11 +67,12 @@ const TABLE: &[(&str, Meaning)] = &[
     ("storage.optimizers.flush_interval_sec", setting!(storage.optimizers.flush_interval_sec = seconds)),
     ("snapshots.compression", setting!(snapshots.compression = form)),
     ("snapshots.compression_level", setting!(snapshots.compression_level = level)),
+    ("tls.cert", setting!(tls.cert = file)),
+    ("tls.key", setting!(tls.key = file)),
+    ("tls.ca_cert", setting!(tls.ca_cert = file)),
     ("jobs.concurrency", setting!(jobs.concurrency = threads)),
     ("jobs.keep_days", setting!(jobs.keep_days = days)),
     ("service.jwt_rbac", Meaning::Only { accepted: OFF, refusal: NO_JWT }),
-    ("service.enable_tls", Meaning::Only { accepted: OFF, refusal: NO_TLS }),
-    ("service.verify_https_client_certificate", Meaning::Only { accepted: OFF, refusal: NO_TLS }),
     ("storage.snapshots_config.snapshots_storage", Meaning::Only { accepted: &["local"], refusal: NO_S3 }),
     ("storage.node_type", Meaning::Only { accepted: &["normal"], refusal: NO_CLUSTER }),
     (
@@ -129,7 +131,8 @@ const TABLE: &[(&str, Meaning)] = &[
     ("storage.update_concurrency", Meaning::NoEffect),
     ("storage.update_queue_size", Meaning::NoEffect),
     ("storage.wal.*", Meaning::NoEffect),
-    ("tls.*", Meaning::NoEffect),
+    // Certificates are read again as soon as they change.
+    ("tls.cert_ttl", Meaning::NoEffect),
 ];
 
 /// The meaning of a key; an exact entry comes before a pattern.
@@ -155,6 +158,14 @@ fn text(value: &Raw) -> Result<String, String> {
 
 fn path(value: &Raw) -> Result<PathBuf, String> {
     value.text().map(PathBuf::from)
+}
+
+/// A file, or none.
+fn file(value: &Raw) -> Result<Option<PathBuf>, String> {
+    match value {
+        Raw::Null => Ok(None),
+        given => path(given).map(Some),
+    }
 }
 
 fn port(value: &Raw) -> Result<u16, String> {

@@ -12,7 +12,7 @@ mod value;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-pub(crate) use model::{Config, Form, Secret, Service, SnapshotSettings};
+pub(crate) use model::{Config, Form, Secret, Service, SnapshotSettings, TlsSettings};
 use value::{Entry, Origin, Raw};
 
 /// The file that is read if it is there and no other is named.
@@ -224,7 +224,6 @@ mod tests {
     fn what_must_not_be_ignored_is_refused() {
         for (name, value) in [
             ("QDRANT__SERVICE__JWT_RBAC", "true"),
-            ("QDRANT__SERVICE__ENABLE_TLS", "true"),
             ("QDRANT__CLUSTER__ENABLED", "true"),
             ("QDRANT__STORAGE__SNAPSHOTS_CONFIG__SNAPSHOTS_STORAGE", "s3"),
         ] {

@@ -16,6 +16,8 @@ pub(crate) struct Config {
     pub(crate) log_level: String,
     /// The front door.
     pub(crate) service: Service,
+    /// The files of TLS.
+    pub(crate) tls: TlsSettings,
     /// The data.
     pub(crate) storage: StorageSettings,
     /// Work in the background.
@@ -35,6 +37,10 @@ pub(crate) struct Service {
     pub(crate) max_request_size_mb: usize,
     /// Whether browsers may call the API from pages of any origin.
     pub(crate) enable_cors: bool,
+    /// Whether clients have to speak TLS.
+    pub(crate) enable_tls: bool,
+    /// Whether they have to show a certificate that `tls.ca_cert` has signed.
+    pub(crate) verify_https_client_certificate: bool,
     /// Whether archives may be fetched from URLs at all.
     pub(crate) enable_snapshot_url_recovery: bool,
     /// Where they may be fetched from.
@@ -51,6 +57,17 @@ pub(crate) struct Service {
     pub(crate) idle_timeout_sec: u32,
     /// The longest archive that may be uploaded, in MiB; without it any.
     pub(crate) max_upload_size_mb: Option<u32>,
+}
+
+/// Section `tls`: files in PEM form, used if `service.enable_tls` is on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct TlsSettings {
+    /// The server's certificate, followed by those that lead to its authority.
+    pub(crate) cert: Option<PathBuf>,
+    /// The private key of the certificate.
+    pub(crate) key: Option<PathBuf>,
+    /// Authorities of the certificates that clients show.
+    pub(crate) ca_cert: Option<PathBuf>,
 }
 
 /// A text that is never printed, logged or returned.
@@ -123,6 +140,7 @@ impl Default for Config {
         Self {
             log_level: "INFO".to_owned(),
             service: Service::default(),
+            tls: TlsSettings::default(),
             storage: StorageSettings::default(),
             jobs: JobSettings::default(),
             snapshots: SnapshotSettings::default(),
@@ -137,6 +155,8 @@ impl Default for Service {
             http_port: 6333,
             max_request_size_mb: 32,
             enable_cors: true,
+            enable_tls: false,
+            verify_https_client_certificate: false,
             enable_snapshot_url_recovery: true,
             snapshot_url_allow: Policy::default(),
             api_key: None,

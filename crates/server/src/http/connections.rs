@@ -2,6 +2,7 @@
 //!
 //! | who | may | then |
 //! |---|---|---|
+//! | does not finish the handshake of TLS | [`head_timeout`](Service::head_timeout) | the connection is closed |
 //! | sends no head of a request | [`head_timeout`](Service::head_timeout) | the connection is closed |
 //! | sends nothing of a body that is read | [`idle_timeout`](Service::idle_timeout) | the answer is 408 (`incoming`) |
 //! | takes nothing of an answer | [`idle_timeout`](Service::idle_timeout) | the connection is closed |
@@ -21,9 +22,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum_server::accept::Accept;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use axum_server::{Handle, Server};
 use hyper_util::rt::TokioTimer;
 use rustix::process::{Resource, getrlimit};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_io_timeout::TimeoutWriter;
 
@@ -41,16 +44,50 @@ struct Limits {
     connections: usize,
 }
 
-/// Answers requests until the end is asked for and all that had begun by then are answered.
-pub(crate) async fn serve(listener: TcpListener, routes: Router, service: &Service, shutdown: Shutdown) -> io::Result<()> {
+/// Answers requests until the end is asked for and all that had begun by then are answered; with `tls`, only encrypted ones.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    routes: Router,
+    service: &Service,
+    tls: Option<RustlsConfig>,
+    shutdown: Shutdown,
+) -> io::Result<()> {
     let limits = Limits { head: service.head_timeout(), idle: service.idle_timeout(), connections: connections_max() };
-    serve_within(limits, listener, routes, shutdown).await
+    serve_within(limits, listener, routes, tls, shutdown).await
 }
 
-async fn serve_within(limits: Limits, listener: TcpListener, routes: Router, shutdown: Shutdown) -> io::Result<()> {
+async fn serve_within(
+    limits: Limits,
+    listener: TcpListener,
+    routes: Router,
+    tls: Option<RustlsConfig>,
+    shutdown: Shutdown,
+) -> io::Result<()> {
     let handle = Handle::<SocketAddr>::new();
-    let acceptor = Acceptor { limits, handle: handle.clone() };
-    let mut server = Server::from_listener(listener).handle(handle.clone()).acceptor(acceptor).http1_only();
+    let plain = Acceptor { limits, handle: handle.clone() };
+    let server = Server::from_listener(listener).handle(handle.clone());
+    match tls {
+        None => accept(server.acceptor(plain), limits, routes, &handle, shutdown).await,
+        Some(config) => {
+            let acceptor = RustlsAcceptor::new(config).handshake_timeout(limits.head).acceptor(plain);
+            accept(server.acceptor(acceptor), limits, routes, &handle, shutdown).await
+        }
+    }
+}
+
+async fn accept<A>(
+    server: Server<SocketAddr, A>,
+    limits: Limits,
+    routes: Router,
+    handle: &Handle<SocketAddr>,
+    shutdown: Shutdown,
+) -> io::Result<()>
+where
+    A: Accept<TcpStream, Router, Service = Router> + Clone + Send + Sync + 'static,
+    A::Stream: AsyncRead + AsyncWrite + Unpin + Send,
+    A::Future: Send,
+{
+    let mut server = server.http1_only();
     server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(limits.head);
     let mut serving = pin!(server.serve(routes.into_make_service()));
     tokio::select! {
@@ -128,7 +165,7 @@ mod tests {
         async fn start(limits: Limits, routes: Router) -> Self {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let (address, shutdown) = (listener.local_addr().unwrap(), Shutdown::new());
-            let server = tokio::spawn(serve_within(limits, listener, routes, shutdown.clone()));
+            let server = tokio::spawn(serve_within(limits, listener, routes, None, shutdown.clone()));
             Self { address, shutdown, server }
         }
 
@@ -233,6 +270,22 @@ mod tests {
         closed(&mut server.connect("").await).await;
         first.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
         answer(&mut first, "hello").await;
+    }
+
+    #[tokio::test]
+    async fn who_does_not_finish_the_handshake_is_cut_off() {
+        let limits = Limits { head: Duration::from_millis(200), ..LIMITS };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, shutdown) = (listener.local_addr().unwrap(), Shutdown::new());
+        let tls = crate::tls::testing::config();
+        let server = tokio::spawn(serve_within(limits, listener, hello(), Some(tls), shutdown.clone()));
+        for begun in ["", "\u{16}\u{3}\u{1}"] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(begun.as_bytes()).await.unwrap();
+            closed(&mut stream).await;
+        }
+        shutdown.force();
+        timeout(BOUND, server).await.unwrap().unwrap().unwrap();
     }
 
     #[tokio::test]
