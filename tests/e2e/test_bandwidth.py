@@ -120,7 +120,7 @@ def test_downloads_and_writes_are_not_limited(servers, archive):
     # One MB a second: what is limited takes longer than this test may take.
     with ThreadPoolExecutor(1) as threads:
         busy = threads.submit(upload, server, archive)
-        bulk.fill(server.url, "other", POINTS, DIMENSIONS)
+        bulk.fill(server.url, "other", 20, DIMENSIONS)
         assert not busy.done(), "the upload has not kept to its limit, or the writes have kept to it too"
         write_settings(server, "snapshots: {bandwidth_mb_s: 0}\n")
         reload(server, "applied: snapshots.bandwidth_mb_s")
