@@ -7,6 +7,7 @@ use std::sync::Arc;
 use icecore_io::{Clock, Fs};
 use icecore_storage::Storage;
 
+use crate::bandwidth::Bandwidth;
 use crate::config::Config;
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
@@ -29,6 +30,8 @@ pub(crate) struct App {
     pub(crate) clock: Arc<dyn Clock>,
     /// What the server counts of itself.
     pub(crate) metrics: Arc<Metrics>,
+    /// What making and restoring archives may take of the disk.
+    pub(crate) bandwidth: Bandwidth,
     /// Fetches archives from other servers.
     pub(crate) fetcher: Fetcher,
     /// The settings that the server was started with.

@@ -1,6 +1,7 @@
 //! The `icecore` binary: a server for collections of points, and tools for their archives.
 
 mod app;
+mod bandwidth;
 mod cli;
 mod config;
 mod error;
@@ -10,6 +11,7 @@ mod listen;
 mod logging;
 mod metrics;
 mod pipe;
+mod reload;
 mod remote;
 mod report;
 mod serve;

@@ -16,12 +16,14 @@ use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
 use crate::app::App;
+use crate::bandwidth::Bandwidth;
 use crate::cli::{MappingError, ServerArgs};
 use crate::config::{self, Config, ConfigError, Loaded};
 use crate::error::{AppError, Kind, one_line};
 use crate::jobs::{self, Jobs, kinds};
 use crate::listen::{ListenError, Port};
 use crate::metrics::{Kind as Counted, Metrics};
+use crate::reload::{Hangups, Settings};
 use crate::remote::{Fetcher, Timeouts};
 use crate::report::{Reporter, throughput};
 use crate::shutdown::Shutdown;
@@ -109,13 +111,17 @@ pub(crate) fn run(arguments: ServerArgs) -> Result<(), ServeError> {
 
 async fn serve(arguments: ServerArgs, config: Config) -> Result<(), ServeError> {
     let shutdown = Shutdown::new();
-    shutdown.listen().map_err(|source| ServeError::Process { what: "listen for signals", source })?;
+    let no_signals = |source| ServeError::Process { what: "listen for signals", source };
+    shutdown.listen().map_err(no_signals)?;
+    let hangups = Hangups::listen().map_err(no_signals)?;
+    let settings = Settings::new(arguments.config_path.clone(), config.clone());
     let request = request(arguments)?;
     // Before anything is opened: a server that could not be reached need not restore.
     let tls = Tls::load(&config.service, &config.tls)?;
 
     let opening = shutdown.clone();
     let app = blocking(move || open(config, opening)).await?;
+    tokio::spawn(hangups.obey(Arc::clone(&app), settings));
     let port = Port::take(&app.config.service).await?;
     let restoring = Arc::clone(&app);
     blocking(move || restore_all(&restoring, &request)).await?;
@@ -223,7 +229,8 @@ pub(crate) fn open(mut config: Config, shutdown: Shutdown) -> Result<Arc<App>, S
     let timeouts = Timeouts::with_idle(config.service.idle_timeout());
     let fetcher = Fetcher::new(config.service.snapshot_url_allow.clone(), timeouts, Handle::current(), shutdown.clone());
     let (storage, store) = (Arc::new(storage), Arc::new(store));
-    Ok(Arc::new(App { storage, store, jobs, fs, clock, metrics, fetcher, config, shutdown }))
+    let bandwidth = Bandwidth::new(Arc::clone(&clock), config.snapshots.bandwidth_mb_s);
+    Ok(Arc::new(App { storage, store, jobs, fs, clock, metrics, bandwidth, fetcher, config, shutdown }))
 }
 
 fn request(arguments: ServerArgs) -> Result<Request, ServeError> {
@@ -241,9 +248,10 @@ fn restore_all(app: &App, request: &Request) -> Result<(), ServeError> {
         return Ok(());
     }
     let reporter = Reporter::new("restoring", Some(app.shutdown.clone()));
+    let limited = app.bandwidth.limit(&reporter);
     let counted = app.metrics.snapshot(Counted::Recover, &Place::Storage);
     let start = app.clock.monotonic();
-    let restored = restore::restore(app.fs.as_ref(), &app.storage, &app.config.storage.storage_path, request, &reporter);
+    let restored = restore::restore(app.fs.as_ref(), &app.storage, &app.config.storage.storage_path, request, &limited);
     reporter.finish();
     let restored = match restored {
         Err(error) if error.kind() == Kind::Cancelled => return Err(ServeError::Stopped),

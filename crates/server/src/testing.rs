@@ -14,6 +14,7 @@ use icecore_storage::{
 use tokio::runtime::Runtime;
 
 use crate::app::App;
+use crate::bandwidth::Bandwidth;
 use crate::config::Config;
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
@@ -36,7 +37,8 @@ pub(crate) fn app(fs: &MemFs) -> App {
     let jobs = Arc::new(Jobs::open(None, Arc::clone(&clock), shutdown.clone(), config.jobs.options()).unwrap());
     let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
     let (storage, store) = (Arc::new(storage), Arc::new(store));
-    App { storage, store, jobs, fs, clock, metrics, fetcher: fetcher(), config, shutdown }
+    let bandwidth = Bandwidth::new(Arc::clone(&clock), 0);
+    App { storage, store, jobs, fs, clock, metrics, bandwidth, fetcher: fetcher(), config, shutdown }
 }
 
 /// Fetches from anywhere; on a runtime of its own, because most tests have none.

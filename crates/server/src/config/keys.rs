@@ -12,8 +12,8 @@ use crate::remote::Policy;
 /// What a key means.
 #[derive(Clone, Copy)]
 pub(crate) enum Meaning {
-    /// It sets something; the error says what the value has to be.
-    Setting(fn(&mut Config, &Raw) -> Result<(), String>),
+    /// It sets something.
+    Setting(Setting),
     /// It is Qdrant's and means nothing here.
     NoEffect,
     /// It may say what holds anyway; anything else is refused.
@@ -25,6 +25,26 @@ pub(crate) enum Meaning {
     },
 }
 
+/// One setting.
+#[derive(Clone, Copy)]
+pub(crate) struct Setting {
+    /// Reads its value; the error says what that has to be.
+    pub(crate) set: fn(&mut Config, &Raw) -> Result<(), String>,
+    /// Whether it is the same in two configurations.
+    same: fn(&Config, &Config) -> bool,
+    /// Whether a running server takes a new value.
+    live: bool,
+}
+
+/// The settings in which two configurations differ, by their keys.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Difference {
+    /// Those that a running server takes.
+    pub(crate) live: Vec<&'static str>,
+    /// Those that need a restart.
+    pub(crate) fixed: Vec<&'static str>,
+}
+
 /// Values that switch nothing on.
 const OFF: &[&str] = &["false", "off", "no", "0"];
 const NO_JWT: &str =
@@ -32,15 +52,28 @@ const NO_JWT: &str =
 const NO_S3: &str = "archives can only be kept in a local directory in this version; use `local`";
 const NO_CLUSTER: &str = "this server is a single node; remove it";
 
-/// A setting with the field that it sets and the function that reads its value.
+/// A setting with the field that it sets and the function that reads its value; `live` if a running server takes a new one.
 macro_rules! setting {
-    ($($field:ident).+ = $read:expr) => {
-        Meaning::Setting(|config, value| {
-            config.$($field).+ = $read(value)?;
-            Ok(())
+    (live $($rest:tt)+) => {
+        setting!(@ true, $($rest)+)
+    };
+    (@ $live:literal, $($field:ident).+ = $read:expr) => {
+        Meaning::Setting(Setting {
+            set: |config, value| {
+                config.$($field).+ = $read(value)?;
+                Ok(())
+            },
+            same: |one, other| one.$($field).+ == other.$($field).+,
+            live: $live,
         })
     };
+    ($($rest:tt)+) => {
+        setting!(@ false, $($rest)+)
+    };
 }
+
+/// `storage.snapshots_path` as Qdrant's first guide to snapshots has it.
+const SECOND_SPELLING: &str = "storage.snapshot_path";
 
 /// Keys and their meaning; a pattern that ends in `.*` means everything below.
 const TABLE: &[(&str, Meaning)] = &[
@@ -61,8 +94,7 @@ const TABLE: &[(&str, Meaning)] = &[
     ("service.max_upload_size_mb", setting!(service.max_upload_size_mb = limit)),
     ("storage.storage_path", setting!(storage.storage_path = path)),
     ("storage.snapshots_path", setting!(storage.snapshots_path = path)),
-    // As Qdrant's first guide to snapshots spells it.
-    ("storage.snapshot_path", setting!(storage.snapshots_path = path)),
+    (SECOND_SPELLING, setting!(storage.snapshots_path = path)),
     ("storage.memtable_mb", setting!(storage.memtable_mb = megabytes)),
     ("storage.optimizers.flush_interval_sec", setting!(storage.optimizers.flush_interval_sec = seconds)),
     ("snapshots.compression", setting!(snapshots.compression = form)),
@@ -70,6 +102,7 @@ const TABLE: &[(&str, Meaning)] = &[
     ("tls.cert", setting!(tls.cert = file)),
     ("tls.key", setting!(tls.key = file)),
     ("tls.ca_cert", setting!(tls.ca_cert = file)),
+    ("snapshots.bandwidth_mb_s", setting!(live snapshots.bandwidth_mb_s = bandwidth)),
     ("jobs.concurrency", setting!(jobs.concurrency = threads)),
     ("jobs.keep_days", setting!(jobs.keep_days = days)),
     ("service.jwt_rbac", Meaning::Only { accepted: OFF, refusal: NO_JWT }),
@@ -140,6 +173,20 @@ pub(crate) fn find(key: &str) -> Option<Meaning> {
     let exact = TABLE.iter().find(|(pattern, _)| *pattern == key);
     let below = || TABLE.iter().find(|(pattern, _)| prefix(pattern).is_some_and(|prefix| key.starts_with(prefix)));
     exact.or_else(below).map(|(_, meaning)| *meaning)
+}
+
+/// In which settings two configurations differ. One that has two spellings is named by the first.
+pub(crate) fn difference(one: &Config, other: &Config) -> Difference {
+    let mut found = Difference { live: Vec::new(), fixed: Vec::new() };
+    for (key, meaning) in TABLE {
+        if let Meaning::Setting(setting) = meaning
+            && !(setting.same)(one, other)
+            && *key != SECOND_SPELLING
+        {
+            if setting.live { found.live.push(key) } else { found.fixed.push(key) }
+        }
+    }
+    found
 }
 
 /// Whether there are keys below this one.
@@ -217,6 +264,14 @@ fn level(value: &Raw) -> Result<Level, String> {
     number(value, 1, 22_u32).map(Level)
 }
 
+/// 10^6 bytes a second; 0 and nothing are no limit.
+fn bandwidth(value: &Raw) -> Result<u32, String> {
+    match value {
+        Raw::Null => Ok(0),
+        given => number(given, 0, 1_000_000_u32),
+    }
+}
+
 fn threads(value: &Raw) -> Result<usize, String> {
     number(value, 1, 64_u32)
 }
@@ -241,6 +296,18 @@ mod tests {
         let count = keys.len();
         keys.dedup();
         assert_eq!(keys.len(), count);
+    }
+
+    #[test]
+    fn differences_are_told_by_key_and_by_what_they_need() {
+        let one = Config::default();
+        assert_eq!(difference(&one, &one), Difference { live: vec![], fixed: vec![] });
+        let mut other = one.clone();
+        other.snapshots.bandwidth_mb_s = 5;
+        other.storage.snapshots_path = "/elsewhere".into();
+        other.service.api_key = Some(Secret::new("k"));
+        let fixed = vec!["service.api_key", "storage.snapshots_path"];
+        assert_eq!(difference(&one, &other), Difference { live: vec!["snapshots.bandwidth_mb_s"], fixed });
     }
 
     #[test]

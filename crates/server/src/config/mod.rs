@@ -13,6 +13,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 pub(crate) use model::{Config, Form, Secret, Service, SnapshotSettings, TlsSettings};
+pub(crate) use keys::{Difference, difference};
 use value::{Entry, Origin, Raw};
 
 /// The file that is read if it is there and no other is named.
@@ -124,8 +125,8 @@ fn different_keys(service: &Service) -> Result<(), ConfigError> {
 fn apply(loaded: &mut Loaded, entry: Entry) -> Result<(), ConfigError> {
     let Entry { key, value, origin } = entry;
     match keys::find(&key) {
-        Some(keys::Meaning::Setting(set)) => {
-            set(&mut loaded.config, &value).map_err(|reason| ConfigError::Value { key, origin, reason })
+        Some(keys::Meaning::Setting(setting)) => {
+            (setting.set)(&mut loaded.config, &value).map_err(|reason| ConfigError::Value { key, origin, reason })
         }
         Some(keys::Meaning::NoEffect) => {
             loaded.ignored.push(key);
@@ -217,6 +218,19 @@ mod tests {
                 let error = error(&[], &[(name, wrong)]);
                 assert!(error.contains(name) && error.contains(most), "{error}");
             }
+        }
+    }
+
+    #[test]
+    fn a_limit_of_bandwidth_is_none_unless_it_is_given() {
+        let bandwidth = |text: &str| with(&[("my.yaml", text)], &[]).map(|loaded| loaded.config.snapshots.bandwidth_mb_s);
+        for none in ["snapshots: {}", "snapshots: {bandwidth_mb_s: }", "snapshots: {bandwidth_mb_s: 0}"] {
+            assert_eq!(bandwidth(none).unwrap(), 0, "{none}");
+        }
+        assert_eq!(bandwidth("snapshots: {bandwidth_mb_s: 250}").unwrap(), 250);
+        for wrong in ["-1", "1.5", "fast", "1000001"] {
+            let error = error(&[], &[("ICECORE__SNAPSHOTS__BANDWIDTH_MB_S", wrong)]);
+            assert!(error.contains("BANDWIDTH_MB_S") && error.contains("1000000"), "{error}");
         }
     }
 

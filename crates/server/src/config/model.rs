@@ -102,6 +102,8 @@ pub(crate) struct SnapshotSettings {
     pub(crate) compression: Form,
     /// The level of zstd for archives that do not ask for one.
     pub(crate) compression_level: Level,
+    /// What all making and restoring of archives together may take, in 10^6 bytes a second; 0 is no limit.
+    pub(crate) bandwidth_mb_s: u32,
 }
 
 /// The form of an archive.

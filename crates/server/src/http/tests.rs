@@ -67,6 +67,7 @@ impl Server {
             jobs,
             fs,
             clock,
+            bandwidth: crate::bandwidth::Bandwidth::new(Arc::new(icecore_io::OsClock::new()), 0),
             metrics,
             fetcher: crate::testing::fetcher(),
             config,

@@ -26,6 +26,7 @@ pub(crate) fn create(
     mut chosen: impl FnMut(&ArchiveName) -> Result<()>,
 ) -> Result<ArchiveInfo> {
     let place = fetch::place(app, scope)?;
+    let limited = app.bandwidth.limit(progress);
     let counted = app.metrics.snapshot(Kind::Create, &place);
     let cut = Cut::take(app, scope)?;
     for name in naming::candidates(&place, compression.is_some(), app.jobs.peer_id(), app.clock.now()) {
@@ -36,7 +37,7 @@ pub(crate) fn create(
             Err(error) => return Err(error.into()),
         }
         let draft = Draft { plan: cut.plan(), source: &|index: usize| cut.open(app, index), compression };
-        match app.store.put(&place, &name, draft, progress) {
+        match app.store.put(&place, &name, draft, &limited) {
             Err(StoreError::Exists { .. }) => {}
             done => {
                 let made = done?;
@@ -71,7 +72,12 @@ impl Cut {
 
     /// Writes the archive to `sink`.
     pub(crate) fn write(&self, app: &App, sink: &mut dyn Sink, progress: &dyn Progress) -> Result<Written> {
-        Ok(icecore_archive::write_archive(&self.plan, &|index: usize| self.open(app, index), sink, progress)?)
+        Ok(icecore_archive::write_archive(
+            &self.plan,
+            &|index: usize| self.open(app, index),
+            sink,
+            &app.bandwidth.limit(progress),
+        )?)
     }
 
     /// Opens the source of a member.

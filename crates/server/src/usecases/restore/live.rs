@@ -47,7 +47,7 @@ pub(crate) fn stage(app: &App, input: Input, goal: Goal, expected: Option<Expect
     drop(named);
     check_space(app.fs.as_ref(), &app.config.storage.storage_path, source.bytes())?;
     progress.start(source.work());
-    Ok(Staged(source.unpack(app.fs.as_ref(), &app.storage, progress)?))
+    Ok(Staged(source.unpack(app.fs.as_ref(), &app.storage, &app.bandwidth.limit(progress))?))
 }
 
 impl Staged {
