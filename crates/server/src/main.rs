@@ -9,6 +9,7 @@ mod http;
 mod jobs;
 mod listen;
 mod logging;
+mod manage;
 mod metrics;
 mod pipe;
 mod reload;
@@ -37,6 +38,9 @@ fn main() -> ExitCode {
     let outcome: Result<(), Box<dyn Error>> = match cli.command {
         Some(Command::Archive(command)) => tools::archive(command).map_err(Into::into),
         Some(Command::Inspect { path, json }) => tools::inspect(&path, json).map_err(Into::into),
+        Some(Command::Backup(command)) => manage::backup(command).map_err(Into::into),
+        Some(Command::Jobs(command)) => manage::jobs(command).map_err(Into::into),
+        Some(Command::Stores(command)) => manage::stores(command).map_err(Into::into),
         Some(Command::Bench(args)) => tools::bench(&args).map_err(Into::into),
         None => serve::run(cli.server).map_err(Into::into),
     };
