@@ -12,8 +12,8 @@ mod value;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-pub(crate) use model::{Config, Form, Secret, Service, SnapshotSettings, TlsSettings};
 pub(crate) use keys::{Difference, difference};
+pub(crate) use model::{Config, Form, Secret, Service, SnapshotSettings, TlsSettings};
 use value::{Entry, Origin, Raw};
 
 /// The file that is read if it is there and no other is named.
