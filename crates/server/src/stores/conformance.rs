@@ -37,6 +37,7 @@ pub(crate) fn check(store: &dyn Store) {
         never_overwrites(store, place);
         failed_puts_leave_nothing(store, place);
         missing_ones_are_said_to_be(store, place);
+        streams_are_kept_as_they_arrive(store, place);
     }
     // One of each is left, and none is seen from another place.
     for place in &places {
@@ -89,6 +90,39 @@ fn missing_ones_are_said_to_be(store: &dyn Store, place: &Place) {
     let name = archive_name("none.snapshot");
     assert!(matches!(store.open(place, &name), Err(StoreError::NotFound { .. })));
     assert!(matches!(store.delete(place, &name), Err(StoreError::NotFound { .. })));
+}
+
+fn streams_are_kept_as_they_arrive(store: &dyn Store, place: &Place) {
+    let before = store.list(place).unwrap();
+    let name = archive_name("kept.snapshot");
+    let bytes = b"whatever arrives";
+    let keep =
+        |mut bytes: &[u8], len: Option<u64>, progress: &dyn Progress| store.put_stream(place, &name, &mut bytes, len, progress);
+    for len in [None, Some(bytes.len() as u64)] {
+        let info = keep(bytes, len, &()).unwrap();
+        assert_eq!((info.size, info.sha256), (bytes.len() as u64, Some(Sha256Digest::of(bytes))));
+        assert!(store.list(place).unwrap().contains(&info), "{place:?}");
+        assert!(matches!(keep(b"other", None, &()), Err(StoreError::Exists { .. })));
+        assert_eq!(read(store.open(place, &name).unwrap().file.as_ref()), bytes);
+        store.delete(place, &name).unwrap();
+    }
+    for len in [bytes.len() as u64 - 1, bytes.len() as u64 + 1] {
+        assert!(keep(bytes, Some(len), &()).is_err(), "{len}");
+    }
+    assert!(keep(bytes, None, &Cancelled).is_err());
+    assert!(store.put_stream(place, &name, &mut io::Read::chain(&bytes[..], Broken), None, &()).is_err());
+    assert_eq!(store.list(place).unwrap(), before);
+    keep(b"", None, &()).unwrap();
+    store.delete(place, &name).unwrap();
+}
+
+/// Breaks off.
+struct Broken;
+
+impl io::Read for Broken {
+    fn read(&mut self, _buffer: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::ConnectionReset.into())
+    }
 }
 
 /// Asks to stop at once.

@@ -10,7 +10,7 @@ mod conformance;
 mod local;
 
 use std::fmt::Debug;
-use std::io;
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -32,6 +32,18 @@ pub(crate) trait Store: Debug + Send + Sync {
     /// `Exists` if the name is taken, or somebody else is making an archive of that name: cheap, before any data is read. Any
     /// other error leaves the place as it was.
     fn put(&self, place: &Place, name: &ArchiveName, draft: Draft<'_>, progress: &dyn Progress) -> Result<ArchiveInfo>;
+
+    /// Keeps an archive that was made elsewhere, as it arrives: all that `reader` gives, which has to be `len` bytes if that is
+    /// known. What it promises is what [`put`](Self::put) does; the digest is that of the bytes that arrived. What they are is not
+    /// looked at, not even whether the name says rightly if they are compressed.
+    fn put_stream(
+        &self,
+        place: &Place,
+        name: &ArchiveName,
+        reader: &mut dyn Read,
+        len: Option<u64>,
+        progress: &dyn Progress,
+    ) -> Result<ArchiveInfo>;
 
     /// The archives of a place, sorted by name; none if nothing was ever put there.
     fn list(&self, place: &Place) -> Result<Vec<ArchiveInfo>>;
