@@ -84,10 +84,7 @@ pub fn create_draft(
     draft: Draft<'_>,
     progress: &dyn Progress,
 ) -> Result<Created, Error> {
-    if name.is_compressed() != draft.compression.is_some() {
-        let rule = "it must end in `.zst` if the archive is compressed, and only then";
-        return Err(Error::ArchiveName { name: name.to_string(), rule });
-    }
+    draft.check_name(name)?;
     let about = About {
         len_max: draft.len_max(),
         uncompressed_size: draft.compression.map(|_| draft.plan.archive_len()),
@@ -136,6 +133,15 @@ pub(crate) fn make(
 }
 
 impl Draft<'_> {
+    /// Whether the name says rightly if the archive is compressed; [`Error::ArchiveName`] if not.
+    pub fn check_name(&self, name: &ArchiveName) -> Result<(), Error> {
+        if name.is_compressed() == self.compression.is_some() {
+            return Ok(());
+        }
+        let rule = "it must end in `.zst` if the archive is compressed, and only then";
+        Err(Error::ArchiveName { name: name.to_string(), rule })
+    }
+
     /// The longest that the file can become, in bytes; of an archive that is not compressed, its length.
     pub fn len_max(&self) -> u64 {
         match self.compression {

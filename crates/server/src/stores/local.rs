@@ -233,7 +233,7 @@ mod tests {
     use icecore_io::{ManualClock, MemFs, OsFs};
 
     use super::*;
-    use crate::stores::conformance;
+    use crate::stores::conformance::{self, OpenOnes};
 
     fn store(fs: Arc<dyn Fs>, root: &Path) -> LocalStore {
         LocalStore::open(fs, Arc::new(ManualClock::new(Duration::from_secs(1_000))), root.to_owned()).unwrap()
@@ -241,9 +241,9 @@ mod tests {
 
     #[test]
     fn keeps_the_promises_in_memory_and_on_disk() {
-        conformance::check(&store(Arc::new(MemFs::new()), Path::new("snapshots")));
+        conformance::check(&store(Arc::new(MemFs::new()), Path::new("snapshots")), OpenOnes::ReadOn);
         let dir = tempfile::tempdir().unwrap();
-        conformance::check(&store(Arc::new(OsFs), &dir.path().join("a/b")));
+        conformance::check(&store(Arc::new(OsFs), &dir.path().join("a/b")), OpenOnes::ReadOn);
     }
 
     #[test]
