@@ -84,25 +84,66 @@ pub fn create_draft(
     draft: Draft<'_>,
     progress: &dyn Progress,
 ) -> Result<Created, Error> {
-    if name.is_compressed() != draft.compression.is_some() {
-        let rule = "it must end in `.zst` if the archive is compressed, and only then";
-        return Err(Error::ArchiveName { name: name.to_string(), rule });
-    }
-    check_space(fs, dir, draft.len_max())?;
+    draft.check_name(name)?;
+    let about = About {
+        len_max: draft.len_max(),
+        uncompressed_size: draft.compression.map(|_| draft.plan.archive_len()),
+        manifest_sha256: Some(draft.plan.manifest_sha256()),
+    };
+    let path = dir.join(name.as_str());
+    let meta = make(fs, clock, dir, name, about, |file, temp| draft.write(file, temp, progress))?;
+    Ok(Created {
+        path,
+        len: meta.size,
+        sha256: meta.sha256,
+        manifest_sha256: draft.plan.manifest_sha256(),
+        created_at: time(meta.created_at),
+    })
+}
+
+/// What is known of an archive before it is written.
+pub(crate) struct About {
+    /// The longest that the file can become.
+    pub(crate) len_max: u64,
+    /// Length of the tar, if it is compressed.
+    pub(crate) uncompressed_size: Option<u64>,
+    /// Digest of the manifest, if anybody has read it.
+    pub(crate) manifest_sha256: Option<Sha256Digest>,
+}
+
+/// Makes the archive `name` of what `write` puts into an empty file, and says what its index file holds.
+pub(crate) fn make(
+    fs: &dyn Fs,
+    clock: &dyn Clock,
+    dir: &Path,
+    name: &ArchiveName,
+    about: About,
+    write: impl FnOnce(&Arc<dyn File>, &Path) -> Result<Written, Error>,
+) -> Result<Meta, Error> {
+    check_space(fs, dir, about.len_max)?;
     let path = dir.join(name.as_str());
     let Some(attempt) = Attempt::begin(fs, dir, name).map_err(Error::io("create a temporary for", &path))? else {
         return Err(Error::AlreadyExists { path });
     };
     let mut made =
         Made { fs, dir, archive: None, side_temps: Vec::new(), side_files: Vec::new(), attempt: &attempt, committed: false };
-    let result = made.make(clock, &path, draft, progress);
+    let result = made.make(clock, &path, about, write);
     made.committed = result.is_ok();
     result
 }
 
 impl Draft<'_> {
-    /// The longest that the file can become.
-    fn len_max(&self) -> u64 {
+    /// Whether the name says rightly if the archive is compressed; [`Error::ArchiveName`] if not.
+    pub fn check_name(&self, name: &ArchiveName) -> Result<(), Error> {
+        if name.is_compressed() == self.compression.is_some() {
+            return Ok(());
+        }
+        let rule = "it must end in `.zst` if the archive is compressed, and only then";
+        Err(Error::ArchiveName { name: name.to_string(), rule })
+    }
+
+    /// The longest that the file can become, in bytes; of an archive that is not compressed, its length.
+    pub fn len_max(&self) -> u64 {
         match self.compression {
             Some(_) => file_len_max(self.plan.archive_len()),
             None => self.plan.archive_len(),
@@ -146,7 +187,13 @@ struct Made<'a> {
 }
 
 impl Made<'_> {
-    fn make(&mut self, clock: &dyn Clock, path: &Path, draft: Draft<'_>, progress: &dyn Progress) -> Result<Created, Error> {
+    fn make(
+        &mut self,
+        clock: &dyn Clock,
+        path: &Path,
+        about: About,
+        write: impl FnOnce(&Arc<dyn File>, &Path) -> Result<Written, Error>,
+    ) -> Result<Meta, Error> {
         let checksum_path = side_path(path, CHECKSUM_SUFFIX);
         let meta_path = side_path(path, META_SUFFIX);
         for taken in [path, &checksum_path, &meta_path] {
@@ -156,28 +203,22 @@ impl Made<'_> {
         }
         let temp = self.attempt.path();
         let file = self.attempt.open(self.fs).map_err(Error::io("open", temp))?;
-        let written = draft.write(&file, temp, progress)?;
+        let written = write(&file, temp)?;
         // Before the sync, so that one sync covers both where the file system keeps them together.
         self.fs.set_mode(temp, ARCHIVE_MODE).map_err(Error::io("make read-only", temp))?;
         let meta = Meta {
             created_at: seconds(clock.now()),
             size: written.len,
-            uncompressed_size: draft.compression.map(|_| draft.plan.archive_len()),
+            uncompressed_size: about.uncompressed_size,
             sha256: written.sha256,
-            manifest_sha256: draft.plan.manifest_sha256(),
+            manifest_sha256: about.manifest_sha256,
             verified_at: None,
         };
         let side_files = [(checksum_path, checksum_bytes(written.sha256)), (meta_path, meta.to_bytes())];
         self.sync(&file, &side_files)?;
         self.publish(side_files.map(|(path, _)| path))?;
         self.commit(path)?;
-        Ok(Created {
-            path: path.to_owned(),
-            len: written.len,
-            sha256: written.sha256,
-            manifest_sha256: meta.manifest_sha256,
-            created_at: time(meta.created_at),
-        })
+        Ok(meta)
     }
 
     /// Makes the archive's bytes durable, and those of the side files, all under temporary names. Each sync ends with a flush of the
@@ -251,7 +292,7 @@ impl Drop for Made<'_> {
 }
 
 /// Reserves blocks where the file system can, so that a full disk shows now.
-fn reserve(file: &Arc<dyn File>, len: u64) -> io::Result<()> {
+pub(crate) fn reserve(file: &Arc<dyn File>, len: u64) -> io::Result<()> {
     match file.allocate(0, len) {
         Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
         _ => Ok(()),

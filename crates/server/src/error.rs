@@ -9,7 +9,7 @@ use std::io;
 
 use crate::jobs::JobsError;
 use crate::remote::FetchError;
-use crate::stores::StoreError;
+use crate::stores::{Fault, StoreError};
 use crate::usecases::restore::RestoreError;
 
 /// The result of a use case.
@@ -119,6 +119,12 @@ fn of_store(error: &StoreError) -> Kind {
         StoreError::Place(error) => of_storage(error.kind()),
         StoreError::Archive(error) => of_archive(error.kind()),
         StoreError::Io { source, .. } => of_io(source),
+        StoreError::NoBucket | StoreError::Options(_) => Kind::InvalidInput,
+        StoreError::Object(error) => match error.fault {
+            Fault::NoObject => Kind::NotFound,
+            Fault::Unavailable => Kind::Unavailable,
+            Fault::NoBucket | Fault::Denied | Fault::Changed | Fault::Other => Kind::Internal,
+        },
     }
 }
 

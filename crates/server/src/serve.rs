@@ -18,7 +18,7 @@ use tokio::task::spawn_blocking;
 use crate::app::App;
 use crate::bandwidth::Bandwidth;
 use crate::cli::{MappingError, ServerArgs};
-use crate::config::{self, Config, ConfigError, Loaded};
+use crate::config::{self, Config, ConfigError, KeptIn, Loaded};
 use crate::error::{AppError, Kind, one_line};
 use crate::jobs::{self, Jobs, kinds};
 use crate::listen::{ListenError, Port};
@@ -27,8 +27,8 @@ use crate::reload::{Hangups, Settings};
 use crate::remote::{Fetcher, Timeouts};
 use crate::report::{Reporter, throughput};
 use crate::shutdown::Shutdown;
-use crate::stores::{LocalStore, Store, StoreError};
 use crate::tls::{Tls, TlsError};
+use crate::stores::{LocalStore, Records, S3Store, Store, StoreError};
 use crate::usecases::naming::Place;
 use crate::usecases::restore::{self, Request};
 use crate::{http, logging};
@@ -37,6 +37,9 @@ use crate::{http, logging};
 const STOP_TIME: Duration = Duration::from_secs(5);
 /// Time between two looks at the storage's health.
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The directory, in that of the storage, where it is noted what was begun in buckets.
+const S3_RECORDS: &str = "s3";
 
 /// Why the server did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -214,11 +217,10 @@ pub(crate) fn open(mut config: Config, shutdown: Shutdown) -> Result<Arc<App>, S
         let (path, offset) = (torn.path.display(), torn.offset);
         tracing::warn!("cut {} bytes of an unfinished write off {path} at {offset}: {}", torn.len, torn.reason);
     }
-    let open = |error: StoreError| ServeError::from(AppError::from(error));
-    let store = LocalStore::open(Arc::clone(&fs), Arc::clone(&clock), config.storage.snapshots_path.clone()).map_err(open)?;
+    let store = open_store(&config, &fs, &clock).map_err(|error| ServeError::from(AppError::from(error)))?;
     match store.sweep() {
         Ok(0) => {}
-        Ok(swept) => tracing::info!("removed {swept} files of snapshots that a crash had left unfinished"),
+        Ok(swept) => tracing::info!("removed {swept} files or objects of snapshots that a crash had left unfinished"),
         // They take space and do no harm.
         Err(error) => tracing::warn!("cannot look for unfinished snapshots: {}", one_line(&error)),
     }
@@ -228,9 +230,22 @@ pub(crate) fn open(mut config: Config, shutdown: Shutdown) -> Result<Arc<App>, S
     let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
     let timeouts = Timeouts::with_idle(config.service.idle_timeout());
     let fetcher = Fetcher::new(config.service.snapshot_url_allow.clone(), timeouts, Handle::current(), shutdown.clone());
-    let (storage, store) = (Arc::new(storage), Arc::new(store));
+    let storage = Arc::new(storage);
     let bandwidth = Bandwidth::new(Arc::clone(&clock), config.snapshots.bandwidth_mb_s);
     Ok(Arc::new(App { storage, store, jobs, fs, clock, metrics, bandwidth, fetcher, config, shutdown }))
+}
+
+/// The store that the settings name.
+fn open_store(config: &Config, fs: &Arc<dyn Fs>, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Store>, StoreError> {
+    let (fs, clock, storage) = (Arc::clone(fs), Arc::clone(clock), &config.storage);
+    Ok(match storage.snapshots.kept_in {
+        KeptIn::Local => Arc::new(LocalStore::open(fs, clock, storage.snapshots_path.clone())?),
+        KeptIn::S3 => {
+            let records = Records::new(fs, storage.storage_path.join(S3_RECORDS));
+            let options = storage.snapshots.s3.clone();
+            Arc::new(S3Store::connect(options, records, clock, Handle::current()).map_err(StoreError::Options)?)
+        }
+    })
 }
 
 fn request(arguments: ServerArgs) -> Result<Request, ServeError> {
@@ -269,7 +284,11 @@ fn announce(app: &App, listener: &TcpListener) {
     let address = listener.local_addr().map_or_else(|_| app.config.service.host.clone(), |address| address.to_string());
     let scheme = if app.config.service.enable_tls { "https" } else { "http" };
     let storage = app.config.storage.storage_path.display();
-    let snapshots = app.config.storage.snapshots_path.display();
+    let kept = &app.config.storage;
+    let snapshots = match kept.snapshots.kept_in {
+        KeptIn::Local => kept.snapshots_path.display().to_string(),
+        KeptIn::S3 => format!("s3://{}/{}", kept.snapshots.s3.bucket, kept.snapshots.s3.prefix),
+    };
     tracing::info!("listening on {scheme}://{address}, storage in {storage}, snapshots in {snapshots}");
     // Nobody may be reading, which is no reason to end.
     let _ = io::Write::write_fmt(

@@ -111,7 +111,7 @@ fn stored(fs: &dyn Fs, dir: &Path, name: ArchiveName) -> Result<Option<Stored>, 
             uncompressed_len: meta.uncompressed_size,
             created_at: time(meta.created_at),
             sha256: Some(meta.sha256),
-            manifest_sha256: Some(meta.manifest_sha256),
+            manifest_sha256: meta.manifest_sha256,
             verified_at: meta.verified_at.map(time),
         },
         None => {

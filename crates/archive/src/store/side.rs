@@ -35,8 +35,9 @@ pub(crate) struct Meta {
     pub(crate) uncompressed_size: Option<u64>,
     #[serde(deserialize_with = "from_hex")]
     pub(crate) sha256: Sha256Digest,
-    #[serde(deserialize_with = "from_hex")]
-    pub(crate) manifest_sha256: Sha256Digest,
+    /// Digest of the manifest; null for an archive that was kept as it arrived, which nobody has read.
+    #[serde(deserialize_with = "maybe_from_hex")]
+    pub(crate) manifest_sha256: Option<Sha256Digest>,
     /// Seconds since 1970-01-01T00:00:00Z when all bytes of the stored file were last read back and found sound. Null after creation,
     /// which checks what it reads from the sources but not what the disk has kept.
     pub(crate) verified_at: Option<u64>,
@@ -63,7 +64,7 @@ impl Meta {
             "created_at": self.created_at,
             "size": self.size,
             "sha256": self.sha256.to_string(),
-            "manifest_sha256": self.manifest_sha256.to_string(),
+            "manifest_sha256": self.manifest_sha256.map(|digest| digest.to_string()),
             "verified_at": self.verified_at,
         });
         if let (Some(size), Some(object)) = (self.uncompressed_size, object.as_object_mut()) {
@@ -106,6 +107,10 @@ fn from_hex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sha256Digest, 
     String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }
 
+fn maybe_from_hex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Sha256Digest>, D::Error> {
+    Option::<String>::deserialize(deserializer)?.map(|digits| digits.parse().map_err(D::Error::custom)).transpose()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,7 +118,8 @@ mod tests {
     #[test]
     fn the_index_file_is_read_as_it_is_written() {
         let (sha256, manifest_sha256) = (Sha256Digest::of(b"x"), Sha256Digest::of(b"y"));
-        for (uncompressed_size, verified_at) in [(None, None), (Some(9), Some(10))] {
+        for (uncompressed_size, verified_at, manifest_sha256) in [(None, None, Some(manifest_sha256)), (Some(9), Some(10), None)]
+        {
             let meta = Meta { created_at: 7, size: 8, uncompressed_size, sha256, manifest_sha256, verified_at };
             assert_eq!(serde_json::from_slice::<Meta>(&meta.to_bytes()).unwrap(), meta);
         }

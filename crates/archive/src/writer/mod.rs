@@ -10,6 +10,7 @@ mod copy;
 mod frames;
 pub(crate) mod hash;
 mod sink;
+mod stream;
 
 use std::io;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use icecore_io::digest::Sha256Digest;
 
 pub use frames::{Compression, LEVELS, write_compressed};
 pub use sink::{FileSink, Sink, WriteSink};
+pub use stream::{Incoming, write_stream};
 
 /// Where the data of a plan's members comes from. Closures `Fn(usize) -> io::Result<Arc<dyn File>>` are sources.
 pub trait Source: Sync {

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use super::model::{Config, Form, Level, Secret};
+use super::model::{Config, Form, KeptIn, Level, Secret};
 use super::value::Raw;
 use crate::remote::Policy;
 
@@ -49,7 +49,6 @@ pub(crate) struct Difference {
 const OFF: &[&str] = &["false", "off", "no", "0"];
 const NO_JWT: &str =
     "tokens (JWT) are not supported in this version, keys are (`service.api_key`, `service.read_only_api_key`); remove it";
-const NO_S3: &str = "archives can only be kept in a local directory in this version; use `local`";
 const NO_CLUSTER: &str = "this server is a single node; remove it";
 
 /// A setting with the field that it sets and the function that reads its value; `live` if a running server takes a new one.
@@ -97,6 +96,14 @@ const TABLE: &[(&str, Meaning)] = &[
     (SECOND_SPELLING, setting!(storage.snapshots_path = path)),
     ("storage.memtable_mb", setting!(storage.memtable_mb = megabytes)),
     ("storage.optimizers.flush_interval_sec", setting!(storage.optimizers.flush_interval_sec = seconds)),
+    ("storage.snapshots_config.snapshots_storage", setting!(storage.snapshots.kept_in = kept_in)),
+    ("storage.snapshots_config.s3_config.bucket", setting!(storage.snapshots.s3.bucket = text)),
+    ("storage.snapshots_config.s3_config.region", setting!(storage.snapshots.s3.region = maybe_text)),
+    ("storage.snapshots_config.s3_config.access_key", setting!(storage.snapshots.s3.access_key = key)),
+    ("storage.snapshots_config.s3_config.secret_key", setting!(storage.snapshots.s3.secret_key = key)),
+    ("storage.snapshots_config.s3_config.endpoint_url", setting!(storage.snapshots.s3.endpoint = maybe_text)),
+    // Qdrant has no such key.
+    ("storage.snapshots_config.s3_config.prefix", setting!(storage.snapshots.s3.prefix = text)),
     ("snapshots.compression", setting!(snapshots.compression = form)),
     ("snapshots.compression_level", setting!(snapshots.compression_level = level)),
     ("tls.cert", setting!(tls.cert = file)),
@@ -106,7 +113,6 @@ const TABLE: &[(&str, Meaning)] = &[
     ("jobs.concurrency", setting!(jobs.concurrency = threads)),
     ("jobs.keep_days", setting!(jobs.keep_days = days)),
     ("service.jwt_rbac", Meaning::Only { accepted: OFF, refusal: NO_JWT }),
-    ("storage.snapshots_config.snapshots_storage", Meaning::Only { accepted: &["local"], refusal: NO_S3 }),
     ("storage.node_type", Meaning::Only { accepted: &["normal"], refusal: NO_CLUSTER }),
     (
         "storage.recovery_mode",
@@ -159,7 +165,6 @@ const TABLE: &[(&str, Meaning)] = &[
     ("storage.performance.*", Meaning::NoEffect),
     ("storage.quantization.*", Meaning::NoEffect),
     ("storage.shard_transfer_method", Meaning::NoEffect),
-    ("storage.snapshots_config.s3_config.*", Meaning::NoEffect),
     ("storage.temp_path", Meaning::NoEffect),
     ("storage.update_concurrency", Meaning::NoEffect),
     ("storage.update_queue_size", Meaning::NoEffect),
@@ -201,6 +206,21 @@ fn prefix(pattern: &str) -> Option<&str> {
 
 fn text(value: &Raw) -> Result<String, String> {
     value.text().map(str::to_owned)
+}
+
+fn maybe_text(value: &Raw) -> Result<Option<String>, String> {
+    match value {
+        Raw::Null => Ok(None),
+        given => text(given).map(Some),
+    }
+}
+
+fn kept_in(value: &Raw) -> Result<KeptIn, String> {
+    match value.text() {
+        Ok(word) if word.eq_ignore_ascii_case("local") => Ok(KeptIn::Local),
+        Ok(word) if word.eq_ignore_ascii_case("s3") => Ok(KeptIn::S3),
+        _ => Err(format!("{value} is neither `local` nor `s3`")),
+    }
 }
 
 fn path(value: &Raw) -> Result<PathBuf, String> {

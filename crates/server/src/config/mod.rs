@@ -13,7 +13,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 pub(crate) use keys::{Difference, difference};
-pub(crate) use model::{Config, Form, Secret, Service, SnapshotSettings, TlsSettings};
+use crate::stores::OptionsError;
+pub(crate) use model::{Config, Form, KeptIn, Secret, Service, SnapshotSettings, TlsSettings};
 use value::{Entry, Origin, Raw};
 
 /// The file that is read if it is there and no other is named.
@@ -77,6 +78,9 @@ pub(crate) enum ConfigError {
         /// What it has to be.
         reason: String,
     },
+    /// Archives are to be kept in S3, and what is needed for that is not given.
+    #[error("`storage.snapshots_config`: {0}")]
+    S3(OptionsError),
     /// Two keys for different rights are the same.
     #[error("`service.read_only_api_key` is the same key as `{other}`, which also allows to write; choose another")]
     SameKeys {
@@ -107,6 +111,10 @@ pub(crate) fn load(
         apply(&mut loaded, entry)?;
     }
     different_keys(&loaded.config.service)?;
+    let snapshots = &loaded.config.storage.snapshots;
+    if snapshots.kept_in == KeptIn::S3 {
+        snapshots.s3.check().map_err(ConfigError::S3)?;
+    }
     loaded.ignored.sort();
     loaded.ignored.dedup();
     Ok(loaded)
@@ -239,12 +247,33 @@ mod tests {
         for (name, value) in [
             ("QDRANT__SERVICE__JWT_RBAC", "true"),
             ("QDRANT__CLUSTER__ENABLED", "true"),
-            ("QDRANT__STORAGE__SNAPSHOTS_CONFIG__SNAPSHOTS_STORAGE", "s3"),
         ] {
             let error = error(&[], &[(name, value)]);
             assert!(error.contains(name) && !error.contains("hush"), "{error}");
         }
         assert!(with(&[], &[("QDRANT__CLUSTER__ENABLED", "False")]).is_ok());
+    }
+
+    #[test]
+    fn archives_are_kept_in_a_bucket_if_it_is_given() {
+        let text = "storage:\n  snapshots_config:\n    snapshots_storage: s3\n    s3_config: {bucket: b, region: r, access_key: hush-1, \
+                    secret_key: hush-2, endpoint_url: 'http://127.0.0.1:9000', prefix: p}\n";
+        let storage = with(&[("my.yaml", text)], &[]).unwrap().config.storage;
+        assert_eq!(storage.snapshots.kept_in, KeptIn::S3);
+        let s3 = &storage.snapshots.s3;
+        assert_eq!((s3.bucket.as_str(), s3.region.as_deref(), s3.prefix.as_str()), ("b", Some("r"), "p"));
+        assert_eq!((s3.endpoint.as_deref(), &s3.secret_key), (Some("http://127.0.0.1:9000"), &Some(Secret::new("hush-2"))));
+        assert!(!format!("{storage:?}").contains("hush"));
+
+        let name = "QDRANT__STORAGE__SNAPSHOTS_CONFIG__SNAPSHOTS_STORAGE";
+        assert_eq!(with(&[], &[(name, "local")]).unwrap().config.storage.snapshots.kept_in, KeptIn::Local);
+        assert!(error(&[], &[(name, "s3")]).contains("no bucket"));
+        assert!(error(&[], &[(name, "gcs")]).contains(name));
+        for (key, value) in [("SECRET_KEY", ""), ("ENDPOINT_URL", "nonsense")] {
+            let key = format!("QDRANT__STORAGE__SNAPSHOTS_CONFIG__S3_CONFIG__{key}");
+            let error = error(&[("my.yaml", text)], &[(&key, value)]);
+            assert!(!error.contains("hush"), "{error}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::remote::Policy;
+use crate::stores::S3Options;
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,6 +87,27 @@ pub(crate) struct StorageSettings {
     pub(crate) memtable_mb: u32,
     /// Section `storage.optimizers`.
     pub(crate) optimizers: Optimizers,
+    /// Section `storage.snapshots_config`.
+    pub(crate) snapshots: SnapshotStorage,
+}
+
+/// Section `storage.snapshots_config`: where archives are kept.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct SnapshotStorage {
+    /// Key `snapshots_storage`.
+    pub(crate) kept_in: KeptIn,
+    /// Section `s3_config`, which counts only for [`KeptIn::S3`].
+    pub(crate) s3: S3Options,
+}
+
+/// Where archives are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum KeptIn {
+    /// In the directory `storage.snapshots_path`.
+    #[default]
+    Local,
+    /// In a bucket.
+    S3,
 }
 
 /// Section `storage.optimizers`: the only key of it that means something here.
@@ -178,6 +200,7 @@ impl Default for StorageSettings {
             snapshots_path: "./snapshots".into(),
             memtable_mb: 64,
             optimizers: Optimizers::default(),
+            snapshots: SnapshotStorage::default(),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::jobs::Submitted;
 use crate::jobs::kinds::Waiting;
 use crate::remote::FetchError;
 use crate::settings::SettingsError;
-use crate::stores::StoreError;
+use crate::stores::{Fault, S3Error, StoreError};
 use crate::usecases::location::LocationError;
 use crate::usecases::restore::RestoreError;
 
@@ -138,6 +138,11 @@ impl From<AppError> for ApiError {
                 (StatusCode::BAD_REQUEST, format!("Wrong input: {}", shown(&error)))
             }
             Kind::Corrupt => internal(DAMAGED),
+            // As of the failures of a remote: they name an object and a reason, nothing of this machine.
+            Kind::Unavailable | Kind::Internal if let Some(failed) = S3Error::find(&error) => match failed.fault {
+                Fault::Unavailable => unavailable(&failed.to_string()),
+                _ => internal(&failed.to_string()),
+            },
             Kind::Unavailable => unavailable("not possible at the moment; the server's log says why"),
             Kind::Poisoned => internal(
                 "writes are refused since an earlier failure; restart the server once the cause that its log names is fixed",
@@ -187,7 +192,14 @@ fn shown(error: &AppError) -> String {
     match error {
         AppError::Storage(_)
         | AppError::Fetch(_)
-        | AppError::Store(StoreError::NotFound { .. } | StoreError::Exists { .. } | StoreError::Place(_)) => error.to_string(),
+        | AppError::Store(
+            StoreError::NotFound { .. }
+            | StoreError::Exists { .. }
+            | StoreError::Place(_)
+            | StoreError::NoBucket
+            | StoreError::Options(_)
+            | StoreError::Object(_),
+        ) => error.to_string(),
         // Its cause is about files of this machine.
         AppError::Restore(RestoreError::Content { .. }) => {
             tracing::warn!("{}", one_line(error));
@@ -229,7 +241,9 @@ impl From<LocationError> for ApiError {
     fn from(error: LocationError) -> Self {
         match error {
             LocationError::Scheme { .. } | LocationError::FileHost | LocationError::Missing { .. } => Self::bad_request(error),
-            LocationError::ShardScheme { .. } => Self::wrong_input(error),
+            LocationError::ShardScheme { .. } | LocationError::Object { .. } | LocationError::NoBucket => {
+                Self::wrong_input(error)
+            }
             LocationError::NoArchive { .. } => Self::not_found(error),
             LocationError::Outside { .. } | LocationError::Disabled => Self::forbidden(error),
             LocationError::Unreadable { .. } => {

@@ -9,7 +9,7 @@ use super::location::{Location, Reach};
 use super::naming::Place;
 use super::restore::{self, Expected, Goal, Input, Staged};
 use crate::app::App;
-use crate::config::Secret;
+use crate::config::{KeptIn, Secret};
 use crate::error::Result;
 
 /// What is to be recovered, and from where.
@@ -31,7 +31,7 @@ impl Recovery {
     pub(crate) fn has_secrets(&self) -> bool {
         let in_url = match &self.location {
             Location::Remote(url) => !url.username().is_empty() || url.password().is_some() || url.query().is_some(),
-            Location::File(_) | Location::Stored(_) => false,
+            Location::File(_) | Location::Stored(_) | Location::Object(_) => false,
         };
         in_url || self.api_key.is_some()
     }
@@ -65,7 +65,12 @@ impl Goal {
 
 /// What recoveries may reach.
 pub(crate) fn reach(app: &App) -> Reach<'_> {
-    Reach { snapshots_path: &app.config.storage.snapshots_path, urls: app.config.service.enable_snapshot_url_recovery }
+    let storage = &app.config.storage;
+    Reach {
+        snapshots_path: &storage.snapshots_path,
+        urls: app.config.service.enable_snapshot_url_recovery,
+        objects: storage.snapshots.kept_in == KeptIn::S3,
+    }
 }
 
 /// Refuses at once what would be refused later for certain.
@@ -75,6 +80,7 @@ pub(crate) fn check(app: &App, recovery: &Recovery) -> Result<()> {
         Location::Stored(name) => Ok(app.store.open(&recovery.goal.place(), name).map(drop)?),
         // Looked at when it was located.
         Location::File(_) => Ok(()),
+        Location::Object(address) => Ok(app.store.open_object(address).map(drop)?),
     }
 }
 
@@ -95,6 +101,11 @@ pub(crate) fn stage(app: &App, recovery: &Recovery, progress: &dyn Progress) -> 
             let stored = app.store.open(&recovery.goal.place(), name)?;
             let noted = stored.info.sha256.map(Expected::Beside);
             (Input::opened(stored.file, Path::new(name.as_str()))?, given.or(noted))
+        }
+        Location::Object(address) => {
+            let object = app.store.open_object(address)?;
+            let noted = object.sha256.map(Expected::Beside);
+            (Input::opened(object.file, Path::new(&address.to_string()))?, given.or(noted))
         }
     };
     restore::stage(app, input, recovery.goal.clone(), expected, progress)
