@@ -25,6 +25,7 @@ mod plan;
 mod problem;
 mod progress;
 mod reader;
+mod sharing;
 mod store;
 mod stream;
 mod syncing;
@@ -55,6 +56,7 @@ pub use plan::Plan;
 pub use problem::Problem;
 pub use progress::{Progress, ProgressHandle};
 pub use reader::Reader;
+pub use sharing::Sharing;
 pub use store::{
     ARCHIVE_NAME_LEN_MAX, ARCHIVE_SUFFIX, ArchiveName, COMPRESSED_SUFFIX, Stored, Swept, delete, find, list, record_verified,
     sweep,
