@@ -3,28 +3,23 @@
 //! The archive is written under a temporary, locked name and synced, its side files beside it; then these get their names, which are
 //! made durable; then the archive's rename, which never overwrites, commits. Where an equal archive may be shared, its file gets the
 //! new name at that moment, instead of a copy. Whatever fails, everything that the call made is removed again; after a crash
-//! [`sweep`](crate::sweep()) does that. Which names archives get is the caller's business, and which archives may be shared is
-//! decided in [`sharing`](crate::sharing).
+//! [`sweep`](crate::sweep()) does that. Which names archives get is the caller's business; which archives may be shared is decided
+//! in [`sharing`](crate::sharing), and the order of the steps that others can see in [`publication`](crate::publication).
 
 use std::io;
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 use std::time::SystemTime;
 
-use icecore_io::publish::temp_path;
-use icecore_io::{Clock, Existing, File, Fs, PublishError, publish_synced, rename_synced, write_temp};
+use icecore_io::{Clock, File, Fs};
 
 use crate::Error;
 use crate::format::frames::file_len_max;
 use crate::plan::Plan;
 use crate::progress::{Progress, advance};
-use crate::sharing::{Sharing, Twin, twins};
-use crate::store::{
-    ARCHIVE_MODE, ArchiveName, Attempt, CHECKSUM_SUFFIX, FileNote, META_SUFFIX, Meta, checksum_bytes, remove_if_there, seconds,
-    side_path, time,
-};
+use crate::publication::Publication;
+use crate::sharing::{Sharing, twins};
+use crate::store::{ARCHIVE_MODE, ArchiveName, Attempt, FileNote, Meta, seconds, time};
 use crate::writer::{Compression, FileSink, Source, Written, write_archive, write_compressed};
 use icecore_io::digest::Sha256Digest;
 
@@ -94,30 +89,32 @@ pub fn create_draft(
         let rule = "it must end in `.zst` if the archive is compressed, and only then";
         return Err(Error::ArchiveName { name: name.to_string(), rule });
     }
-    let needed = draft.len_max().saturating_add(SIDE_FILES_LEN);
+    let needed = draft.needed();
     check_space(fs, dir, needed, if draft.may_share().is_some() { SIDE_FILES_LEN } else { needed })?;
     let path = dir.join(name.as_str());
     let Some(attempt) = Attempt::begin(fs, dir, name).map_err(Error::io("create a temporary for", &path))? else {
         return Err(Error::AlreadyExists { path });
     };
-    let mut made =
-        Made { fs, dir, archive: None, side_temps: Vec::new(), side_files: Vec::new(), attempt: &attempt, committed: false };
-    let result = made.make(clock, &path, draft, progress);
-    made.committed = result.is_ok();
+    let mut making = Making { fs, clock, dir, draft, progress, out: Publication::new(fs, dir, &path, &attempt) };
+    let result = making.make();
+    if result.is_ok() {
+        making.out.keep();
+    }
     result
 }
 
-impl Draft<'_> {
-    /// The longest that the file can become.
-    fn len_max(&self) -> u64 {
-        match self.compression {
+impl<'a> Draft<'a> {
+    /// The most space that a copy can take with all that is beside it, in bytes.
+    fn needed(&self) -> u64 {
+        let len_max = match self.compression {
             Some(_) => file_len_max(self.plan.archive_len()),
             None => self.plan.archive_len(),
-        }
+        };
+        len_max.saturating_add(SIDE_FILES_LEN)
     }
 
     /// How the archive may share another's file.
-    fn may_share(&self) -> Option<Sharing<'_>> {
+    fn may_share(&self) -> Option<Sharing<'a>> {
         self.sharing.filter(|_| self.compression.is_none())
     }
 
@@ -144,47 +141,40 @@ fn check_space(fs: &dyn Fs, dir: &Path, needed: u64, least: u64) -> Result<(), E
     Ok(())
 }
 
-/// Everything that one call has made. Dropping it removes that again, unless the call has succeeded.
-struct Made<'a> {
+/// One call and what it was given.
+struct Making<'a> {
     fs: &'a dyn Fs,
+    clock: &'a dyn Clock,
     dir: &'a Path,
-    attempt: &'a Attempt,
-    /// The archive under its final name.
-    archive: Option<PathBuf>,
-    /// Side files that do not have their names yet.
-    side_temps: Vec<PathBuf>,
-    side_files: Vec<PathBuf>,
-    committed: bool,
+    draft: Draft<'a>,
+    progress: &'a dyn Progress,
+    out: Publication<'a>,
 }
 
-impl Made<'_> {
-    fn make(&mut self, clock: &dyn Clock, path: &Path, draft: Draft<'_>, progress: &dyn Progress) -> Result<Created, Error> {
-        for taken in [path, &side_path(path, CHECKSUM_SUFFIX), &side_path(path, META_SUFFIX)] {
-            if self.fs.exists(taken).map_err(Error::io("look at", taken))? {
-                return Err(Error::AlreadyExists { path: taken.to_owned() });
-            }
-        }
-        let Some(sharing) = draft.may_share() else {
-            return self.copy(clock, path, draft, progress);
+impl Making<'_> {
+    fn make(&mut self) -> Result<Created, Error> {
+        self.out.check_names()?;
+        let Some(sharing) = self.draft.may_share() else {
+            return self.copy();
         };
-        if let Some(created) = self.share(clock, path, draft, sharing, progress)? {
+        if let Some(created) = self.share(sharing)? {
             return Ok(created);
         }
-        let needed = draft.len_max().saturating_add(SIDE_FILES_LEN);
+        let needed = self.draft.needed();
         check_space(self.fs, self.dir, needed, needed)?;
-        self.copy(clock, path, draft, progress)
+        self.copy()
     }
 
     /// Writes the archive.
-    fn copy(&mut self, clock: &dyn Clock, path: &Path, draft: Draft<'_>, progress: &dyn Progress) -> Result<Created, Error> {
-        let temp = self.attempt.path();
-        let file = self.attempt.open(self.fs).map_err(Error::io("open", temp))?;
-        let written = draft.write(&file, temp, progress)?;
+    fn copy(&mut self) -> Result<Created, Error> {
+        let Self { fs, draft, .. } = *self;
+        let (temp, file) = self.out.open()?;
+        let written = draft.write(&file, temp, self.progress)?;
         // Before the sync, so that one sync covers both where the file system keeps them together.
-        self.fs.set_mode(temp, ARCHIVE_MODE).map_err(Error::io("make read-only", temp))?;
-        let noted = self.fs.metadata(temp).map_err(Error::io("look at", temp))?;
+        fs.set_mode(temp, ARCHIVE_MODE).map_err(Error::io("make read-only", temp))?;
+        let noted = fs.metadata(temp).map_err(Error::io("look at", temp))?;
         let meta = Meta {
-            created_at: seconds(clock.now()),
+            created_at: seconds(self.clock.now()),
             size: written.len,
             uncompressed_size: draft.compression.map(|_| draft.plan.archive_len()),
             sha256: written.sha256,
@@ -192,31 +182,23 @@ impl Made<'_> {
             file: FileNote::of(&noted),
             verified_at: None,
         };
-        self.write_side_files(path, &meta, Some(&file))?;
-        self.publish(path)?;
-        self.commit(path, noted.inode)?;
-        Ok(created(path, &meta, false))
+        self.out.publish_side_files(&meta, Some(&file))?;
+        self.out.rename(noted.inode)?;
+        Ok(created(self.out.path(), &meta, false))
     }
 
     /// Gives the file of an equal archive the new name. `None` if there is none that may be shared, or none that can be linked; then
     /// nothing is left of the attempt.
-    fn share(
-        &mut self,
-        clock: &dyn Clock,
-        path: &Path,
-        draft: Draft<'_>,
-        sharing: Sharing<'_>,
-        progress: &dyn Progress,
-    ) -> Result<Option<Created>, Error> {
-        let fs = self.fs;
+    fn share(&mut self, sharing: Sharing<'_>) -> Result<Option<Created>, Error> {
+        let Self { fs, clock, dir, draft, progress, .. } = *self;
         // Reading an archive back is cheaper than a copy, reading several is not.
         let mut may_verify = true;
-        for mut twin in twins(fs, self.dir, draft.plan) {
-            if !twin.has_manifest_of(fs, draft.plan, sharing) {
+        for mut twin in twins(fs, dir, draft.plan, clock.now(), sharing) {
+            if !twin.has_manifest_of(draft.plan) {
                 continue;
             }
-            if !twin.is_fresh(clock.now(), sharing.reverify_after) {
-                let is_sound = std::mem::take(&mut may_verify) && twin.verify(fs, clock, sharing, progress)?;
+            if !twin.is_fresh() {
+                let is_sound = std::mem::take(&mut may_verify) && twin.verify(clock, progress)?;
                 if !is_sound {
                     continue;
                 }
@@ -226,123 +208,13 @@ impl Made<'_> {
             advance(progress, 0)?;
             draft.source.check_unchanged()?;
             let meta = Meta { created_at: seconds(clock.now()), ..twin.meta().clone() };
-            self.write_side_files(path, &meta, None)?;
-            self.publish(path)?;
-            if self.link(&twin, path)? {
-                return Ok(Some(created(path, &meta, true)));
+            self.out.publish_side_files(&meta, None)?;
+            if self.out.link(&twin)? {
+                return Ok(Some(created(self.out.path(), &meta, true)));
             }
-            self.unpublish()?;
+            self.out.remove_side_files()?;
         }
         Ok(None)
-    }
-
-    /// Writes the side files under temporary names, and makes them and the archive's bytes durable. Each sync ends with a flush of the
-    /// disk's cache; those that are asked for at once are one.
-    fn write_side_files(&mut self, path: &Path, meta: &Meta, archive: Option<&Arc<dyn File>>) -> Result<(), Error> {
-        let fs = self.fs;
-        let contents = [(CHECKSUM_SUFFIX, checksum_bytes(meta.sha256)), (META_SUFFIX, meta.to_bytes())];
-        let side_files = contents.map(|(suffix, bytes)| (side_path(path, suffix), bytes));
-        thread::scope(|scope| {
-            let others = side_files
-                .each_ref()
-                .map(|(path, bytes)| scope.spawn(move || write_temp(fs, path, bytes).map_err(Error::io("write", path))));
-            let synced = archive.map_or(Ok(()), |archive| archive.sync_data());
-            let mut result = synced.map_err(Error::io("sync", self.attempt.path()));
-            for other in others {
-                match other.join().unwrap_or_else(|panic| resume_unwind(panic)) {
-                    Ok(temp) => self.side_temps.push(temp),
-                    Err(error) => result = result.and(Err(error)),
-                }
-            }
-            result
-        })
-    }
-
-    /// Gives the side files their names, and makes these durable.
-    fn publish(&mut self, path: &Path) -> Result<(), Error> {
-        for path in [CHECKSUM_SUFFIX, META_SUFFIX].map(|suffix| side_path(path, suffix)) {
-            match rename_synced(self.fs, &temp_path(&path), &path, Existing::Keep) {
-                Ok(()) => self.side_files.push(path),
-                Err(PublishError::NotPublished(error)) => return Err(Error::io("publish", path)(error)),
-                Err(PublishError::Uncertain(error)) => {
-                    self.side_files.push(path.clone());
-                    return Err(Error::io("publish", path)(error));
-                }
-            }
-        }
-        self.side_temps.clear();
-        self.fs.sync_dir(self.dir).map_err(Error::io("sync", self.dir))
-    }
-
-    /// Takes the side files back.
-    fn unpublish(&mut self) -> Result<(), Error> {
-        for path in self.side_files.drain(..) {
-            remove_if_there(self.fs, &path).map_err(Error::io("remove", &path))?;
-        }
-        Ok(())
-    }
-
-    /// Makes the archive's name another one of the twin's file, and makes it durable. False, and no such name, if that cannot be.
-    fn link(&mut self, twin: &Twin, path: &Path) -> Result<bool, Error> {
-        if let Err(error) = self.fs.link(twin.path(), path) {
-            // Over a network a link can be made and its answer be lost. What was there before is another matter.
-            let is_made =
-                error.kind() != io::ErrorKind::AlreadyExists && self.fs.metadata(path).is_ok_and(|found| twin.is(&found));
-            match error.kind() {
-                _ if is_made => {}
-                io::ErrorKind::TooManyLinks
-                | io::ErrorKind::CrossesDevices
-                | io::ErrorKind::PermissionDenied
-                | io::ErrorKind::Unsupported
-                | io::ErrorKind::NotFound => return Ok(false),
-                _ => return Err(Error::io("link", path)(error)),
-            }
-        }
-        self.archive = Some(path.to_owned());
-        let linked = self.fs.metadata(path).map_err(Error::io("look at", path))?;
-        // The twin may have been deleted, and another archive have got its name, or somebody may have changed it.
-        if !twin.is(&linked) {
-            self.fs.remove_file(path).map_err(Error::io("remove", path))?;
-            self.archive = None;
-            return Ok(false);
-        }
-        let temp = self.attempt.path();
-        self.attempt.remove(self.fs).map_err(Error::io("remove", temp))?;
-        self.fs.sync_dir(self.dir).map_err(Error::io("make durable", path))?;
-        Ok(true)
-    }
-
-    /// Gives the archive, which has this inode number, its name.
-    fn commit(&mut self, path: &Path, inode: u64) -> Result<(), Error> {
-        match publish_synced(self.fs, self.attempt.path(), path, Existing::Keep) {
-            Ok(()) => Ok(()),
-            Err(PublishError::NotPublished(error)) => {
-                // Over a network a rename can be done and its answer be lost.
-                if self.fs.metadata(path).is_ok_and(|found| found.inode == inode) {
-                    self.archive = Some(path.to_owned());
-                }
-                Err(Error::io("publish", path)(error))
-            }
-            Err(PublishError::Uncertain(error)) => {
-                self.archive = Some(path.to_owned());
-                Err(Error::io("make durable", path)(error))
-            }
-        }
-    }
-}
-
-impl Drop for Made<'_> {
-    fn drop(&mut self) {
-        if self.committed {
-            return;
-        }
-        // The call is failing already, and its error says why. What cannot be removed here is removed by the next sweep, and the
-        // archive goes first, so that it is never there without its side files.
-        for path in self.archive.iter().chain(&self.side_files).chain(&self.side_temps) {
-            let _ = remove_if_there(self.fs, path);
-        }
-        let _ = self.attempt.remove(self.fs);
-        let _ = self.fs.sync_dir(self.dir);
     }
 }
 

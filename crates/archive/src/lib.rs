@@ -24,6 +24,7 @@ mod opening;
 mod plan;
 mod problem;
 mod progress;
+mod publication;
 mod reader;
 mod sharing;
 mod store;

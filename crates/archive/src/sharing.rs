@@ -34,21 +34,23 @@ pub struct Sharing<'a> {
 }
 
 /// An archive that is as the plan wants the new one, as far as its side files and the file system say.
-#[derive(Debug)]
-pub(crate) struct Twin {
+pub(crate) struct Twin<'a> {
+    fs: &'a dyn Fs,
+    sharing: Sharing<'a>,
+    is_fresh: bool,
     name: ArchiveName,
     path: PathBuf,
     file: Metadata,
     meta: Meta,
 }
 
-/// The archives in `dir` that may be shared, the one that was verified last first, and one for each file. None if the directory cannot
-/// be read: then making a copy will fail for the same reason, or not need it.
-pub(crate) fn twins(fs: &dyn Fs, dir: &Path, plan: &Plan) -> Vec<Twin> {
+/// The archives in `dir` that may be shared, one for each file: those that need not be verified at `now` first, and of the others the
+/// newest. None if the directory cannot be read: then making a copy will fail for the same reason, or not need it.
+pub(crate) fn twins<'a>(fs: &'a dyn Fs, dir: &Path, plan: &Plan, now: SystemTime, sharing: Sharing<'a>) -> Vec<Twin<'a>> {
     let entries = fs.list(dir).unwrap_or_default();
     let names = entries.into_iter().filter_map(|entry| entry.name.parse::<ArchiveName>().ok());
-    let mut twins: Vec<Twin> = names.filter_map(|name| Twin::find(fs, dir, name, plan)).collect();
-    twins.sort_by_key(|twin| Reverse((twin.meta.verified_at, twin.meta.created_at)));
+    let mut twins: Vec<Twin<'_>> = names.filter_map(|name| Twin::find(fs, dir, name, plan, now, sharing)).collect();
+    twins.sort_by_key(|twin| Reverse((twin.is_fresh.then_some(twin.meta.verified_at), twin.meta.created_at)));
     let mut inodes = Vec::new();
     twins.retain(|twin| {
         let is_new = !inodes.contains(&twin.file.inode);
@@ -58,9 +60,9 @@ pub(crate) fn twins(fs: &dyn Fs, dir: &Path, plan: &Plan) -> Vec<Twin> {
     twins
 }
 
-impl Twin {
+impl<'a> Twin<'a> {
     /// The archive of this name, if nothing that can be known without opening it speaks against it.
-    fn find(fs: &dyn Fs, dir: &Path, name: ArchiveName, plan: &Plan) -> Option<Self> {
+    fn find(fs: &'a dyn Fs, dir: &Path, name: ArchiveName, plan: &Plan, now: SystemTime, sharing: Sharing<'a>) -> Option<Self> {
         let path = dir.join(name.as_str());
         let file = fs.metadata(&path).ok()?;
         let is_like_it =
@@ -75,7 +77,10 @@ impl Twin {
             && meta.file.is_some()
             && meta.file == FileNote::of(&file)
             && read_checksum(fs, &side_path(&path, CHECKSUM_SUFFIX)).is_ok_and(|checksum| checksum == meta.sha256);
-        is_the_same.then_some(Self { name, path, file, meta })
+        // A time that is still to come says nothing.
+        let age = meta.verified_at.and_then(|at| now.duration_since(time(at)).ok());
+        let is_fresh = age.is_some_and(|age| age < sharing.reverify_after);
+        is_the_same.then_some(Self { fs, sharing, is_fresh, name, path, file, meta })
     }
 
     /// The file.
@@ -94,46 +99,39 @@ impl Twin {
         (kind, len, inode, mode, modified) == (found.kind, found.len, found.inode, found.mode, found.modified)
     }
 
-    /// Whether all bytes were read back within the time that counts. A time that is still to come says nothing.
-    pub(crate) fn is_fresh(&self, now: SystemTime, reverify_after: Duration) -> bool {
-        let age = self.meta.verified_at.and_then(|at| now.duration_since(time(at)).ok());
-        age.is_some_and(|age| age < reverify_after)
+    /// Whether all bytes were read back within the time that counts.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.is_fresh
     }
 
-    /// Opens the archive and compares its manifest. Whether it may be shared; of damage `sharing` is told.
-    pub(crate) fn has_manifest_of(&self, fs: &dyn Fs, plan: &Plan, sharing: Sharing<'_>) -> bool {
-        match Reader::open(fs, &self.path) {
+    /// Opens the archive and compares its manifest. False also if it is damaged, which is told.
+    pub(crate) fn has_manifest_of(&self, plan: &Plan) -> bool {
+        match Reader::open(self.fs, &self.path) {
             Ok(reader) if reader.plan().manifest_bytes() == plan.manifest_bytes() => true,
             Ok(reader) => {
                 let (expected, actual) = (self.meta.manifest_sha256, reader.plan().manifest_sha256());
                 let path = side_path(&self.path, META_SUFFIX);
-                (sharing.damaged)(&reader.damaged(Problem::NotedManifest { path, expected, actual }));
+                (self.sharing.damaged)(&reader.damaged(Problem::NotedManifest { path, expected, actual }));
                 false
             }
             Err(error) => {
                 if error.kind() != ErrorKind::NotFound {
-                    (sharing.damaged)(&error);
+                    (self.sharing.damaged)(&error);
                 }
                 false
             }
         }
     }
 
-    /// Reads all bytes back, on all cores, and notes that they are sound. Whether the archive may be shared; of damage `sharing` is
-    /// told. Fails only with [`Error::Cancelled`].
-    pub(crate) fn verify(
-        &mut self,
-        fs: &dyn Fs,
-        clock: &dyn Clock,
-        sharing: Sharing<'_>,
-        progress: &dyn Progress,
-    ) -> Result<bool, Error> {
-        let begun = clock.now();
+    /// Reads all bytes back, on all cores, and notes that they are sound. False if they are not, which is told. Fails only with
+    /// [`Error::Cancelled`].
+    pub(crate) fn verify(&mut self, clock: &dyn Clock, progress: &dyn Progress) -> Result<bool, Error> {
+        let (fs, begun) = (self.fs, clock.now());
         let Ok(reader) = Reader::open(fs, &self.path) else { return Ok(false) };
         let options = VerifyOptions { whole: WholeDigest::IfNeeded, ..VerifyOptions::default() };
         let report = verify_with(fs, &reader, options, progress)?;
         if let Some(problem) = report.problems.into_iter().next() {
-            (sharing.damaged)(&reader.damaged(problem));
+            (self.sharing.damaged)(&reader.damaged(problem));
             return Ok(false);
         }
         self.meta.verified_at = Some(seconds(begun));
