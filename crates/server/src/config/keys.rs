@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use super::model::{Config, Form, Level, Secret};
+use super::model::{Config, Form, Level, ReverifyAfter, Secret};
 use super::value::Raw;
 use crate::remote::Policy;
 
@@ -66,6 +66,7 @@ const TABLE: &[(&str, Meaning)] = &[
     ("storage.optimizers.flush_interval_sec", setting!(storage.optimizers.flush_interval_sec = seconds)),
     ("snapshots.compression", setting!(snapshots.compression = form)),
     ("snapshots.compression_level", setting!(snapshots.compression_level = level)),
+    ("snapshots.reverify_after_sec", setting!(snapshots.reverify_after_sec = reverify_after)),
     ("jobs.concurrency", setting!(jobs.concurrency = threads)),
     ("jobs.keep_days", setting!(jobs.keep_days = days)),
     ("service.jwt_rbac", Meaning::Only { accepted: OFF, refusal: NO_JWT }),
@@ -204,6 +205,11 @@ fn form(value: &Raw) -> Result<Form, String> {
 
 fn level(value: &Raw) -> Result<Level, String> {
     number(value, 1, 22_u32).map(Level)
+}
+
+/// Zero says that nothing counts.
+fn reverify_after(value: &Raw) -> Result<ReverifyAfter, String> {
+    number(value, 0, 36_500 * 24 * 60 * 60_u64).map(ReverifyAfter)
 }
 
 fn threads(value: &Raw) -> Result<usize, String> {

@@ -129,6 +129,7 @@ impl Store for LocalStore {
                 created: created.created_at,
                 size: created.len,
                 sha256: Some(created.sha256),
+                shared: created.shared,
             }),
             Err(icecore_archive::Error::AlreadyExists { .. }) => Err(StoreError::Exists { name: name.clone() }),
             Err(error) => Err(StoreError::Archive(error)),
@@ -180,7 +181,8 @@ impl Store for LocalStore {
 }
 
 fn info(stored: Stored) -> ArchiveInfo {
-    ArchiveInfo { name: stored.name, created: stored.created_at, size: stored.len, sha256: stored.sha256 }
+    let Stored { name, created_at, len, sha256, shared, .. } = stored;
+    ArchiveInfo { name, created: created_at, size: len, sha256, shared }
 }
 
 fn missing(error: icecore_archive::Error, name: &ArchiveName) -> StoreError {
