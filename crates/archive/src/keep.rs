@@ -10,9 +10,10 @@ use icecore_io::digest::Sha256Digest;
 use icecore_io::{Clock, Fs};
 
 use crate::Error;
-use crate::create::{About, make, reserve};
+use crate::create::{SIDE_FILES_LEN, check_space, reserve};
 use crate::progress::Progress;
-use crate::store::{ArchiveName, time};
+use crate::publication::{About, Publication};
+use crate::store::{ArchiveName, Attempt, time};
 use crate::writer::{FileSink, Incoming, write_stream};
 
 /// An archive that was kept, and is durable.
@@ -41,12 +42,20 @@ pub fn keep(
     progress: &dyn Progress,
 ) -> Result<Kept, Error> {
     let announced = incoming.len;
-    let about = About { len_max: announced.unwrap_or(0), uncompressed_size: None, manifest_sha256: None };
-    let meta = make(fs, clock, dir, name, about, |file, temp| {
+    let needed = announced.unwrap_or(0).saturating_add(SIDE_FILES_LEN);
+    check_space(fs, dir, needed, needed)?;
+    let path = dir.join(name.as_str());
+    let Some(attempt) = Attempt::begin(fs, dir, name).map_err(Error::io("create a temporary for", &path))? else {
+        return Err(Error::AlreadyExists { path });
+    };
+    let mut out = Publication::new(fs, dir, &path, &attempt);
+    out.check_names()?;
+    let meta = out.write(clock, About { uncompressed_size: None, manifest_sha256: None }, |file, temp| {
         if let Some(len) = announced {
             reserve(file, len).map_err(Error::io("reserve space for", temp))?;
         }
         write_stream(incoming, &mut FileSink::new(file.clone()), progress)
     })?;
-    Ok(Kept { path: dir.join(name.as_str()), len: meta.size, sha256: meta.sha256, created_at: time(meta.created_at) })
+    out.keep();
+    Ok(Kept { path: path.clone(), len: meta.size, sha256: meta.sha256, created_at: time(meta.created_at) })
 }

@@ -25,7 +25,9 @@ mod opening;
 mod plan;
 mod problem;
 mod progress;
+mod publication;
 mod reader;
+mod sharing;
 mod store;
 mod stream;
 mod syncing;
@@ -57,6 +59,7 @@ pub use plan::Plan;
 pub use problem::Problem;
 pub use progress::{Progress, ProgressHandle};
 pub use reader::Reader;
+pub use sharing::Sharing;
 pub use store::{
     ARCHIVE_NAME_LEN_MAX, ARCHIVE_SUFFIX, ArchiveName, COMPRESSED_SUFFIX, Stored, Swept, delete, find, list, record_verified,
     sweep,

@@ -33,6 +33,8 @@ pub struct Metadata {
     pub len: u64,
     /// Inode number; two paths with the same one on one file system are one file.
     pub inode: u64,
+    /// How many names a file has (hard links); meaningless for anything but a file.
+    pub links: u64,
     /// Permission bits, such as `0o644`.
     pub mode: u32,
     /// Time of the last change of the contents.
@@ -77,7 +79,8 @@ pub trait Fs: Debug + Send + Sync + 'static {
     /// Atomically renames a file or directory; `AlreadyExists` and no change if there is anything at `to`.
     fn rename_noreplace(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Makes a hard link at `to`; `AlreadyExists` if there is anything.
+    /// Makes a hard link at `to`; `AlreadyExists` if there is anything. `TooManyLinks`, `CrossesDevices`, `PermissionDenied` or
+    /// `Unsupported` where the file or the file system cannot have another.
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Removes a file (or a symbolic link itself).

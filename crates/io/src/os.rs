@@ -11,7 +11,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{CWD, FallocateFlags, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::{Errno, retry_on_intr};
 
 use crate::{DirEntry, File, FileKind, Fs, Lock, Mapping, Metadata};
@@ -84,6 +84,7 @@ impl Fs for OsFs {
             kind: kind_of(found.file_type()),
             len: found.len(),
             inode: found.ino(),
+            links: found.nlink(),
             mode: found.mode() & PERMISSION_BITS,
             modified: found.modified()?,
         })
@@ -118,7 +119,11 @@ impl Fs for OsFs {
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::hard_link(from, to)
+        // The last argument says that a symbolic link is linked itself.
+        rustix::fs::linkat(CWD, from, CWD, to, AtFlags::empty()).map_err(|error| match error {
+            Errno::OPNOTSUPP | Errno::NOSYS => io::ErrorKind::Unsupported.into(),
+            error => error.into(),
+        })
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {

@@ -21,7 +21,7 @@ use crate::metrics::Metrics;
 use crate::remote::{Fetcher, Policy, Timeouts};
 use crate::shutdown::Shutdown;
 use crate::stores::LocalStore;
-use crate::usecases::create::create;
+use crate::usecases::create::{self, create};
 
 /// Opens the server whose data is in `storage` and `snapshots` of `fs`.
 pub(crate) fn app(fs: &MemFs) -> App {
@@ -64,7 +64,7 @@ pub(crate) fn fill(app: &App, collection: &str, shards: u32, label: &str) {
 
 /// Archives a scope; the path of the file.
 pub(crate) fn archive(app: &App, scope: Scope) -> PathBuf {
-    let info = create(app, &scope, None, &(), |_| Ok(())).unwrap();
+    let info = create(app, &scope, create::Options::default(), &(), |_| Ok(())).unwrap();
     Path::new("snapshots").join(match scope {
         Scope::Storage => info.name.to_string(),
         Scope::Collection(collection) => format!("{collection}/{}", info.name),

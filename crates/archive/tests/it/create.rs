@@ -20,11 +20,14 @@ fn the_archive_and_its_side_files_are_there_and_nothing_else() {
     assert_eq!(names(&fs, DIR), ["a.snapshot", "a.snapshot.checksum", "a.snapshot.meta.json"]);
     assert_eq!(get(&fs, Path::new("/store/a.snapshot.checksum")), created.sha256.to_string().into_bytes());
     let meta: serde_json::Value = serde_json::from_slice(&get(&fs, Path::new("/store/a.snapshot.meta.json"))).unwrap();
+    let file = fs.metadata(&created.path).unwrap();
+    let modified_ns = file.modified.duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
     let expected = serde_json::json!({
         "created_at": 1_700_000_000u64,
         "size": created.len,
         "sha256": created.sha256.to_string(),
         "manifest_sha256": created.manifest_sha256.to_string(),
+        "file": { "inode": file.inode, "modified_ns": u64::try_from(modified_ns).unwrap() },
         "verified_at": null,
     });
     assert_eq!(meta, expected);

@@ -14,6 +14,7 @@ mod directory;
 mod format_doc;
 mod hostile;
 mod roundtrip;
+mod sharing;
 mod stream;
 mod support;
 mod tree;

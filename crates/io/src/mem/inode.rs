@@ -70,6 +70,8 @@ pub(super) struct Body {
     pub(super) bytes: Arc<Vec<u8>>,
     pub(super) mode: u32,
     pub(super) modified: SystemTime,
+    /// How many names it has in the tree.
+    pub(super) names: u64,
     /// Bytes taken from the free space: the length, or more after `allocate`.
     charged: u64,
     /// The handle that holds the advisory lock.
@@ -77,10 +79,10 @@ pub(super) struct Body {
 }
 
 impl Inode {
-    /// A file of the given contents, which must have been counted in the free space that `shared` was made with.
+    /// A file of the given contents and without a name, which must have been counted in the free space that `shared` was made with.
     pub(super) fn new(number: u64, bytes: Arc<Vec<u8>>, mode: u32, shared: &Arc<Shared>) -> Self {
         let charged = bytes.len() as u64;
-        let body = Body { bytes, mode, modified: shared.tick(), charged, locked_by: None };
+        let body = Body { bytes, mode, modified: shared.tick(), names: 0, charged, locked_by: None };
         Self { number, shared: Arc::clone(shared), body: Mutex::new(body) }
     }
 

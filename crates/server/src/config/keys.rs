@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use super::model::{Config, Form, KeptIn, Level, Secret};
+use super::model::{Config, Form, KeptIn, Level, ReverifyAfter, Secret};
 use super::value::Raw;
 use crate::remote::Policy;
 
@@ -110,6 +110,7 @@ const TABLE: &[(&str, Meaning)] = &[
     ("tls.key", setting!(tls.key = file)),
     ("tls.ca_cert", setting!(tls.ca_cert = file)),
     ("snapshots.bandwidth_mb_s", setting!(live snapshots.bandwidth_mb_s = bandwidth)),
+    ("snapshots.reverify_after_sec", setting!(snapshots.reverify_after_sec = reverify_after)),
     ("jobs.concurrency", setting!(jobs.concurrency = threads)),
     ("jobs.keep_days", setting!(jobs.keep_days = days)),
     ("service.jwt_rbac", Meaning::Only { accepted: OFF, refusal: NO_JWT }),
@@ -290,6 +291,11 @@ fn bandwidth(value: &Raw) -> Result<u32, String> {
         Raw::Null => Ok(0),
         given => number(given, 0, 1_000_000_u32),
     }
+}
+
+/// Zero says that nothing counts.
+fn reverify_after(value: &Raw) -> Result<ReverifyAfter, String> {
+    number(value, 0, 36_500 * 24 * 60 * 60_u64).map(ReverifyAfter)
 }
 
 fn threads(value: &Raw) -> Result<usize, String> {

@@ -12,8 +12,8 @@ mod value;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-pub(crate) use keys::{Difference, difference};
 use crate::stores::OptionsError;
+pub(crate) use keys::{Difference, difference};
 pub(crate) use model::{Config, Form, KeptIn, Secret, Service, SnapshotSettings, TlsSettings};
 use value::{Entry, Origin, Raw};
 
@@ -244,10 +244,7 @@ mod tests {
 
     #[test]
     fn what_must_not_be_ignored_is_refused() {
-        for (name, value) in [
-            ("QDRANT__SERVICE__JWT_RBAC", "true"),
-            ("QDRANT__CLUSTER__ENABLED", "true"),
-        ] {
+        for (name, value) in [("QDRANT__SERVICE__JWT_RBAC", "true"), ("QDRANT__CLUSTER__ENABLED", "true")] {
             let error = error(&[], &[(name, value)]);
             assert!(error.contains(name) && !error.contains("hush"), "{error}");
         }

@@ -126,6 +126,8 @@ pub(crate) struct SnapshotSettings {
     pub(crate) compression_level: Level,
     /// What all making and restoring of archives together may take, in 10^6 bytes a second; 0 is no limit.
     pub(crate) bandwidth_mb_s: u32,
+    /// For how long it counts that an archive was verified, when an equal one may share its bytes.
+    pub(crate) reverify_after_sec: ReverifyAfter,
 }
 
 /// The form of an archive.
@@ -147,6 +149,17 @@ impl Default for Level {
     /// That of the program `zstd`.
     fn default() -> Self {
         Self(3)
+    }
+}
+
+/// A time in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ReverifyAfter(pub(crate) u32);
+
+impl Default for ReverifyAfter {
+    /// A week.
+    fn default() -> Self {
+        Self(7 * 24 * 60 * 60)
     }
 }
 
@@ -270,6 +283,13 @@ impl StorageSettings {
             flush_interval: Duration::from_secs(u64::from(self.optimizers.flush_interval_sec)),
             ..icecore_storage::Options::default()
         }
+    }
+}
+
+impl SnapshotSettings {
+    /// For how long it counts that an archive was verified.
+    pub(crate) fn reverify_after(&self) -> Duration {
+        Duration::from_secs(self.reverify_after_sec.0.into())
     }
 }
 

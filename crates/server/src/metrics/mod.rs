@@ -77,6 +77,7 @@ mod tests {
 
     use super::*;
     use crate::testing;
+    use crate::usecases::create;
     use crate::usecases::naming::Place;
 
     const DOCUMENT: &str = include_str!("../../../../docs/metrics.md");
@@ -132,9 +133,8 @@ mod tests {
     fn facts_are_those_of_the_moment() {
         let app = testing::app(&MemFs::new());
         testing::fill(&app, "c", 2, "a");
-        let archive =
-            crate::usecases::create::create(&app, &icecore_storage::Scope::Collection("c".to_owned()), None, &(), |_| Ok(()))
-                .unwrap();
+        let scope = icecore_storage::Scope::Collection("c".to_owned());
+        let archive = create::create(&app, &scope, create::Options::default(), &(), |_| Ok(())).unwrap();
         let text = render(&app).unwrap();
         for line in [
             "collections_total 1",

@@ -3,8 +3,11 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
-use icecore_archive::{ArchiveName, Draft, FileDigest, Hasher, Member, MemberPath, Plan, Progress, Sha256Digest, Source};
+use icecore_archive::{
+    ArchiveName, Draft, FileDigest, Hasher, Member, MemberPath, Plan, Progress, Sha256Digest, Sharing, Source,
+};
 use icecore_io::{File, Fs, MemFs};
 
 use super::{ArchiveInfo, Result, Store, StoreError};
@@ -16,7 +19,7 @@ pub(crate) fn put(store: &dyn Store, place: &Place, name: &str, data: &[u8]) -> 
 }
 
 fn draft<'a>(plan: &'a Plan, source: &'a dyn Source) -> Draft<'a> {
-    Draft { plan, source, compression: None }
+    Draft { plan, source, compression: None, sharing: None }
 }
 
 /// What becomes of an archive that is open while it is deleted.
@@ -47,6 +50,7 @@ pub(crate) fn check(store: &dyn Store, open_ones: OpenOnes) {
         failed_puts_leave_nothing(store, place);
         missing_ones_are_said_to_be(store, place);
         streams_are_kept_as_they_arrive(store, place);
+        equal_ones_are_independent(store, place);
     }
     // One of each is left, and none is seen from another place.
     for place in &places {
@@ -136,6 +140,26 @@ impl io::Read for Broken {
     fn read(&mut self, _buffer: &mut [u8]) -> io::Result<usize> {
         Err(io::ErrorKind::ConnectionReset.into())
     }
+}
+
+fn equal_ones_are_independent(store: &dyn Store, place: &Place) {
+    let (plan, source) = (plan(b"equal"), source(b"equal"));
+    let damaged = |error: &icecore_archive::Error| panic!("{error}");
+    let sharing = Some(Sharing { reverify_after: Duration::ZERO, damaged: &damaged });
+    let equal = ["e1.snapshot", "e2.snapshot", "e3.snapshot"].map(archive_name);
+    let made = equal.each_ref().map(|name| store.put(place, name, Draft { sharing, ..draft(&plan, &source) }, &()).unwrap());
+    assert!(!made[0].shared, "there is nothing to share yet");
+    let bytes = read(store.open(place, &equal[0]).unwrap().file.as_ref());
+    for (name, info) in equal.iter().zip(&made) {
+        assert_eq!((info.size, info.sha256), (made[0].size, made[0].sha256));
+        assert_eq!(read(store.open(place, name).unwrap().file.as_ref()), bytes);
+    }
+    for (deleted, left) in [(0, 2), (2, 1)] {
+        store.delete(place, &equal[deleted]).unwrap();
+        assert_eq!(read(store.open(place, &equal[left]).unwrap().file.as_ref()), bytes);
+    }
+    assert!(!store.open(place, &equal[1]).unwrap().info.shared, "it is the last one");
+    store.delete(place, &equal[1]).unwrap();
 }
 
 /// Asks to stop at once.

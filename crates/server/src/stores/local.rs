@@ -129,6 +129,7 @@ impl Store for LocalStore {
                 created: created.created_at,
                 size: created.len,
                 sha256: Some(created.sha256),
+                shared: created.shared,
             }),
             Err(error) => Err(taken(error, name)),
         }
@@ -146,9 +147,13 @@ impl Store for LocalStore {
         let label = dir.join(name.as_str());
         let incoming = Incoming { reader, len, label: &label };
         match icecore_archive::keep(self.fs.as_ref(), self.clock.as_ref(), &dir, name, incoming, progress) {
-            Ok(kept) => {
-                Ok(ArchiveInfo { name: name.clone(), created: kept.created_at, size: kept.len, sha256: Some(kept.sha256) })
-            }
+            Ok(kept) => Ok(ArchiveInfo {
+                name: name.clone(),
+                created: kept.created_at,
+                size: kept.len,
+                sha256: Some(kept.sha256),
+                shared: false,
+            }),
             Err(error) => Err(taken(error, name)),
         }
     }
@@ -198,7 +203,8 @@ impl Store for LocalStore {
 }
 
 fn info(stored: Stored) -> ArchiveInfo {
-    ArchiveInfo { name: stored.name, created: stored.created_at, size: stored.len, sha256: stored.sha256 }
+    let Stored { name, created_at, len, sha256, shared, .. } = stored;
+    ArchiveInfo { name, created: created_at, size: len, sha256, shared }
 }
 
 fn taken(error: icecore_archive::Error, name: &ArchiveName) -> StoreError {

@@ -4,6 +4,7 @@
 //! - Putting never overwrites: a taken name is an error and leaves what is there as it was.
 //! - Deleting or opening what does not exist says so.
 //! - A failed or interrupted put leaves nothing listed.
+//! - Archives that share their bytes are independent all the same: deleting one leaves the others whole.
 
 pub(crate) mod address;
 #[cfg(test)]
@@ -31,7 +32,8 @@ pub(crate) type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// A place that keeps archives.
 pub(crate) trait Store: Debug + Send + Sync {
-    /// Makes the archive of a draft under `name`, which says whether it is compressed. After `Ok` it is durable and listed.
+    /// Makes the archive of a draft under `name`, which says whether it is compressed. After `Ok` it is durable and listed. If the
+    /// draft allows it, it may share its bytes with an equal one of the same place.
     ///
     /// `Exists` if the name is taken, or somebody else is making an archive of that name: cheap, before any data is read. Any
     /// other error leaves the place as it was.
@@ -83,6 +85,8 @@ pub(crate) struct ArchiveInfo {
     pub(crate) size: u64,
     /// SHA-256 of the whole file, if it was noted when the file was put there.
     pub(crate) sha256: Option<Sha256Digest>,
+    /// Whether it shares its bytes with another archive, and so takes no space of its own.
+    pub(crate) shared: bool,
 }
 
 /// An object that was opened by its address.

@@ -26,6 +26,8 @@ pub(super) struct Description {
     size: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     checksum: Option<String>,
+    /// Whether it takes no space of its own, because it has the same bytes as another one. Not of Qdrant's API.
+    shared: bool,
 }
 
 impl From<&ArchiveInfo> for Description {
@@ -35,6 +37,7 @@ impl From<&ArchiveInfo> for Description {
             creation_time: naming::creation_time(info.created),
             size: info.size,
             checksum: info.sha256.as_ref().map(ToString::to_string),
+            shared: info.shared,
         }
     }
 }
@@ -90,8 +93,8 @@ pub(super) async fn make(app: Arc<App>, scope: Scope, making: Making) -> Respons
     let started = Instant::now();
     let waiting = making.waiting();
     let submitted = blocking(move || {
-        let zstd_level = making.zstd_level(&app.config.snapshots)?;
-        Ok(snapshot_create::submit(&app, scope, zstd_level, waiting)?)
+        let options = making.options(&app.config.snapshots)?;
+        Ok(snapshot_create::submit(&app, scope, options, waiting)?)
     })
     .await;
     envelope::outcome(submitted, waiting, started, |result| {
@@ -138,6 +141,7 @@ mod tests {
             created: UNIX_EPOCH + Duration::from_millis(1_721_637_115_900),
             size: 7,
             sha256: None,
+            shared: true,
         };
         assert_eq!(
             serde_json::to_value(Description::from(&info)).unwrap(),
@@ -145,6 +149,7 @@ mod tests {
                 "name": "c-2024-07-22-08-31-55.snapshot",
                 "creation_time": "2024-07-22T08:31:55",
                 "size": 7,
+                "shared": true,
             })
         );
     }

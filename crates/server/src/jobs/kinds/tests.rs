@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::error::{Kind, Result};
 use crate::jobs::{JobId, NewJob, Running};
 use crate::testing::{app, archive, fill, label};
-use crate::usecases::create::create;
+use crate::usecases::create::{Options, create};
 use crate::usecases::fetch;
 
 fn started(fs: &MemFs) -> Arc<App> {
@@ -86,7 +86,7 @@ fn a_name_that_is_taken_is_not_noted() {
         let taken: Vec<String> =
             fetch::list(&app, &collection()).unwrap().iter().map(|archive| archive.name.to_string()).collect();
         let mut noted = Vec::new();
-        let made = create(&app, &collection(), None, &(), |name| {
+        let made = create(&app, &collection(), Options::default(), &(), |name| {
             noted.push(name.to_string());
             Ok(())
         });

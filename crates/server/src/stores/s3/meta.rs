@@ -45,7 +45,8 @@ impl Meta {
     /// What a list shows.
     pub(super) fn info(&self, name: ArchiveName) -> ArchiveInfo {
         let created = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(self.created_at));
-        ArchiveInfo { name, created: created.unwrap_or(SystemTime::UNIX_EPOCH), size: self.size, sha256: Some(self.sha256) }
+        let created = created.unwrap_or(SystemTime::UNIX_EPOCH);
+        ArchiveInfo { name, created, size: self.size, sha256: Some(self.sha256), shared: false }
     }
 }
 

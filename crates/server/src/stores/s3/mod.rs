@@ -119,7 +119,8 @@ impl S3Store {
 impl Store for S3Store {
     fn put(&self, place: &Place, name: &ArchiveName, draft: Draft<'_>, progress: &dyn Progress) -> Result<ArchiveInfo> {
         draft.check_name(name).map_err(StoreError::Archive)?;
-        let Draft { plan, source, compression } = draft;
+        // Objects have no second names.
+        let Draft { plan, source, compression, sharing: _ } = draft;
         let about = About {
             name,
             len_max: Some(draft.len_max()),

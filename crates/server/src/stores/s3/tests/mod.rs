@@ -145,10 +145,10 @@ fn one_of_many_who_want_a_name_gets_it_or_none() {
         let name = format!("r{round}.snapshot");
         let made: Vec<Result<ArchiveInfo>> = std::thread::scope(|scope| {
             let name = &name;
-            let put = |(number, store)| {
-                scope.spawn(move || conformance::put(store, &Place::Storage, name, format!("data of {number}").as_bytes()))
-            };
-            let threads: Vec<_> = stores.iter().enumerate().map(put).collect();
+            let put =
+                |number: usize, store| conformance::put(store, &Place::Storage, name, format!("data of {number}").as_bytes());
+            let threads: Vec<_> =
+                stores.iter().enumerate().map(|(number, store)| scope.spawn(move || put(number, store))).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         let (won, lost): (Vec<_>, Vec<_>) = made.into_iter().partition(Result::is_ok);
