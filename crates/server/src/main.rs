@@ -2,6 +2,7 @@
 
 mod app;
 mod cli;
+mod clusters;
 mod config;
 mod error;
 mod http;

@@ -17,6 +17,7 @@ use tokio::task::spawn_blocking;
 
 use crate::app::App;
 use crate::cli::{MappingError, ServerArgs};
+use crate::clusters::{ClusterError, Clusters};
 use crate::config::{self, Config, ConfigError, Loaded};
 use crate::error::{AppError, Kind, one_line};
 use crate::jobs::{self, Jobs, kinds};
@@ -25,7 +26,7 @@ use crate::metrics::{Kind as Counted, Metrics};
 use crate::remote::{Fetcher, Timeouts};
 use crate::report::{Reporter, throughput};
 use crate::shutdown::Shutdown;
-use crate::stores::{LocalStore, Store, StoreError};
+use crate::stores::{LocalStore, Store, StoreError, Stores};
 use crate::usecases::naming::Place;
 use crate::usecases::restore::{self, Request};
 use crate::{http, logging};
@@ -66,6 +67,9 @@ pub(crate) enum ServeError {
         /// The system's error.
         source: io::Error,
     },
+    /// A cluster of the settings.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// The port.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -85,6 +89,34 @@ pub(crate) enum ServeError {
 impl From<AppError> for ServeError {
     fn from(error: AppError) -> Self {
         Self::App(Box::new(error))
+    }
+}
+
+/// The ports of this process.
+struct Ports {
+    service: Port,
+    manager: Option<Port>,
+}
+
+/// The ports, with clients that may connect.
+struct Listeners {
+    service: TcpListener,
+    manager: Option<TcpListener>,
+}
+
+impl Ports {
+    async fn take(config: &Config) -> Result<Self, ListenError> {
+        let service = Port::take(&config.service.host, config.service.http_port, "service.http_port").await?;
+        let host = config.manager.host.as_ref().unwrap_or(&config.service.host);
+        let manager = match config.manager.port {
+            Some(port) => Some(Port::take(host, port, "manager.port").await?),
+            None => None,
+        };
+        Ok(Self { service, manager })
+    }
+
+    fn listen(self) -> Result<Listeners, ListenError> {
+        Ok(Listeners { service: self.service.listen()?, manager: self.manager.map(Port::listen).transpose()? })
     }
 }
 
@@ -110,20 +142,23 @@ async fn serve(arguments: ServerArgs, config: Config) -> Result<(), ServeError> 
 
     let opening = shutdown.clone();
     let app = blocking(move || open(config, opening)).await?;
-    let port = Port::take(&app.config.service).await?;
+    let ports = Ports::take(&app.config).await?;
     let restoring = Arc::clone(&app);
     blocking(move || restore_all(&restoring, &request)).await?;
     if shutdown.is_requested() {
         return close(&app).await;
     }
-    let listener = port.listen()?;
+    let listeners = ports.listen()?;
+    if let Ok(address) = listeners.service.local_addr() {
+        app.clusters.listening_at(address);
+    }
     let resuming = Arc::clone(&app);
     blocking(move || Ok(resuming.jobs.resume(|job| kinds::rebuild(&resuming, job))?)).await?;
     app.jobs.start()?;
     tokio::spawn(halt_jobs(Arc::clone(&app)));
-    announce(&app, &listener);
+    announce(&app, &listeners);
     let watch = tokio::spawn(watch_storage(Arc::clone(&app)));
-    let answered = answer(&app, listener).await;
+    let answered = answer(&app, listeners).await;
     watch.abort();
     answered?;
     close(&app).await
@@ -153,10 +188,17 @@ async fn halt_jobs(app: Arc<App>) {
 
 /// Answers requests until the end is asked for and the time for draining is over, or all are answered and all that they began is
 /// done.
-async fn answer(app: &Arc<App>, listener: TcpListener) -> Result<(), ServeError> {
-    let server = http::serve(listener, http::router(Arc::clone(app)), &app.config.service, app.shutdown.clone());
+async fn answer(app: &Arc<App>, listeners: Listeners) -> Result<(), ServeError> {
+    let serve = |listener, routes| http::serve(listener, routes, &app.config.service, app.shutdown.clone());
+    let service = serve(listeners.service, http::router(Arc::clone(app)));
+    let manager = async {
+        match listeners.manager {
+            Some(listener) => serve(listener, http::manager_router(Arc::clone(app))).await,
+            None => Ok(()),
+        }
+    };
     let answered = async {
-        server.await.map_err(|source| ServeError::Process { what: "serve", source })?;
+        tokio::try_join!(service, manager).map_err(|source| ServeError::Process { what: "serve", source })?;
         app.shutdown.idle().await;
         Ok(())
     };
@@ -211,8 +253,12 @@ pub(crate) fn open(mut config: Config, shutdown: Shutdown) -> Result<Arc<App>, S
     let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
     let timeouts = Timeouts::with_idle(config.service.idle_timeout());
     let fetcher = Fetcher::new(config.service.snapshot_url_allow.clone(), timeouts, Handle::current(), shutdown.clone());
-    let (storage, store) = (Arc::new(storage), Arc::new(store));
-    Ok(Arc::new(App { storage, store, jobs, fs, clock, metrics, fetcher, config, shutdown }))
+    let (storage, store): (_, Arc<dyn Store>) = (Arc::new(storage), Arc::new(store));
+    let key = config.manager.encryption_key.clone();
+    let stores =
+        Stores::open(Arc::clone(&fs), Arc::clone(&clock), &config.storage, key, Arc::clone(&store)).map_err(AppError::from)?;
+    let clusters = Clusters::new(&config)?;
+    Ok(Arc::new(App { storage, store, stores, clusters, jobs, fs, clock, metrics, fetcher, config, shutdown }))
 }
 
 fn request(arguments: ServerArgs) -> Result<Request, ServeError> {
@@ -246,8 +292,11 @@ fn restore_all(app: &App, request: &Request) -> Result<(), ServeError> {
     Ok(())
 }
 
-fn announce(app: &App, listener: &TcpListener) {
-    let address = listener.local_addr().map_or_else(|_| app.config.service.host.clone(), |address| address.to_string());
+fn announce(app: &App, listeners: &Listeners) {
+    let shown = |listener: &TcpListener| {
+        listener.local_addr().map_or_else(|_| app.config.service.host.clone(), |address| address.to_string())
+    };
+    let address = shown(&listeners.service);
     let storage = app.config.storage.storage_path.display();
     let snapshots = app.config.storage.snapshots_path.display();
     tracing::info!("listening on http://{address}, storage in {storage}, snapshots in {snapshots}");
@@ -259,6 +308,10 @@ fn announce(app: &App, listener: &TcpListener) {
             env!("CARGO_PKG_VERSION")
         ),
     );
+    if let Some(address) = listeners.manager.as_ref().map(shown) {
+        tracing::info!("the backup manager listens on http://{address} as well");
+        let _ = io::Write::write_fmt(&mut io::stdout(), format_args!("backup manager on http://{address}\n"));
+    }
 }
 
 fn report_settings(loaded: &Loaded) {

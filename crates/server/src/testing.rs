@@ -14,12 +14,13 @@ use icecore_storage::{
 use tokio::runtime::Runtime;
 
 use crate::app::App;
+use crate::clusters::Clusters;
 use crate::config::Config;
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::remote::{Fetcher, Policy, Timeouts};
 use crate::shutdown::Shutdown;
-use crate::stores::LocalStore;
+use crate::stores::{LocalStore, Store, Stores};
 use crate::usecases::create::create;
 
 /// Opens the server whose data is in `storage` and `snapshots` of `fs`.
@@ -35,8 +36,10 @@ pub(crate) fn app(fs: &MemFs) -> App {
     let shutdown = Shutdown::new();
     let jobs = Arc::new(Jobs::open(None, Arc::clone(&clock), shutdown.clone(), config.jobs.options()).unwrap());
     let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
-    let (storage, store) = (Arc::new(storage), Arc::new(store));
-    App { storage, store, jobs, fs, clock, metrics, fetcher: fetcher(), config, shutdown }
+    let (storage, store): (_, Arc<dyn Store>) = (Arc::new(storage), Arc::new(store));
+    let stores = Stores::open(Arc::clone(&fs), Arc::clone(&clock), &config.storage, None, Arc::clone(&store)).unwrap();
+    let clusters = Clusters::new(&config).unwrap();
+    App { storage, store, stores, clusters, jobs, fs, clock, metrics, fetcher: fetcher(), config, shutdown }
 }
 
 /// Fetches from anywhere; on a runtime of its own, because most tests have none.
