@@ -282,3 +282,6 @@ fn publish_private(fs: &dyn Fs, path: &Path, bytes: &[u8], existing: Existing) -
     }
     publish_synced(fs, &temp, path, existing)
 }
+
+#[cfg(test)]
+mod tests;
