@@ -57,14 +57,9 @@ impl From<StoresError> for ApiError {
     }
 }
 
-/// The outcome of what is about a collection.
+/// The outcome of what is about a collection or a snapshot of one.
 pub(super) fn of_collection<T>(outcome: Result<T>) -> ApiResult<T> {
     outcome.map_err(|error| missing(plain(error.into())))
-}
-
-/// The outcome of what is about a snapshot of a collection.
-pub(super) fn of_snapshot<T>(outcome: Result<T>) -> ApiResult<T> {
-    of_collection(outcome)
 }
 
 /// The outcome of a recovery.

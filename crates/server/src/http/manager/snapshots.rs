@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use icecore_storage::Scope;
 use serde::Deserialize;
 
-use super::errors::{of_recovery, of_snapshot};
+use super::errors::{of_collection, of_recovery};
 use super::on::On;
 use super::render;
 use crate::clusters::{Cluster, Done, Download, Priority, Recovery};
@@ -101,12 +101,12 @@ fn in_shard<T>(path: InShard<T>) -> (Scope, T) {
 
 async fn listed(cluster: Cluster, scope: Scope) -> Response {
     let started = Instant::now();
-    render(of_snapshot(cluster.snapshots(scope).await), started)
+    render(of_collection(cluster.snapshots(scope).await), started)
 }
 
 async fn made(cluster: Cluster, scope: Scope, wait: Wait) -> Response {
     let started = Instant::now();
-    match of_snapshot(cluster.create_snapshot(scope, wait.waiting()).await) {
+    match of_collection(cluster.create_snapshot(scope, wait.waiting()).await) {
         Ok(None) => envelope::accepted(started),
         Ok(Some(made)) => envelope::success(&made, started),
         Err(error) => render::<()>(Err(error), started),
@@ -115,7 +115,7 @@ async fn made(cluster: Cluster, scope: Scope, wait: Wait) -> Response {
 
 async fn removed(cluster: Cluster, scope: Scope, name: String, wait: Wait) -> Response {
     let started = Instant::now();
-    finished(of_snapshot(cluster.delete_snapshot(scope, name, wait.waiting()).await), started)
+    finished(of_collection(cluster.delete_snapshot(scope, name, wait.waiting()).await), started)
 }
 
 async fn recovered(cluster: Cluster, scope: Scope, wait: Wait, body: Body) -> Response {
@@ -141,14 +141,14 @@ async fn sent(cluster: Cluster, scope: Scope, name: String, asked: Asked) -> Res
         Cluster::Embedded(embedded) => {
             let app = Arc::clone(embedded.app());
             let opened = blocking(move || {
-                let opened = of_snapshot(fetch::open(&app, &scope, &name).map_err(Into::into))?;
+                let opened = of_collection(fetch::open(&app, &scope, &name).map_err(Into::into))?;
                 Ok(download::response(&app, opened, &asked))
             });
             opened.await
         }
         Cluster::Remote(remote) => {
             let found = remote.download(&scope, &name, asked.method(), asked.headers()).await;
-            of_snapshot(found).map(|found| passed_on(found, &name))
+            of_collection(found).map(|found| passed_on(found, &name))
         }
     };
     response.unwrap_or_else(|error| render::<()>(Err(error), started))
