@@ -8,12 +8,13 @@ use icecore_io::{Clock, Fs};
 use icecore_storage::Storage;
 
 use crate::bandwidth::Bandwidth;
+use crate::clusters::Clusters;
 use crate::config::Config;
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::remote::Fetcher;
 use crate::shutdown::Shutdown;
-use crate::stores::Store;
+use crate::stores::{Store, Stores};
 
 /// The running server, without its front doors.
 #[derive(Debug)]
@@ -22,6 +23,10 @@ pub(crate) struct App {
     pub(crate) storage: Arc<Storage>,
     /// The archives.
     pub(crate) store: Arc<dyn Store>,
+    /// The stores that are configured at run time.
+    pub(crate) stores: Stores,
+    /// The clusters that the backup manager acts on.
+    pub(crate) clusters: Clusters,
     /// What goes on without the request that asked for it.
     pub(crate) jobs: Arc<Jobs>,
     /// The file system that storage and store are on.

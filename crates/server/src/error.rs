@@ -9,7 +9,7 @@ use std::io;
 
 use crate::jobs::JobsError;
 use crate::remote::FetchError;
-use crate::stores::{Fault, StoreError};
+use crate::stores::{Fault, StoreError, StoresError};
 use crate::usecases::restore::RestoreError;
 
 /// The result of a use case.
@@ -55,6 +55,9 @@ pub(crate) enum AppError {
     /// From the store of archives.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// From the configurations of stores.
+    #[error(transparent)]
+    Stores(#[from] StoresError),
     /// A restore was refused.
     #[error(transparent)]
     Restore(#[from] RestoreError),
@@ -77,6 +80,7 @@ impl AppError {
             Self::Storage(error) => of_storage(error.kind()),
             Self::Archive(error) => of_archive(error.kind()),
             Self::Store(error) => of_store(error),
+            Self::Stores(error) => error.kind(),
             Self::Restore(error) => error.kind(),
             Self::Fetch(error) => error.kind(),
             Self::Jobs(error) => error.kind(),
@@ -112,7 +116,7 @@ pub(crate) fn of_archive(kind: icecore_archive::ErrorKind) -> Kind {
     }
 }
 
-fn of_store(error: &StoreError) -> Kind {
+pub(crate) fn of_store(error: &StoreError) -> Kind {
     match error {
         StoreError::NotFound { .. } => Kind::NotFound,
         StoreError::Exists { .. } | StoreError::Occupied { .. } => Kind::Conflict,

@@ -3,6 +3,7 @@
 mod app;
 mod bandwidth;
 mod cli;
+mod clusters;
 mod config;
 mod error;
 mod http;

@@ -18,6 +18,7 @@ use tokio::task::spawn_blocking;
 use crate::app::App;
 use crate::bandwidth::Bandwidth;
 use crate::cli::{MappingError, ServerArgs};
+use crate::clusters::{ClusterError, Clusters};
 use crate::config::{self, Config, ConfigError, KeptIn, Loaded};
 use crate::error::{AppError, Kind, one_line};
 use crate::jobs::{self, Jobs, kinds};
@@ -27,7 +28,7 @@ use crate::reload::{Hangups, Settings};
 use crate::remote::{Fetcher, Timeouts};
 use crate::report::{Reporter, throughput};
 use crate::shutdown::Shutdown;
-use crate::stores::{LocalStore, Records, S3Store, Store, StoreError};
+use crate::stores::{LocalStore, RECORDS_DIR, Records, S3Store, Store, StoreError, Stores};
 use crate::tls::{Tls, TlsError};
 use crate::usecases::naming::Place;
 use crate::usecases::restore::{self, Request};
@@ -37,9 +38,6 @@ use crate::{http, logging};
 const STOP_TIME: Duration = Duration::from_secs(5);
 /// Time between two looks at the storage's health.
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
-
-/// The directory, in that of the storage, where it is noted what was begun in buckets.
-const S3_RECORDS: &str = "s3";
 
 /// Why the server did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +73,9 @@ pub(crate) enum ServeError {
     /// Certificates.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// A cluster of the settings.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// The port.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -94,6 +95,34 @@ pub(crate) enum ServeError {
 impl From<AppError> for ServeError {
     fn from(error: AppError) -> Self {
         Self::App(Box::new(error))
+    }
+}
+
+/// The ports of this process.
+struct Ports {
+    service: Port,
+    manager: Option<Port>,
+}
+
+/// The ports, with clients that may connect.
+struct Listeners {
+    service: TcpListener,
+    manager: Option<TcpListener>,
+}
+
+impl Ports {
+    async fn take(config: &Config) -> Result<Self, ListenError> {
+        let service = Port::take(&config.service.host, config.service.http_port, "service.http_port").await?;
+        let host = config.manager.host.as_ref().unwrap_or(&config.service.host);
+        let manager = match config.manager.port {
+            Some(port) => Some(Port::take(host, port, "manager.port").await?),
+            None => None,
+        };
+        Ok(Self { service, manager })
+    }
+
+    fn listen(self) -> Result<Listeners, ListenError> {
+        Ok(Listeners { service: self.service.listen()?, manager: self.manager.map(Port::listen).transpose()? })
     }
 }
 
@@ -125,21 +154,26 @@ async fn serve(arguments: ServerArgs, config: Config) -> Result<(), ServeError> 
     let opening = shutdown.clone();
     let app = blocking(move || open(config, opening)).await?;
     tokio::spawn(hangups.obey(Arc::clone(&app), settings));
-    let port = Port::take(&app.config.service).await?;
+    let ports = Ports::take(&app.config).await?;
     let restoring = Arc::clone(&app);
     blocking(move || restore_all(&restoring, &request)).await?;
     if shutdown.is_requested() {
         return close(&app).await;
     }
-    let listener = port.listen()?;
+    let listeners = ports.listen()?;
+    if let Ok(address) = listeners.service.local_addr() {
+        app.clusters.listening_at(address);
+    }
     let resuming = Arc::clone(&app);
     blocking(move || Ok(resuming.jobs.resume(|job| kinds::rebuild(&resuming, job))?)).await?;
     app.jobs.start()?;
+    let sweeping = Arc::clone(&app);
+    spawn_blocking(move || sweeping.stores.sweep_remote());
     tokio::spawn(halt_jobs(Arc::clone(&app)));
-    announce(&app, &listener);
+    announce(&app, &listeners);
     let watch = tokio::spawn(watch_storage(Arc::clone(&app)));
     let watch_tls = tls.as_ref().map(|tls| tokio::spawn(tls.clone().watch()));
-    let answered = answer(&app, listener, tls).await;
+    let answered = answer(&app, listeners, tls).await;
     watch.abort();
     if let Some(watch) = watch_tls {
         watch.abort();
@@ -172,11 +206,18 @@ async fn halt_jobs(app: Arc<App>) {
 
 /// Answers requests until the end is asked for and the time for draining is over, or all are answered and all that they began is
 /// done.
-async fn answer(app: &Arc<App>, listener: TcpListener, tls: Option<Tls>) -> Result<(), ServeError> {
+async fn answer(app: &Arc<App>, listeners: Listeners, tls: Option<Tls>) -> Result<(), ServeError> {
     let tls = tls.map(|tls| tls.config());
-    let server = http::serve(listener, http::router(Arc::clone(app)), &app.config.service, tls, app.shutdown.clone());
+    let serve = |listener, routes| http::serve(listener, routes, &app.config.service, tls.clone(), app.shutdown.clone());
+    let service = serve(listeners.service, http::router(Arc::clone(app)));
+    let manager = async {
+        match listeners.manager {
+            Some(listener) => serve(listener, http::manager_router(Arc::clone(app))).await,
+            None => Ok(()),
+        }
+    };
     let answered = async {
-        server.await.map_err(|source| ServeError::Process { what: "serve", source })?;
+        tokio::try_join!(service, manager).map_err(|source| ServeError::Process { what: "serve", source })?;
         app.shutdown.idle().await;
         Ok(())
     };
@@ -232,7 +273,11 @@ pub(crate) fn open(mut config: Config, shutdown: Shutdown) -> Result<Arc<App>, S
     let fetcher = Fetcher::new(config.service.snapshot_url_allow.clone(), timeouts, Handle::current(), shutdown.clone());
     let storage = Arc::new(storage);
     let bandwidth = Bandwidth::new(Arc::clone(&clock), config.snapshots.bandwidth_mb_s);
-    Ok(Arc::new(App { storage, store, jobs, fs, clock, metrics, bandwidth, fetcher, config, shutdown }))
+    let key = config.manager.encryption_key.clone();
+    let stores = Stores::open(Arc::clone(&fs), Arc::clone(&clock), &config.storage, key, Arc::clone(&store), Handle::current())
+        .map_err(AppError::from)?;
+    let clusters = Clusters::new(&config)?;
+    Ok(Arc::new(App { storage, store, stores, clusters, jobs, fs, clock, metrics, bandwidth, fetcher, config, shutdown }))
 }
 
 /// The store that the settings name.
@@ -241,7 +286,7 @@ fn open_store(config: &Config, fs: &Arc<dyn Fs>, clock: &Arc<dyn Clock>) -> Resu
     Ok(match storage.snapshots.kept_in {
         KeptIn::Local => Arc::new(LocalStore::open(fs, clock, storage.snapshots_path.clone())?),
         KeptIn::S3 => {
-            let records = Records::new(fs, storage.storage_path.join(S3_RECORDS));
+            let records = Records::new(fs, storage.storage_path.join(RECORDS_DIR));
             let options = storage.snapshots.s3.clone();
             Arc::new(S3Store::connect(options, records, clock, Handle::current()).map_err(StoreError::Options)?)
         }
@@ -280,9 +325,12 @@ fn restore_all(app: &App, request: &Request) -> Result<(), ServeError> {
     Ok(())
 }
 
-fn announce(app: &App, listener: &TcpListener) {
-    let address = listener.local_addr().map_or_else(|_| app.config.service.host.clone(), |address| address.to_string());
+fn announce(app: &App, listeners: &Listeners) {
+    let shown = |listener: &TcpListener| {
+        listener.local_addr().map_or_else(|_| app.config.service.host.clone(), |address| address.to_string())
+    };
     let scheme = if app.config.service.enable_tls { "https" } else { "http" };
+    let address = shown(&listeners.service);
     let storage = app.config.storage.storage_path.display();
     let kept = &app.config.storage;
     let snapshots = match kept.snapshots.kept_in {
@@ -298,6 +346,10 @@ fn announce(app: &App, listener: &TcpListener) {
             env!("CARGO_PKG_VERSION")
         ),
     );
+    if let Some(address) = listeners.manager.as_ref().map(shown) {
+        tracing::info!("the backup manager listens on http://{address} as well");
+        let _ = io::Write::write_fmt(&mut io::stdout(), format_args!("backup manager on http://{address}\n"));
+    }
 }
 
 fn report_settings(loaded: &Loaded) {

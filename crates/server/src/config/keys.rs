@@ -5,6 +5,8 @@
 
 use std::path::PathBuf;
 
+use super::clusters;
+use super::encryption::EncryptionKey;
 use super::model::{Config, Form, KeptIn, Level, ReverifyAfter, Secret};
 use super::value::Raw;
 use crate::remote::Policy;
@@ -113,6 +115,11 @@ const TABLE: &[(&str, Meaning)] = &[
     ("snapshots.reverify_after_sec", setting!(snapshots.reverify_after_sec = reverify_after)),
     ("jobs.concurrency", setting!(jobs.concurrency = threads)),
     ("jobs.keep_days", setting!(jobs.keep_days = days)),
+    ("manager.host", setting!(manager.host = host)),
+    ("manager.port", setting!(manager.port = optional_port)),
+    ("manager.default_cluster", setting!(manager.default_cluster = cluster_name)),
+    ("manager.encryption_key", setting!(manager.encryption_key = encryption_key)),
+    ("clusters", setting!(clusters = clusters::read)),
     ("service.jwt_rbac", Meaning::Only { accepted: OFF, refusal: NO_JWT }),
     ("storage.node_type", Meaning::Only { accepted: &["normal"], refusal: NO_CLUSTER }),
     (
@@ -240,6 +247,38 @@ fn port(value: &Raw) -> Result<u16, String> {
     number(value, 0, u16::MAX)
 }
 
+fn optional_port(value: &Raw) -> Result<Option<u16>, String> {
+    match value {
+        Raw::Null => Ok(None),
+        given => port(given).map(Some),
+    }
+}
+
+fn host(value: &Raw) -> Result<Option<String>, String> {
+    match value {
+        Raw::Null => Ok(None),
+        given => text(given).map(Some),
+    }
+}
+
+fn cluster_name(value: &Raw) -> Result<Option<String>, String> {
+    match value {
+        Raw::Null => Ok(None),
+        given => text(given).map(Some),
+    }
+}
+
+/// A key of 32 bytes. No message shows it.
+fn encryption_key(value: &Raw) -> Result<Option<EncryptionKey>, String> {
+    match value {
+        Raw::Null => Ok(None),
+        Raw::Scalar(text) => {
+            EncryptionKey::parse(text).map(Some).ok_or_else(|| "it is not 32 bytes in hexadecimal digits or in base64".to_owned())
+        }
+        Raw::List(_) | Raw::Mapping(_) => Err("a list is not a key".to_owned()),
+    }
+}
+
 fn megabytes<N: TryFrom<u64>>(value: &Raw) -> Result<N, String> {
     number(value, 1, 1024 * 1024_u32)
 }
@@ -253,10 +292,10 @@ fn limit(value: &Raw) -> Result<Option<u32>, String> {
 }
 
 /// An API key, or none. One that no request could carry is refused, for nobody could ever use it; no message shows it.
-fn key(value: &Raw) -> Result<Option<Secret>, String> {
+pub(super) fn key(value: &Raw) -> Result<Option<Secret>, String> {
     match value {
         Raw::Null => Ok(None),
-        Raw::List(_) | Raw::Mapping => Err("a list is not a key".to_owned()),
+        Raw::List(_) | Raw::Mapping(_) => Err("a list is not a key".to_owned()),
         Raw::Scalar(text) if text.is_empty() => Err("an empty key protects nothing; give one, or remove it".to_owned()),
         Raw::Scalar(text) if text.trim() != text => Err("the key begins or ends with white space".to_owned()),
         Raw::Scalar(text) if text.chars().any(char::is_control) => Err("the key has control characters".to_owned()),

@@ -3,6 +3,8 @@
 //! Nothing is ignored in silence: every key is looked up in one table (`keys`), which knows whether it is a setting, means nothing
 //! here (and is named in one warning), or must not be ignored (and is refused). Anything else is an error with its key and origin.
 
+mod clusters;
+mod encryption;
 mod env;
 mod file;
 mod keys;
@@ -13,8 +15,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::stores::OptionsError;
+pub(crate) use clusters::EMBEDDED;
+pub(crate) use encryption::{EncryptionKey, from_hex, to_hex};
 pub(crate) use keys::{Difference, difference};
-pub(crate) use model::{Config, Form, KeptIn, Secret, Service, SnapshotSettings, TlsSettings};
+pub(crate) use model::{ClusterSettings, Config, Form, KeptIn, Secret, Service, SnapshotSettings, StorageSettings, TlsSettings};
 use value::{Entry, Origin, Raw};
 
 /// The file that is read if it is there and no other is named.
@@ -87,6 +91,12 @@ pub(crate) enum ConfigError {
         /// The setting of the stronger key.
         other: &'static str,
     },
+    /// The cluster that is acted on by default is not one of those that are configured.
+    #[error("`manager.default_cluster`: there is no cluster {name:?} in `clusters`")]
+    DefaultCluster {
+        /// The name.
+        name: String,
+    },
 }
 
 /// Loads the settings. `default` is read if it exists; `named`, the file of `--config-path`, must exist; `variables` is the
@@ -115,6 +125,7 @@ pub(crate) fn load(
     if snapshots.kept_in == KeptIn::S3 {
         snapshots.s3.check().map_err(ConfigError::S3)?;
     }
+    known_default(&loaded.config)?;
     loaded.ignored.sort();
     loaded.ignored.dedup();
     Ok(loaded)
@@ -128,6 +139,15 @@ fn different_keys(service: &Service) -> Result<(), ConfigError> {
         }
     }
     Ok(())
+}
+
+/// The default cluster has to be one.
+fn known_default(config: &Config) -> Result<(), ConfigError> {
+    let Some(name) = &config.manager.default_cluster else { return Ok(()) };
+    match name == EMBEDDED || config.clusters.iter().any(|cluster| cluster.name == *name) {
+        true => Ok(()),
+        false => Err(ConfigError::DefaultCluster { name: name.clone() }),
+    }
 }
 
 fn apply(loaded: &mut Loaded, entry: Entry) -> Result<(), ConfigError> {

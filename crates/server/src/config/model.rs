@@ -7,6 +7,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use url::Url;
+
+use super::encryption::EncryptionKey;
 use crate::remote::Policy;
 use crate::stores::S3Options;
 
@@ -25,6 +28,36 @@ pub(crate) struct Config {
     pub(crate) jobs: JobSettings,
     /// How archives are made.
     pub(crate) snapshots: SnapshotSettings,
+    /// The backup manager.
+    pub(crate) manager: ManagerSettings,
+    /// Clusters on other machines that the backup manager acts on, by distinct names.
+    pub(crate) clusters: Vec<ClusterSettings>,
+}
+
+/// Section `manager`, which Qdrant has not.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct ManagerSettings {
+    /// Address of the manager's own port; without it that of the service.
+    pub(crate) host: Option<String>,
+    /// A port for the manager alone, beside the service's; 0 lets the system choose.
+    pub(crate) port: Option<u16>,
+    /// The cluster that requests mean which name none; without it the embedded engine.
+    pub(crate) default_cluster: Option<String>,
+    /// Encrypts the secrets of stores; without it a key file in the storage directory does.
+    pub(crate) encryption_key: Option<EncryptionKey>,
+}
+
+/// An item of the list `clusters`, which Qdrant has not.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ClusterSettings {
+    /// What requests call it.
+    pub(crate) name: String,
+    /// Its nodes, at least one: `http` or `https`, without user, query and fragment. The first that can be connected to is asked.
+    pub(crate) urls: Vec<Url>,
+    /// The key that it wants.
+    pub(crate) api_key: Option<Secret>,
+    /// A file of certificates (PEM), which alone are trusted; without it those of the system are.
+    pub(crate) ca_cert: Option<PathBuf>,
 }
 
 /// Section `service`.
@@ -181,6 +214,8 @@ impl Default for Config {
             storage: StorageSettings::default(),
             jobs: JobSettings::default(),
             snapshots: SnapshotSettings::default(),
+            manager: ManagerSettings::default(),
+            clusters: Vec::new(),
         }
     }
 }

@@ -25,7 +25,7 @@ const KEY_HEADER: &str = "api-key";
 
 /// Answered without a key: whether the server is up, and what it is. Everything of the tables below is compared segment by
 /// segment; `{}` is any parameter.
-const OPEN: [&str; 4] = ["/", "/healthz", "/livez", "/readyz"];
+const OPEN: [&str; 5] = ["/", "/api/v1/healthz", "/healthz", "/livez", "/readyz"];
 
 /// Requests by `GET` that do more than read: this one makes a snapshot.
 const WRITING_GETS: [&str; 1] = ["/collections/{}/shards/{}/snapshot"];

@@ -190,6 +190,7 @@ fn no_space(error: &AppError) -> String {
 /// by what the client called it.
 fn shown(error: &AppError) -> String {
     match error {
+        AppError::Stores(error) if error.is_presentable() => error.to_string(),
         AppError::Storage(_)
         | AppError::Fetch(_)
         | AppError::Store(
@@ -353,11 +354,11 @@ pub(super) fn success<T: Serialize>(result: &T, started: Instant) -> Response {
 }
 
 /// Says that the work has begun and will go on after the response.
-fn accepted(started: Instant) -> Response {
+pub(super) fn accepted(started: Instant) -> Response {
     json(StatusCode::ACCEPTED, &Accepted { status: "accepted", time: started.elapsed().as_secs_f64() })
 }
 
-fn failure(error: &ApiError, time: f64) -> Response {
+pub(super) fn failure(error: &ApiError, time: f64) -> Response {
     let message = shortened(error.message.clone());
     json(error.status, &Failure { status: FailureStatus { error: &message }, time })
 }

@@ -10,6 +10,7 @@ mod envelope;
 mod extract;
 mod incoming;
 mod limits;
+mod manager;
 mod observe;
 mod paths;
 mod qdrant;
@@ -18,4 +19,6 @@ mod router;
 mod tests;
 
 pub(crate) use connections::serve;
-pub(crate) use router::router;
+/// A collection as Qdrant describes it, which is how every cluster is asked.
+pub(crate) use qdrant::collection_info::render as describe_collection;
+pub(crate) use router::{manager_router, router};

@@ -17,14 +17,26 @@ use tower_http::cors::{AllowHeaders, CorsLayer};
 use super::auth::{Keys, authorised};
 use super::envelope::ApiError;
 use super::incoming::guarded;
-use super::{observe, paths, qdrant};
+use super::{manager, observe, paths, qdrant};
 use crate::app::App;
 
 /// All routes of the server.
 pub(crate) fn router(app: Arc<App>) -> Router {
+    let routes = qdrant::routes().nest(manager::PREFIX, manager::routes());
+    assembled(app, routes)
+}
+
+/// The routes of the backup manager alone.
+pub(crate) fn manager_router(app: Arc<App>) -> Router {
+    let routes = Router::new().nest(manager::PREFIX, manager::routes());
+    assembled(app, routes)
+}
+
+/// Routes with all that a request passes on its way to them.
+fn assembled(app: Arc<App>, routes: Router<Arc<App>>) -> Router {
     let service = &app.config.service;
     let (keys, idle, with_cors) = (Keys::new(service).map(Arc::new), service.idle_timeout(), service.enable_cors);
-    let mut routes = qdrant::routes().fallback(nothing).method_not_allowed_fallback(nothing);
+    let mut routes = routes.fallback(nothing).method_not_allowed_fallback(nothing);
     if let Some(keys) = keys {
         routes = routes.layer(from_fn_with_state(keys, authorised));
     }

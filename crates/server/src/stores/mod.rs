@@ -10,6 +10,7 @@ pub(crate) mod address;
 #[cfg(test)]
 mod conformance;
 mod local;
+pub(crate) mod registry;
 mod s3;
 
 use std::fmt::Debug;
@@ -25,7 +26,8 @@ use crate::usecases::naming::Place;
 
 pub(crate) use address::ObjectAddress;
 pub(crate) use local::LocalStore;
-pub(crate) use s3::{Fault, OptionsError, Records, S3Error, S3Options, S3Store};
+pub(crate) use registry::{Stores, StoresError};
+pub(crate) use s3::{Fault, OptionsError, RECORDS_DIR, Records, S3Error, S3Options, S3Store};
 
 /// The result of a store's operation.
 pub(crate) type Result<T, E = StoreError> = std::result::Result<T, E>;

@@ -14,7 +14,7 @@ use crate::metrics;
 const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
 /// `GET /metrics`
-pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
+pub(in crate::http) async fn metrics(State(app): State<Arc<App>>) -> Response {
     respond(move |_| {
         let text = metrics::render(&app).map_err(|error| {
             tracing::error!("the metrics cannot be written: {error}");

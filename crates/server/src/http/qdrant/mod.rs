@@ -5,7 +5,7 @@
 mod aliases;
 mod cluster;
 mod collection_config;
-mod collection_info;
+pub(in crate::http) mod collection_info;
 mod collection_update;
 mod collections;
 mod form;
@@ -26,6 +26,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{delete, get, post, put};
 
+pub(super) use self::metrics::metrics;
 use crate::app::App;
 
 /// All routes.
@@ -35,7 +36,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/healthz", get(service::healthz))
         .route("/livez", get(service::livez))
         .route("/readyz", get(service::readyz))
-        .route("/metrics", get(metrics::metrics))
+        .route("/metrics", get(metrics))
         .route("/telemetry", get(telemetry::telemetry))
         .route("/issues", get(service::issues).delete(service::clear_issues))
         .route("/cluster", get(cluster::status))

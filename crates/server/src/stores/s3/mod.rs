@@ -42,7 +42,7 @@ use records::{Doing, Record};
 
 pub(crate) use error::{Fault, S3Error};
 pub(crate) use options::{OptionsError, S3Options};
-pub(crate) use records::Records;
+pub(crate) use records::{RECORDS_DIR, Records};
 
 /// Index objects that are remembered, so that a list costs one request and not one more for each archive.
 const REMEMBERED_MAX: usize = 10_000;

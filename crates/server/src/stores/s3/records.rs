@@ -54,6 +54,9 @@ pub(super) enum Doing {
     },
 }
 
+/// The name of the directory of records in the directory of the storage.
+pub(crate) const RECORDS_DIR: &str = "s3";
+
 /// The directory of records.
 #[derive(Debug, Clone)]
 pub(crate) struct Records {
