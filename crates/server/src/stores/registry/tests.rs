@@ -216,7 +216,8 @@ fn a_link_into_a_directory_of_the_server_is_found_out() {
     let storage = dir.path().join("storage");
     std::fs::create_dir(&storage).unwrap();
     std::os::unix::fs::symlink(&storage, dir.path().join("link")).unwrap();
-    let settings = StorageSettings { storage_path: storage, snapshots_path: dir.path().join("snapshots"), ..StorageSettings::default() };
+    let settings =
+        StorageSettings { storage_path: storage, snapshots_path: dir.path().join("snapshots"), ..StorageSettings::default() };
     let reserved = Reserved::of(&settings);
     let check = |path: &str| check::local_path(&dir.path().join(path), &reserved);
     assert!(matches!(check("link"), Err(StoresError::Invalid { .. })));
@@ -237,7 +238,8 @@ fn another_key_loses_nothing() {
     assert!(matches!(other.update(&id, Change { s3: half, ..Change::default() }), Err(StoresError::WrongKey { .. })));
     assert_eq!(document(&fs), before);
     // Who has both keys needs no old ones.
-    let both = S3Fields { access_key: Some(Secret::new("AKIA-2")), secret_key: Some(Secret::new("hush-3")), ..S3Fields::default() };
+    let both =
+        S3Fields { access_key: Some(Secret::new("AKIA-2")), secret_key: Some(Secret::new("hush-3")), ..S3Fields::default() };
     other.update(&id, Change { s3: both, ..Change::default() }).unwrap();
     assert_eq!(keys_of(&other, id.parse().unwrap()).unwrap().access_key.expose(), "AKIA-2");
 }
@@ -252,7 +254,12 @@ fn damage_is_found_and_left_alone() {
         fs.create_new(DOCUMENT.as_ref()).unwrap().write_all_at(bytes, 0).unwrap();
     };
     let text = String::from_utf8(sound.clone()).unwrap();
-    let damaged = [text.replace("/icecore-test/one", "/icecore-test/two"), text.replace("\"stores\"", "\"other\""), text[..40].to_owned(), String::new()];
+    let damaged = [
+        text.replace("/icecore-test/one", "/icecore-test/two"),
+        text.replace("\"stores\"", "\"other\""),
+        text[..40].to_owned(),
+        String::new(),
+    ];
     for text in damaged {
         write(text.as_bytes());
         assert!(matches!(open_with(Arc::new(fs.clone()), None), Err(StoresError::Damaged { .. })), "{text}");
