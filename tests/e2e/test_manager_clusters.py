@@ -1,6 +1,9 @@
 """Clusters of the backup manager: which there are, those that do not answer, and keys that nobody sees."""
 
+import json
 import socket
+import ssl
+import subprocess
 from contextlib import closing
 
 import pytest
@@ -84,8 +87,6 @@ class Fake:
         self.asked: list[tuple[str, str]] = []
 
     def __call__(self, request) -> None:
-        import json
-
         self.asked.append((request.command, request.path))
         found = self.answers.get(request.path.strip("/").replace("/", "_"))
         if found is None:
@@ -214,3 +215,29 @@ def test_keys_open_what_they_open_elsewhere(servers, header):
         assert with_key("reads").refused(method, path, {})[0] == 403
         assert with_key("all").send(method, path, json={}).status not in (401, 403)
         assert Manager(server.url).refused(method, path, {})[0] == 401
+
+
+def certificate(dir, name: str) -> tuple[str, str]:
+    """A certificate for 127.0.0.1 that nobody has signed but itself, and its key."""
+    cert, key = str(dir / f"{name}.pem"), str(dir / f"{name}.key")
+    names = ["-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]
+    new = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    subprocess.run(["openssl", "req", *new, *names, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    return cert, key
+
+
+def test_a_cluster_behind_tls_has_to_show_the_certificate_that_is_trusted(servers, tmp_path):
+    (cert, key), (other, _) = certificate(tmp_path, "mine"), certificate(tmp_path, "other")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    with web(Fake(cluster=cluster())) as remote:
+        remote.socket = context.wrap_socket(remote.socket, server_side=True)
+        url = remote.url.replace("http:", "https:")
+        server = servers.new()
+        trusted = f"{{name: trusted, urls: ['{url}'], tls: {{ca_cert: {cert}}}}}"
+        wrong = f"{{name: wrong, urls: ['{url}'], tls: {{ca_cert: {other}}}}}"
+        server.start(*clusters(server.home, trusted, wrong, f"{{name: system, urls: ['{url}']}}"))
+        assert Manager(server.url, "trusted").done("GET", "/cluster")["status"] == "green"
+        for name in ("wrong", "system"):
+            status, text = Manager(server.url, name).refused("GET", "/cluster")
+            assert status == 503 and "certificate" in text

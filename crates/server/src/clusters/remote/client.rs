@@ -128,7 +128,11 @@ impl Remote {
 
     /// Sends a request whose result says no more than that it succeeded.
     pub(super) async fn done(&self, asked: Asked<'_>) -> Result<()> {
-        let response = self.send(&asked).await?;
+        self.finished(self.send(&asked).await?).await
+    }
+
+    /// The error of an answer, if it is one.
+    pub(super) async fn finished(&self, response: Response) -> Result<()> {
         self.read::<Value>(response).await.map(drop)
     }
 
@@ -163,7 +167,7 @@ impl Remote {
         Ok(bytes)
     }
 
-    fn with_key(&self, request: RequestBuilder) -> Result<RequestBuilder> {
+    pub(super) fn with_key(&self, request: RequestBuilder) -> Result<RequestBuilder> {
         let Some(key) = &self.api_key else { return Ok(request) };
         let mut value = HeaderValue::from_str(key.expose()).map_err(|_| ClusterError::Unavailable {
             reason: "its `api_key` has characters that a header cannot carry".to_owned(),
@@ -173,7 +177,7 @@ impl Remote {
     }
 
     /// A refusal of our key is not one of the client's key, and must not look like it. A redirect is followed by nobody.
-    fn trusted(&self, response: Response) -> Result<Response> {
+    pub(super) fn trusted(&self, response: Response) -> Result<Response> {
         let status = response.status();
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {

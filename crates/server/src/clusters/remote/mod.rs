@@ -8,6 +8,9 @@ mod client;
 mod questions;
 mod segments;
 mod snapshots;
+#[cfg(test)]
+mod tests;
+pub(crate) mod transfer;
 
 use std::time::Duration;
 
