@@ -62,7 +62,15 @@ impl Server {
         jobs.start().unwrap();
         let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
         let (storage, store): (_, Arc<dyn Store>) = (Arc::new(storage), Arc::new(store));
-        let stores = Stores::open(Arc::clone(&fs), Arc::clone(&clock), &config.storage, None, Arc::clone(&store), runtime()).unwrap();
+        let stores = Stores::open(
+            Arc::clone(&fs),
+            Arc::clone(&clock),
+            &config.storage,
+            None,
+            Arc::clone(&store),
+            crate::testing::runtime(),
+        )
+        .unwrap();
         let clusters = Clusters::new(&config).unwrap();
         let app = App {
             storage,

@@ -24,7 +24,7 @@ async fn running() -> (Arc<App>, Remote) {
     let serving = Arc::clone(&app);
     tokio::spawn(async move {
         let routes = http::router(Arc::clone(&serving));
-        http::serve(listener, routes, &serving.config.service, serving.shutdown.clone()).await
+        http::serve(listener, routes, &serving.config.service, None, serving.shutdown.clone()).await
     });
     let settings = ClusterSettings { name: "other".to_owned(), urls: vec![url], api_key: None, ca_cert: None };
     (app, Remote::new(&settings, Duration::from_secs(60)).unwrap())
