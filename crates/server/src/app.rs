@@ -12,7 +12,7 @@ use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::remote::Fetcher;
 use crate::shutdown::Shutdown;
-use crate::stores::Store;
+use crate::stores::{Store, Stores};
 
 /// The running server, without its front doors.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(crate) struct App {
     pub(crate) storage: Arc<Storage>,
     /// The archives.
     pub(crate) store: Arc<dyn Store>,
+    /// The stores that are configured at run time.
+    pub(crate) stores: Stores,
     /// What goes on without the request that asked for it.
     pub(crate) jobs: Arc<Jobs>,
     /// The file system that storage and store are on.

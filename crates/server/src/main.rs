@@ -1,6 +1,7 @@
 //! The `icecore` binary: a server for collections of points, and tools for their archives.
 
 mod app;
+mod cancellation;
 mod cli;
 mod config;
 mod error;
@@ -19,6 +20,7 @@ mod stores;
 #[cfg(test)]
 mod testing;
 mod threads;
+mod told;
 mod tools;
 mod usecases;
 

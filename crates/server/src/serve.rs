@@ -25,7 +25,7 @@ use crate::metrics::{Kind as Counted, Metrics};
 use crate::remote::{Fetcher, Timeouts};
 use crate::report::{Reporter, throughput};
 use crate::shutdown::Shutdown;
-use crate::stores::{LocalStore, Store, StoreError};
+use crate::stores::{LocalStore, Store, StoreError, Stores};
 use crate::usecases::naming::Place;
 use crate::usecases::restore::{self, Request};
 use crate::{http, logging};
@@ -211,8 +211,9 @@ pub(crate) fn open(mut config: Config, shutdown: Shutdown) -> Result<Arc<App>, S
     let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
     let timeouts = Timeouts::with_idle(config.service.idle_timeout());
     let fetcher = Fetcher::new(config.service.snapshot_url_allow.clone(), timeouts, Handle::current(), shutdown.clone());
-    let (storage, store) = (Arc::new(storage), Arc::new(store));
-    Ok(Arc::new(App { storage, store, jobs, fs, clock, metrics, fetcher, config, shutdown }))
+    let (storage, store): (_, Arc<dyn Store>) = (Arc::new(storage), Arc::new(store));
+    let stores = Stores::new(Arc::clone(&store));
+    Ok(Arc::new(App { storage, store, stores, jobs, fs, clock, metrics, fetcher, config, shutdown }))
 }
 
 fn request(arguments: ServerArgs) -> Result<Request, ServeError> {

@@ -19,7 +19,7 @@ use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::remote::{Fetcher, Policy, Timeouts};
 use crate::shutdown::Shutdown;
-use crate::stores::LocalStore;
+use crate::stores::{LocalStore, Store, Stores};
 use crate::usecases::create::create;
 
 /// Opens the server whose data is in `storage` and `snapshots` of `fs`.
@@ -35,8 +35,9 @@ pub(crate) fn app(fs: &MemFs) -> App {
     let shutdown = Shutdown::new();
     let jobs = Arc::new(Jobs::open(None, Arc::clone(&clock), shutdown.clone(), config.jobs.options()).unwrap());
     let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
-    let (storage, store) = (Arc::new(storage), Arc::new(store));
-    App { storage, store, jobs, fs, clock, metrics, fetcher: fetcher(), config, shutdown }
+    let (storage, store): (_, Arc<dyn Store>) = (Arc::new(storage), Arc::new(store));
+    let stores = Stores::new(Arc::clone(&store));
+    App { storage, store, stores, jobs, fs, clock, metrics, fetcher: fetcher(), config, shutdown }
 }
 
 /// Fetches from anywhere; on a runtime of its own, because most tests have none.

@@ -10,6 +10,9 @@
 //! keep-alive ends with the same time (source: hyper's `h1/conn.rs`, whose timer starts whenever a head is waited for). No time
 //! is set for the answer itself: clients wait for long operations as long as they like.
 //!
+//! A connection may be upgraded (to a WebSocket, by the route that offers it); then its own time limits hold, and it is no longer one of
+//! this port's. For that the library looks at the first bytes of every connection by itself, which is watched by [`HttpOneAcceptor`].
+//!
 //! A connection beyond [`connections_max`] is closed at once, so that files can still be opened. Which request gets which answer
 //! is not decided here.
 
@@ -27,6 +30,7 @@ use rustix::process::{Resource, getrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_io_timeout::TimeoutWriter;
 
+use super::http_one::HttpOneAcceptor;
 use crate::config::Service;
 use crate::shutdown::Shutdown;
 
@@ -49,8 +53,9 @@ pub(crate) async fn serve(listener: TcpListener, routes: Router, service: &Servi
 
 async fn serve_within(limits: Limits, listener: TcpListener, routes: Router, shutdown: Shutdown) -> io::Result<()> {
     let handle = Handle::<SocketAddr>::new();
-    let acceptor = Acceptor { limits, handle: handle.clone() };
-    let mut server = Server::from_listener(listener).handle(handle.clone()).acceptor(acceptor).http1_only();
+    let acceptor = HttpOneAcceptor::new(Acceptor { limits, handle: handle.clone() }, limits.head);
+    // Not `http1_only`, with which the library offers no upgrades.
+    let mut server = Server::from_listener(listener).handle(handle.clone()).acceptor(acceptor);
     server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(limits.head);
     let mut serving = pin!(server.serve(routes.into_make_service()));
     tokio::select! {

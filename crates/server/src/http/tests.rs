@@ -28,7 +28,7 @@ use crate::config::{Config, Service};
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
-use crate::stores::LocalStore;
+use crate::stores::{LocalStore, Store, Stores};
 
 struct Server {
     router: Router,
@@ -60,10 +60,12 @@ impl Server {
         let jobs = Arc::new(Jobs::open(None, Arc::clone(&clock), shutdown.clone(), config.jobs.options()).unwrap());
         jobs.start().unwrap();
         let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
-        let (storage, store) = (Arc::new(storage), Arc::new(store));
+        let (storage, store): (_, Arc<dyn Store>) = (Arc::new(storage), Arc::new(store));
+        let stores = Stores::new(Arc::clone(&store));
         let app = App {
             storage,
             store,
+            stores,
             jobs,
             fs,
             clock,

@@ -8,6 +8,7 @@
 #[cfg(test)]
 mod conformance;
 mod local;
+mod registry;
 
 use std::fmt::Debug;
 use std::io;
@@ -21,6 +22,7 @@ use icecore_io::File;
 use crate::usecases::naming::Place;
 
 pub(crate) use local::LocalStore;
+pub(crate) use registry::{Stores, StoresError};
 
 /// The result of a store's operation.
 pub(crate) type Result<T, E = StoreError> = std::result::Result<T, E>;
