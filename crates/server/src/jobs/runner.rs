@@ -39,6 +39,8 @@ pub(super) struct Shared {
     schedule: Mutex<Schedule>,
     /// A job can begin, nothing begins any more, or a thread has ended.
     changed: Condvar,
+    /// Nothing begins any more. Apart from the other, so that what is told to one thread is told to one that runs jobs.
+    halted: Condvar,
     /// Ends since old jobs were forgotten last.
     ended: AtomicU32,
 }
@@ -55,7 +57,17 @@ enum Verdict {
 impl Shared {
     pub(super) fn new(queue: Queue, clock: Arc<dyn Clock>, shutdown: Shutdown, options: Options) -> Self {
         let (schedule, changed) = (Mutex::new(Schedule::new(options.concurrency)), Condvar::new());
-        Self { queue, clock, shutdown, options, events: Events::new(), schedule, changed, ended: AtomicU32::new(0) }
+        Self {
+            queue,
+            clock,
+            shutdown,
+            options,
+            events: Events::new(),
+            schedule,
+            changed,
+            halted: Condvar::new(),
+            ended: AtomicU32::new(0),
+        }
     }
 
     pub(super) fn schedule(&self) -> MutexGuard<'_, Schedule> {
@@ -86,12 +98,13 @@ impl Shared {
     pub(super) fn halt(&self) {
         let dropped = self.schedule().halt();
         self.changed.notify_all();
+        self.halted.notify_all();
         drop(dropped);
     }
 
     /// Waits until nothing begins any more, but not for longer than `within`. Says whether that is so.
     pub(super) fn wait_for_halt(&self, within: Duration) -> bool {
-        let waited = self.changed.wait_timeout_while(self.schedule(), within, |schedule| !schedule.halted);
+        let waited = self.halted.wait_timeout_while(self.schedule(), within, |schedule| !schedule.halted);
         let (schedule, _) = waited.unwrap_or_else(PoisonError::into_inner);
         schedule.halted
     }
