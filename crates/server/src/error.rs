@@ -8,6 +8,7 @@ use std::error::Error;
 use std::io;
 
 use crate::jobs::JobsError;
+use crate::jobs::kinds::managed::ManagedError;
 use crate::remote::FetchError;
 use crate::stores::{Fault, StoreError, StoresError};
 use crate::usecases::restore::RestoreError;
@@ -67,6 +68,9 @@ pub(crate) enum AppError {
     /// From the queue of jobs.
     #[error(transparent)]
     Jobs(#[from] JobsError),
+    /// A job of the backup manager's that cannot be done as it was asked for.
+    #[error(transparent)]
+    Managed(#[from] ManagedError),
     /// The description of a snapshot cannot be written as JSON.
     #[error("describe the snapshot")]
     Encode(#[source] serde_json::Error),
@@ -84,6 +88,7 @@ impl AppError {
             Self::Restore(error) => error.kind(),
             Self::Fetch(error) => error.kind(),
             Self::Jobs(error) => error.kind(),
+            Self::Managed(error) => error.kind(),
             Self::Encode(_) => Kind::Internal,
         }
     }

@@ -2,6 +2,7 @@
 
 mod app;
 mod bandwidth;
+mod cancellation;
 mod cli;
 mod clusters;
 mod config;
@@ -24,6 +25,7 @@ mod stores;
 mod testing;
 mod threads;
 mod tls;
+mod told;
 mod tools;
 mod usecases;
 

@@ -8,6 +8,7 @@ mod connections;
 mod download;
 mod envelope;
 mod extract;
+mod http_one;
 mod incoming;
 mod limits;
 mod manager;

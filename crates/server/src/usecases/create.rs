@@ -14,7 +14,7 @@ use super::{fetch, naming};
 use crate::app::App;
 use crate::error::{AppError, Result, one_line};
 use crate::metrics::Kind;
-use crate::stores::{ArchiveInfo, StoreError};
+use crate::stores::{ArchiveInfo, Store, StoreError};
 
 /// How an archive is made.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,10 +25,22 @@ pub(crate) struct Options {
     pub(crate) full: bool,
 }
 
-/// Archives a scope, whose collection may be given by an alias. `chosen` is called with the archive's name, which no archive has
-/// then, before anything is written; an error of it ends the attempt. What fails or is stopped leaves nothing.
+/// Archives a scope into the store of the server, as [`create_in`] does.
 pub(crate) fn create(
     app: &App,
+    scope: &Scope,
+    options: Options,
+    progress: &dyn Progress,
+    chosen: impl FnMut(&ArchiveName) -> Result<()>,
+) -> Result<ArchiveInfo> {
+    create_in(app, app.store.as_ref(), scope, options, progress, chosen)
+}
+
+/// Archives a scope, whose collection may be given by an alias, into `store`. `chosen` is called with the archive's name, which no archive has
+/// then, before anything is written; an error of it ends the attempt. What fails or is stopped leaves nothing.
+pub(crate) fn create_in(
+    app: &App,
+    store: &dyn Store,
     scope: &Scope,
     options: Options,
     progress: &dyn Progress,
@@ -43,13 +55,13 @@ pub(crate) fn create(
     let sharing = (!full).then_some(Sharing { reverify_after, damaged: &warn_of_damage });
     for name in naming::candidates(&place, compression.is_some(), app.jobs.peer_id(), app.clock.now()) {
         // A name that is taken is not told: whoever is told it takes the archive of that name for what was made here.
-        match app.store.open(&place, &name) {
+        match store.open(&place, &name) {
             Ok(_) => continue,
             Err(StoreError::NotFound { .. }) => chosen(&name)?,
             Err(error) => return Err(error.into()),
         }
         let draft = Draft { plan: cut.plan(), source: &|index: usize| cut.open(app, index), compression, sharing };
-        match app.store.put(&place, &name, draft, &limited) {
+        match store.put(&place, &name, draft, &limited) {
             Err(StoreError::Exists { .. }) => {}
             done => {
                 let made = done?;

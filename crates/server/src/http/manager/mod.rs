@@ -7,6 +7,10 @@ mod capabilities;
 mod cluster;
 mod collections;
 mod errors;
+mod events;
+mod job;
+mod jobs;
+mod live;
 mod on;
 mod snapshots;
 mod storage;
@@ -49,6 +53,9 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/metrics", get(qdrant::metrics))
         .route("/system/capabilities", get(capabilities::capabilities))
         .route("/healthz", get(capabilities::healthz))
+        .merge(jobs::routes())
+        .merge(live::routes())
+        .merge(events::routes())
         .fallback(nothing)
         .method_not_allowed_fallback(nothing)
 }

@@ -17,7 +17,8 @@ use super::super::{JobKind, NewJob, Running, StoredJob, Submitted, Work};
 use super::{Subject, Waiting, request, resolved, target, to_json};
 use crate::app::App;
 use crate::error::Result;
-use crate::stores::ArchiveInfo;
+use crate::stores::{ArchiveInfo, Store};
+use crate::usecases::naming::Place;
 use crate::usecases::{create, fetch};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -91,7 +92,7 @@ pub(crate) fn archive(result: Value) -> Option<ArchiveInfo> {
 }
 
 /// Compresses on all cores.
-fn checked(options: Options) -> Result<create::Options> {
+pub(super) fn checked(options: Options) -> Result<create::Options> {
     let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let compression = options.zstd_level.map(|level| Compression::new(level, threads)).transpose()?;
     Ok(create::Options { compression, full: options.full })
@@ -99,21 +100,29 @@ fn checked(options: Options) -> Result<create::Options> {
 
 fn work(app: &Arc<App>, scope: Scope, options: create::Options) -> Work {
     let app = Arc::clone(app);
-    Box::new(move |running| {
-        if let Some(done) = made_before(&app, &scope, running) {
-            return to_json(created(&done));
-        }
-        let info = create::create(&app, &scope, options, running, |name| {
-            running.set_checkpoint(&to_json(Checkpoint { name: name.to_string() })?)
-        })?;
-        to_json(created(&info))
-    })
+    Box::new(move |running| made(&app, app.store.as_ref(), &scope, options, running))
+}
+
+/// Makes the archive in `store`, unless a former run has. The scope's collection is given by its own name.
+pub(super) fn made(app: &App, store: &dyn Store, scope: &Scope, options: create::Options, running: &Running) -> Result<Value> {
+    if let Some(done) = made_before(store, scope, running) {
+        return to_json(created(&done));
+    }
+    let info = create::create_in(app, store, scope, options, running, |name| {
+        running.set_checkpoint(&to_json(Checkpoint { name: name.to_string() })?)
+    })?;
+    to_json(created(&info))
 }
 
 /// The archive that a former run has finished.
-fn made_before(app: &App, scope: &Scope, running: &Running) -> Option<ArchiveInfo> {
-    let checkpoint: Checkpoint = serde_json::from_value(running.checkpoint()?).ok()?;
-    fetch::open(app, scope, &checkpoint.name).ok().map(|archive| archive.info)
+fn made_before(store: &dyn Store, scope: &Scope, running: &Running) -> Option<ArchiveInfo> {
+    let name = noted(&running.checkpoint()?)?;
+    store.open(&Place::of(scope.clone()), &name.parse().ok()?).ok().map(|archive| archive.info)
+}
+
+/// The name of the archive that a checkpoint speaks of.
+pub(super) fn noted(checkpoint: &Value) -> Option<String> {
+    Checkpoint::deserialize(checkpoint).ok().map(|checkpoint| checkpoint.name)
 }
 
 fn created(info: &ArchiveInfo) -> Created {
