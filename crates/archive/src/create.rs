@@ -20,7 +20,7 @@ use crate::progress::{Progress, advance};
 use crate::publication::Publication;
 use crate::sharing::{Sharing, twins};
 use crate::store::{ARCHIVE_MODE, ArchiveName, Attempt, FileNote, Meta, seconds, time};
-use crate::writer::{Compression, FileSink, Source, Written, write_archive, write_compressed};
+use crate::writer::{Compression, FileSink, Source, Written, write_compressed, write_to_file};
 use icecore_io::digest::Sha256Digest;
 
 /// What the side files and the directory may take beside the archive, in bytes.
@@ -120,13 +120,14 @@ impl<'a> Draft<'a> {
 
     /// Writes the archive to an empty file.
     fn write(&self, file: &Arc<dyn File>, path: &Path, progress: &dyn Progress) -> Result<Written, Error> {
-        let mut sink = FileSink::new(Arc::clone(file));
         match self.compression {
             // Nothing is reserved: the length is not known.
-            Some(compression) => write_compressed(self.plan, self.source, &mut sink, compression, progress),
+            Some(compression) => {
+                write_compressed(self.plan, self.source, &mut FileSink::new(Arc::clone(file)), compression, progress)
+            }
             None => {
-                reserve(file, self.plan.archive_len()).map_err(Error::io("reserve space for", path))?;
-                write_archive(self.plan, self.source, &mut sink, progress)
+                let reserve = || reserve(file, self.plan.archive_len()).map_err(Error::io("reserve space for", path));
+                write_to_file(self.plan, self.source, file, reserve, progress)
             }
         }
     }
