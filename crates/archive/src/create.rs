@@ -74,7 +74,7 @@ pub fn create(
 /// Fails with [`Error::ArchiveName`] if the name ends in `.zst` and the archive is not to be compressed, or the other way round; with
 /// [`Error::AlreadyExists`] if there is an archive or a side file of that name, or somebody is making one: it stays as it
 /// is; with [`Error::NoSpace`] before anything is written if the file system is too full, even for an archive that may become
-/// shorter, but not for one that is shared; and otherwise as [`write_archive`] and [`write_compressed`] do. After an error nothing of the new archive is left, except
+/// shorter, but not for one that is shared; and otherwise as [`write_archive`](crate::write_archive()) and [`write_compressed`] do. After an error nothing of the new archive is left, except
 /// a side file that the system refuses to remove, or of which it said that it could not be made: that is for
 /// [`sweep`](crate::sweep()).
 pub fn create_draft(
