@@ -20,7 +20,7 @@ use crate::progress::{Progress, advance};
 use crate::publication::{About, Publication};
 use crate::sharing::{Sharing, twins};
 use crate::store::{ArchiveName, Attempt, Meta, seconds, time};
-use crate::writer::{Compression, FileSink, Source, Written, write_archive, write_compressed};
+use crate::writer::{Compression, FileSink, Source, Written, write_compressed, write_to_file};
 use icecore_io::digest::Sha256Digest;
 
 /// What the side files and the directory may take beside the archive, in bytes.
@@ -74,7 +74,7 @@ pub fn create(
 /// Fails with [`Error::ArchiveName`] if the name ends in `.zst` and the archive is not to be compressed, or the other way round; with
 /// [`Error::AlreadyExists`] if there is an archive or a side file of that name, or somebody is making one: it stays as it
 /// is; with [`Error::NoSpace`] before anything is written if the file system is too full, even for an archive that may become
-/// shorter, but not for one that is shared; and otherwise as [`write_archive`] and [`write_compressed`] do. After an error nothing of the new archive is left, except
+/// shorter, but not for one that is shared; and otherwise as [`write_archive`](crate::write_archive()) and [`write_compressed`] do. After an error nothing of the new archive is left, except
 /// a side file that the system refuses to remove, or of which it said that it could not be made: that is for
 /// [`sweep`](crate::sweep()).
 pub fn create_draft(
@@ -130,13 +130,14 @@ impl<'a> Draft<'a> {
 
     /// Writes the archive to an empty file.
     fn write(&self, file: &Arc<dyn File>, path: &Path, progress: &dyn Progress) -> Result<Written, Error> {
-        let mut sink = FileSink::new(Arc::clone(file));
         match self.compression {
             // Nothing is reserved: the length is not known.
-            Some(compression) => write_compressed(self.plan, self.source, &mut sink, compression, progress),
+            Some(compression) => {
+                write_compressed(self.plan, self.source, &mut FileSink::new(Arc::clone(file)), compression, progress)
+            }
             None => {
-                reserve(file, self.plan.archive_len()).map_err(Error::io("reserve space for", path))?;
-                write_archive(self.plan, self.source, &mut sink, progress)
+                let reserve = || reserve(file, self.plan.archive_len()).map_err(Error::io("reserve space for", path));
+                write_to_file(self.plan, self.source, file, reserve, progress)
             }
         }
     }

@@ -1,7 +1,8 @@
 //! Archives any list of files: one tar file with a manifest, whose every byte is known from the manifest and checked against it.
 //!
 //! A [`Plan`] says what an archive will contain and where, before anything is read. [`write_archive`] sends it to any [`Sink`];
-//! [`create`] makes a file of it, which appears complete under its name or not at all. [`Reader`] opens one; [`verify`] lists all that
+//! [`create`] makes a file of it, which appears complete under its name or not at all; with [`Sharing`] it becomes another name of an
+//! equal archive that is known to be sound. [`Reader`] opens one; [`verify`] lists all that
 //! is wrong with it; [`unpack`] takes members out, or a part of them; [`StreamReader`] does both at once with an archive that arrives
 //! in order and cannot be read twice. [`write_compressed`] and a [`Draft`] make compressed archives, which everything that reads
 //! takes like the others. [`keep`] keeps one that was made elsewhere. [`list`], [`delete`] and [`sweep`] look after a directory of

@@ -185,6 +185,12 @@ pub trait File: Debug + Send + Sync {
     /// where that is not possible: the caller copies through memory instead.
     fn copy_range(&self, source: &dyn File, source_offset: u64, offset: u64, len: u64) -> io::Result<u64>;
 
+    /// Whether [`File::copy_range`] from `source` lets both files share the blocks that are whole at the same distance from a block's
+    /// beginning, so that it takes no space and little time. False where nobody can tell.
+    fn shares_blocks_with(&self, _source: &dyn File) -> bool {
+        false
+    }
+
     /// Asks for the write-back of a range to begin; promises nothing about durability.
     fn start_writeback(&self, offset: u64, len: u64) -> io::Result<()>;
 

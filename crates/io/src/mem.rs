@@ -10,6 +10,7 @@ mod tree;
 
 use std::io;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -45,6 +46,11 @@ impl MemFs {
     /// Sets how many bytes can still be written. Removing files adds to it.
     pub fn set_free_space(&self, bytes: u64) {
         *self.shared.free() = bytes;
+    }
+
+    /// Makes files say that they share blocks ([`File::shares_blocks_with`]). Copies take space all the same.
+    pub fn set_shares_blocks(&self, shares: bool) {
+        self.shared.shares_blocks.store(shares, Ordering::Relaxed);
     }
 
     /// An independent copy of everything that has a name, with the same inode numbers. Contents are shared until one side writes.

@@ -21,6 +21,10 @@ const FILE_MODE: u32 = 0o644;
 /// The permission bits of a mode, without the file type.
 const PERMISSION_BITS: u32 = 0o7777;
 
+/// What the kernel calls btrfs and XFS by (source: statfs(2)).
+const BTRFS_MAGIC: rustix::fs::FsWord = 0x9123_683e;
+const XFS_MAGIC: rustix::fs::FsWord = 0x5846_5342;
+
 /// The file system of the operating system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OsFs;
@@ -248,6 +252,15 @@ impl File for OsFile {
             rustix::fs::copy_file_range(&source.file, Some(&mut from), &self.file, Some(&mut to), len)
         });
         Ok(copied.map_err(unsupported_or)? as u64)
+    }
+
+    /// The file systems that are known to share blocks, if both files are on one.
+    fn shares_blocks_with(&self, source: &dyn File) -> bool {
+        let device = |file: &Self| file.file.metadata().map(|found| found.dev()).ok();
+        let Ok(source) = Self::of(source) else { return false };
+        let kind = rustix::fs::fstatfs(&self.file).map(|found| found.f_type);
+        kind.is_ok_and(|kind| [BTRFS_MAGIC, XFS_MAGIC].contains(&kind))
+            && device(self).is_some_and(|own| device(source) == Some(own))
     }
 
     fn start_writeback(&self, offset: u64, len: u64) -> io::Result<()> {

@@ -28,6 +28,16 @@ impl FileSink {
         Self { file, offset: 0, writeback_offset: 0 }
     }
 
+    /// Where the next bytes go.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Leaves `len` bytes as they are.
+    pub(crate) fn skip(&mut self, len: u64) {
+        self.offset += len;
+    }
+
     /// Starts the write-back of what has been written since it was started last.
     pub(crate) fn start_writeback(&mut self) -> io::Result<()> {
         let pending = self.offset - self.writeback_offset;
