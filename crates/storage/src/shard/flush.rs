@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
+use icecore_io::in_background;
+
 use super::commit::Committer;
 use super::structure::{Change, NewSegment, Unnamed};
 use super::view::{Version, View};
@@ -105,7 +107,7 @@ impl Shard {
         // A manifest that says that a file is flushed is damage without the file behind it.
         self.name_log()?;
         // What stays of a point as it was is in a segment, and is read only now.
-        let add = self.write_memtable(&memtable).inspect_err(|error| self.poison_if_damaged(error))?;
+        let add = in_background(|| self.write_memtable(&memtable)).inspect_err(|error| self.poison_if_damaged(error))?;
         let held = self.lock_structure();
         let view = self.view();
         if !view.frozen.first().is_some_and(|oldest| Arc::ptr_eq(oldest, &memtable)) {

@@ -4,6 +4,7 @@
 //! the old data and after which they see the restored. Between the two nothing is locked.
 
 use icecore_archive::Progress;
+use icecore_io::in_background;
 use icecore_storage::{Adoption, OnExisting};
 
 use super::error::RestoreError;
@@ -47,7 +48,8 @@ pub(crate) fn stage(app: &App, input: Input, goal: Goal, expected: Option<Expect
     drop(named);
     check_space(app.fs.as_ref(), &app.config.storage.storage_path, source.bytes())?;
     progress.start(source.work());
-    Ok(Staged(source.unpack(app.fs.as_ref(), &app.storage, &app.bandwidth.limit(progress))?))
+    let limited = app.bandwidth.limit(progress);
+    Ok(Staged(in_background(|| source.unpack(app.fs.as_ref(), &app.storage, &limited))?))
 }
 
 impl Staged {
