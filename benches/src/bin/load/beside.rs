@@ -13,6 +13,7 @@ use icecore_io::{OsFs, Rng};
 
 use crate::Outcome;
 use crate::client::Client;
+use crate::open_loop::Pauses;
 use crate::process::Server;
 
 /// The collection that is loaded and archived.
@@ -53,7 +54,14 @@ impl Beside {
     }
 
     /// Does it for `phase` at least; how fast each time was, in 10^6 bytes a second, without the removal of what it has made.
-    pub(crate) fn run(self, server: &Server, home: &Path, files: &[PathBuf], phase: Duration) -> Outcome<Vec<f64>> {
+    pub(crate) fn run(
+        self,
+        server: &Server,
+        pauses: &Pauses,
+        home: &Path,
+        files: &[PathBuf],
+        phase: Duration,
+    ) -> Outcome<Vec<f64>> {
         if let Self::Nothing = self {
             thread::sleep(phase);
             return Ok(Vec::new());
@@ -64,7 +72,9 @@ impl Beside {
             let once = Instant::now();
             let len = self.make(&mut client, home, files)?;
             rates.push(len as f64 / 1e6 / once.elapsed().as_secs_f64());
-            self.remove(&mut client, home)?;
+            if !matches!(self, Self::Flushes) {
+                pauses.beside(|| self.remove(&mut client, home))?;
+            }
         }
         if let Self::Flushes = self {
             client.send("DELETE", &format!("/collections/{FLUSHED}"), "")?;
@@ -86,6 +96,7 @@ impl Beside {
             }
             Self::Flushes => {
                 create(client, FLUSHED)?;
+                // The same points each time, so that there is something to compact.
                 upsert(client, FLUSHED, 0..FLUSHED_BATCHES)?;
                 Ok(FLUSHED_BATCHES * BATCH * PAYLOAD_LEN)
             }
@@ -102,7 +113,6 @@ impl Beside {
                     client.send("DELETE", &format!("{SNAPSHOTS}/{name}"), "")?;
                 }
             }
-            // The same points are written again, so that there is something to compact.
             Self::Nothing | Self::Flushes => {}
         }
         Ok(())

@@ -77,7 +77,7 @@ fn measure(arguments: &Arguments, server: &Server, home: &Path) -> Outcome<()> {
             }
             eprintln!("round {round} of {}: beside {}", arguments.rounds, work.name());
             let before = Waits::scrape(&mut server.client()?)?;
-            let (load, rates) = open_loop::beside(server, || work.run(server, home, &files, arguments.phase))?;
+            let (load, rates) = open_loop::beside(server, |pauses| work.run(server, pauses, home, &files, arguments.phase))?;
             let waits = Waits::scrape(&mut server.client()?)?.since(&before);
             if matches!(work, Beside::Copy) {
                 copies.extend(&rates);

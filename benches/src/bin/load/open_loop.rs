@@ -5,6 +5,7 @@
 //! than [`CONNECTIONS`] times the time between two requests.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,8 @@ const RATE: u64 = 200;
 const CONNECTIONS: usize = 8;
 /// Points that are read: few enough to stay in memory whatever else goes on.
 const RESIDENT: u64 = 1000;
+/// How long the disk may be busy with something that is over.
+const AFTERWARDS: Duration = Duration::from_millis(300);
 /// Where the ids of points begin that are written: nobody reads them.
 const WRITTEN_FROM: u64 = 1 << 40;
 
@@ -46,9 +49,35 @@ impl Schedule {
     }
 }
 
+/// When requests were due that do not count.
+#[derive(Debug, Default)]
+pub(crate) struct Pauses(Mutex<Vec<(Instant, Instant)>>);
+
+impl Pauses {
+    /// Does what is no part of what is measured, and lets the disk get over it.
+    pub(crate) fn beside<T>(&self, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+        let begun = Instant::now();
+        let done = work();
+        thread::sleep(AFTERWARDS);
+        self.lock().push((begun, Instant::now()));
+        done
+    }
+
+    /// The latencies of the requests that count.
+    fn counted(&self, latencies: Vec<(Instant, Duration)>) -> impl Iterator<Item = Duration> {
+        let pauses = self.lock().clone();
+        let counts = move |due: Instant| !pauses.iter().any(|(begun, ended)| (*begun..*ended).contains(&due));
+        latencies.into_iter().filter_map(move |(due, latency)| counts(due).then_some(latency))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(Instant, Instant)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Loads the server while `work` is done, and gives what was measured beside the result of the work.
-pub(crate) fn beside<T>(server: &Server, work: impl FnOnce() -> Outcome<T>) -> Outcome<(Load, T)> {
-    let stop = AtomicBool::new(false);
+pub(crate) fn beside<T>(server: &Server, work: impl FnOnce(&Pauses) -> Outcome<T>) -> Outcome<(Load, T)> {
+    let (stop, pauses) = (AtomicBool::new(false), Pauses::default());
     let schedule = || Schedule { begun: Instant::now(), next: AtomicU64::new(0) };
     let (writes, reads) = (schedule(), schedule());
     thread::scope(|scope| {
@@ -60,25 +89,30 @@ pub(crate) fn beside<T>(server: &Server, work: impl FnOnce() -> Outcome<T>) -> O
                 scope.spawn(|| run(&stop, &reads, move |number| read(&mut reader, number))),
             ));
         }
-        let worked = work();
+        let worked = work(&pauses);
         stop.store(true, Ordering::Relaxed);
         let mut load = Load::default();
         for (writer, reader) in threads {
-            load.writes.extend(writer.join().map_err(|_| "a writing thread has panicked")??);
-            load.reads.extend(reader.join().map_err(|_| "a reading thread has panicked")??);
+            load.writes.extend(pauses.counted(writer.join().map_err(|_| "a writing thread has panicked")??));
+            load.reads.extend(pauses.counted(reader.join().map_err(|_| "a reading thread has panicked")??));
         }
         Ok((load, worked?))
     })
 }
 
 /// Sends what is due, until it is told to stop.
-fn run(stop: &AtomicBool, schedule: &Schedule, mut send: impl FnMut(u64) -> Outcome<()>) -> Outcome<Vec<Duration>> {
+fn run(
+    stop: &AtomicBool,
+    counting: &Counting,
+    schedule: &Schedule,
+    mut send: impl FnMut(u64) -> Outcome<()>,
+) -> Outcome<Vec<Duration>> {
     let mut latencies = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let (number, due) = schedule.take();
         thread::sleep(due.saturating_duration_since(Instant::now()));
         send(number)?;
-        latencies.push(due.elapsed());
+        latencies.push((due, due.elapsed()));
     }
     Ok(latencies)
 }

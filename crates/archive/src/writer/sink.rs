@@ -6,10 +6,10 @@ use std::sync::Arc;
 use icecore_io::File;
 
 /// Bytes after which a file's write-back is started, so that the sync at the end finds little left to do.
-const WRITEBACK_LEN: u64 = 8 << 20;
+const WRITEBACK_LEN: u64 = 2 << 20;
 /// Bytes on their way to the disk before which a writer waits. Whoever else syncs a small file meanwhile may have to wait for all of them; fewer
 /// would not keep the disk busy.
-const OUTSTANDING_LEN_MAX: u64 = 32 << 20;
+const OUTSTANDING_LEN_MAX: u64 = 16 << 20;
 
 /// Takes the bytes of an archive in order.
 pub trait Sink {

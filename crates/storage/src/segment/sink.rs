@@ -16,7 +16,7 @@ use crate::error::{Result, on};
 /// Bytes that are written at once.
 const BUFFER_LEN: usize = 1024 * 1024;
 /// Bytes on their way to the disk before which a writer waits: whoever syncs a log meanwhile may have to wait for all of them.
-const OUTSTANDING_LEN_MAX: u64 = 32 << 20;
+const OUTSTANDING_LEN_MAX: u64 = 16 << 20;
 
 /// A file that is being written.
 #[derive(Debug)]
