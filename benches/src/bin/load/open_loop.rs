@@ -101,12 +101,7 @@ pub(crate) fn beside<T>(server: &Server, work: impl FnOnce(&Pauses) -> Outcome<T
 }
 
 /// Sends what is due, until it is told to stop.
-fn run(
-    stop: &AtomicBool,
-    counting: &Counting,
-    schedule: &Schedule,
-    mut send: impl FnMut(u64) -> Outcome<()>,
-) -> Outcome<Vec<Duration>> {
+fn run(stop: &AtomicBool, schedule: &Schedule, mut send: impl FnMut(u64) -> Outcome<()>) -> Outcome<Vec<(Instant, Duration)>> {
     let mut latencies = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let (number, due) = schedule.take();
