@@ -61,7 +61,7 @@ mod tests {
     fn only_the_work_is_low_and_what_it_starts() {
         let own = || rustix::process::getpriority_process(None).unwrap();
         let before = own();
-        let (work, started) = in_background(|| (own(), thread::spawn(move || own()).join().unwrap()));
+        let (work, started) = in_background(|| (own(), thread::spawn(own).join().unwrap()));
         let low = (before + NICENESS).min(19);
         assert_eq!((work, started, own()), (low, low, before));
     }

@@ -58,14 +58,20 @@ impl Server {
         wait_for("a new limit", || Ok((reports(&log()?) > before).then_some(())))
     }
 
-    /// The segments, once compactions have come to their end.
+    /// Links to the segments, once compactions have come to their end. They stay, whatever the server does with the segments later.
     pub(crate) fn settled_files(&self) -> Outcome<Vec<PathBuf>> {
-        let shards = self.home.join("storage/shards");
-        wait_for("the end of compactions", || {
+        let (shards, links) = (self.home.join("storage/shards"), self.home.join("segments"));
+        let found = wait_for("the end of compactions", || {
             let before = segments(&shards)?;
             thread::sleep(SETTLED);
             Ok((segments(&shards)? == before).then_some(before))
-        })
+        })?;
+        fs::create_dir(&links)?;
+        let link = |(number, (path, _)): (usize, &(PathBuf, u64))| {
+            let link = links.join(format!("{number:06}"));
+            fs::hard_link(path, &link).map(|()| link)
+        };
+        Ok(found.iter().enumerate().map(link).collect::<Result<_, _>>()?)
     }
 
     /// Asks it to end, and waits.
@@ -94,12 +100,13 @@ fn write_settings(home: &Path, megabytes: f64) -> Outcome<()> {
     Ok(fs::write(home.join("settings.yaml"), text)?)
 }
 
-/// All segments, sorted.
-fn segments(shards: &Path) -> Outcome<Vec<PathBuf>> {
+/// All segments with their lengths, sorted.
+fn segments(shards: &Path) -> Outcome<Vec<(PathBuf, u64)>> {
     let mut found = Vec::new();
     for shard in fs::read_dir(shards)? {
         for file in fs::read_dir(shard?.path().join("segments"))? {
-            found.push(file?.path());
+            let file = file?;
+            found.push((file.path(), file.metadata()?.len()));
         }
     }
     found.sort();
