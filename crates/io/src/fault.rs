@@ -180,6 +180,10 @@ impl File for FaultFile {
         run(self.verdict(Operation::StartWriteback), || self.inner.start_writeback(offset, len))
     }
 
+    fn wait_writeback(&self, offset: u64, len: u64) -> io::Result<()> {
+        run(self.verdict(Operation::WaitWriteback), || self.inner.wait_writeback(offset, len))
+    }
+
     fn map(&self) -> io::Result<Mapping> {
         let mapping = run(self.verdict(Operation::Map), || self.inner.map())?;
         if !self.faults.damages(&self.path) {

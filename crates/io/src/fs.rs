@@ -194,6 +194,13 @@ pub trait File: Debug + Send + Sync {
     /// Asks for the write-back of a range to begin; promises nothing about durability.
     fn start_writeback(&self, offset: u64, len: u64) -> io::Result<()>;
 
+    /// Waits until the write-back of a range that was started has come to its end; promises nothing about durability. An error is one of
+    /// that writing, and a later sync need not report it again: it must be treated as that of a sync.
+    fn wait_writeback(&self, offset: u64, len: u64) -> io::Result<()> {
+        let _ = (offset, len);
+        Ok(())
+    }
+
     /// Maps the whole file read-only. The file must not shrink while mapped: only for files that never change again.
     fn map(&self) -> io::Result<Mapping>;
 

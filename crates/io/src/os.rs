@@ -196,6 +196,19 @@ struct OsFile {
 }
 
 impl OsFile {
+    fn sync_range(&self, offset: u64, len: u64, flags: libc::c_uint) -> io::Result<()> {
+        let (Ok(offset), Ok(len)) = (i64::try_from(offset), i64::try_from(len)) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        #[expect(
+            unsafe_code,
+            reason = "the call takes a descriptor, which is open for as long as `self`, and three numbers; it touches no memory"
+        )]
+        // SAFETY: see the reason.
+        let result = unsafe { libc::sync_file_range(self.file.as_raw_fd(), offset, len, flags) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
     /// The other file of a two-file call, if it is one of this file system.
     fn of(file: &dyn File) -> io::Result<&Self> {
         file.as_any().downcast_ref().ok_or_else(|| io::ErrorKind::Unsupported.into())
@@ -264,16 +277,11 @@ impl File for OsFile {
     }
 
     fn start_writeback(&self, offset: u64, len: u64) -> io::Result<()> {
-        let (Ok(offset), Ok(len)) = (i64::try_from(offset), i64::try_from(len)) else {
-            return Err(io::ErrorKind::InvalidInput.into());
-        };
-        #[expect(
-            unsafe_code,
-            reason = "the call takes a descriptor, which is open for as long as `self`, and three numbers; it touches no memory"
-        )]
-        // SAFETY: see the reason.
-        let result = unsafe { libc::sync_file_range(self.file.as_raw_fd(), offset, len, libc::SYNC_FILE_RANGE_WRITE) };
-        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+        self.sync_range(offset, len, libc::SYNC_FILE_RANGE_WRITE)
+    }
+
+    fn wait_writeback(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.sync_range(offset, len, libc::SYNC_FILE_RANGE_WAIT_BEFORE)
     }
 
     fn map(&self) -> io::Result<Mapping> {

@@ -238,6 +238,10 @@ impl File for RecordingFile {
         self.inner.start_writeback(offset, len)
     }
 
+    fn wait_writeback(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.inner.wait_writeback(offset, len)
+    }
+
     fn map(&self) -> io::Result<Mapping> {
         self.inner.map()
     }

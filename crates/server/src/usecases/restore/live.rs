@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use icecore_archive::Progress;
+use icecore_io::in_background;
 use icecore_storage::{Adoption, OnExisting};
 
 use super::error::RestoreError;
@@ -62,7 +63,8 @@ pub(crate) fn stage(app: &App, input: Input, goal: Goal, expected: Option<Expect
     check_space(app.fs.as_ref(), &app.config.storage.storage_path, source.bytes())?;
     progress.start(source.work());
     let aliases = source.aliases().clone();
-    Ok(Staged { unpacked: source.unpack(app.fs.as_ref(), &app.storage, &app.bandwidth.limit(progress))?, aliases, existing })
+    let limited = app.bandwidth.limit(progress);
+    Ok(Staged { unpacked: in_background(|| source.unpack(app.fs.as_ref(), &app.storage, &limited))?, aliases, existing })
 }
 
 impl Staged {
