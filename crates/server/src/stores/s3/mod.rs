@@ -19,6 +19,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod upload;
+mod uploads;
 
 use std::collections::HashMap;
 use std::io::Read;

@@ -160,9 +160,12 @@ impl Attempt<'_> {
         self.store.records.write(self.id, &self.record)
     }
 
-    /// Lets go of the name.
+    /// Lets go of the name. If an upload was begun, perhaps another one was before it, whose answer was lost.
     fn release(&self) {
-        match self.store.bucket.delete(&self.keys.claim(self.id)) {
+        let store = self.store;
+        let is_upload = matches!(&self.record.doing, Doing::Making { upload: Some(_), .. });
+        let aborted = if is_upload { store.abort_uploads(self.keys, None).map(drop) } else { Ok(()) };
+        match aborted.and_then(|()| store.bucket.delete(&self.keys.claim(self.id))) {
             Ok(()) => self.store.records.remove(self.id),
             Err(error) => tracing::warn!("{error}; the next start tries again"),
         }

@@ -144,11 +144,11 @@ fn one_of_many_who_want_a_name_gets_it_or_none() {
     for round in 0..4 {
         let name = format!("r{round}.snapshot");
         let made: Vec<Result<ArchiveInfo>> = std::thread::scope(|scope| {
-            let name = &name;
-            let put = |(number, store)| {
-                scope.spawn(move || conformance::put(store, &Place::Storage, name, format!("data of {number}").as_bytes()))
-            };
-            let threads: Vec<_> = stores.iter().enumerate().map(put).collect();
+            let mut threads = Vec::new();
+            for (number, store) in stores.iter().enumerate() {
+                let (name, data) = (&name, format!("data of {number}"));
+                threads.push(scope.spawn(move || conformance::put(store, &Place::Storage, name, data.as_bytes())));
+            }
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         let (won, lost): (Vec<_>, Vec<_>) = made.into_iter().partition(Result::is_ok);
