@@ -225,7 +225,12 @@ fn open_store(config: &Config, fs: &Arc<dyn Fs>, clock: &Arc<dyn Clock>) -> Resu
         KeptIn::S3 => {
             let records = Records::new(fs, storage.storage_path.join(S3_RECORDS));
             let options = storage.snapshots.s3.clone();
-            Arc::new(S3Store::connect(options, records, clock, Handle::current()).map_err(StoreError::Options)?)
+            let store = S3Store::connect(options, records, clock, Handle::current()).map_err(StoreError::Options)?;
+            // The points can be served without it, and it may come back.
+            if let Err(error) = store.probe() {
+                tracing::warn!("snapshots can be neither made nor listed until this is mended: {error}");
+            }
+            Arc::new(store)
         }
     })
 }

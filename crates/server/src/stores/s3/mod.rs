@@ -40,6 +40,7 @@ use keys::{CHECKSUM_SUFFIX, Keys, META_SUFFIX};
 use meta::{META_LEN_MAX, Meta};
 use put::About;
 use records::{Doing, Record};
+use upload::PART_LEN_MIN;
 
 pub(crate) use error::{Fault, S3Error};
 pub(crate) use options::{OptionsError, S3Options};
@@ -58,6 +59,8 @@ pub(crate) struct S3Store {
     prefix: String,
     records: Records,
     clock: Arc<dyn Clock>,
+    /// Shortest part of an upload but for the last, in bytes.
+    part_len_min: usize,
     /// Index objects by key, with the ETag under which they were read.
     remembered: Mutex<HashMap<Path, (String, Meta)>>,
 }
@@ -74,7 +77,7 @@ impl S3Store {
         let client = options.client(&options.bucket, std::env::vars_os())?;
         let prefix = options.key_prefix()?;
         let bucket = Bucket::new(client, options.bucket.clone(), runtime);
-        Ok(Self { options, bucket, prefix, records, clock, remembered: Mutex::default() })
+        Ok(Self { options, bucket, prefix, records, clock, part_len_min: PART_LEN_MIN, remembered: Mutex::default() })
     }
 
     /// Whether the bucket can be reached and listed with these credentials: one request, repeated if the server does not answer.

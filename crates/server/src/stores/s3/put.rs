@@ -128,7 +128,7 @@ impl Attempt<'_> {
     ) -> Result<Written> {
         let (store, keys) = (self.store, self.keys);
         let mut begun = |upload: &str| self.note(true, Some(upload.to_owned()));
-        let mut upload = Upload::new(&store.bucket, &keys.data, Parts::of(len_max), progress, &mut begun);
+        let mut upload = Upload::new(&store.bucket, &keys.data, Parts::of(len_max, store.part_len_min), progress, &mut begun);
         let sent = write(&mut upload).map_err(|error| upload.failure().unwrap_or(StoreError::Archive(error)));
         let sent = sent.and_then(|written| match upload.finish() {
             Ok(()) => Ok(written),

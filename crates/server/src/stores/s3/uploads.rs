@@ -1,7 +1,8 @@
 //! Finds multipart uploads of a key that were begun and whose id nobody learned: the answer was lost, or the process ended before it.
 //!
 //! The library has no such request, so it is made here, with a URL that the library signs. Only to be asked for a key whose name is
-//! claimed: then every upload of it is ours. Servers that do not know the request have nothing to say, which is no failure.
+//! claimed: then every upload of it is ours. Servers that do not know the request, or do not allow it, have nothing to say, which is no
+//! failure.
 
 use std::time::Duration;
 
@@ -31,12 +32,12 @@ pub(super) fn of_key(bucket: &Bucket, key: &Path) -> Result<Vec<String>, S3Error
         let client = Client::builder().timeout(TIMEOUT).build().map_err(broken)?;
         let response = client.get(url).send().await.map_err(broken)?;
         let status = response.status();
-        if status == StatusCode::NOT_FOUND || status == StatusCode::NOT_IMPLEMENTED || status == StatusCode::METHOD_NOT_ALLOWED {
+        if status.is_client_error() || status == StatusCode::NOT_IMPLEMENTED {
+            tracing::debug!("{OPERATION} {}: the server says {status}", bucket.url(key));
             return Ok(Vec::new());
         }
         if !status.is_success() {
-            let fault = if status.is_server_error() { Fault::Unavailable } else { Fault::Other };
-            return Err(failed(fault, format!("the server says {status}")));
+            return Err(failed(Fault::Unavailable, format!("the server says {status}")));
         }
         if response.content_length().is_some_and(|len| len > ANSWER_LEN_MAX) {
             return Err(failed(Fault::Other, "the answer is too long".to_owned()));

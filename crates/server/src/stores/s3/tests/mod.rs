@@ -15,11 +15,15 @@ use crate::config::Secret;
 use crate::stores::conformance::{self, OpenOnes};
 use double::{BUCKET, Double};
 
-/// A store of the double's bucket, and where it keeps its records.
+/// Length of a part in these tests: that of real ones would be megabytes to hash for each case.
+const PART_LEN: usize = 64 << 10;
+
+/// A store of the double's bucket.
 fn store(double: &Double) -> S3Store {
     let records = Records::new(Arc::new(MemFs::new()), "s3".into());
     let clock = Arc::new(ManualClock::new(Duration::from_secs(1_000)));
-    S3Store::connect(options(double), records, clock, double.runtime.handle().clone()).unwrap()
+    let store = S3Store::connect(options(double), records, clock, double.runtime.handle().clone()).unwrap();
+    S3Store { part_len_min: PART_LEN, ..store }
 }
 
 fn options(double: &Double) -> S3Options {

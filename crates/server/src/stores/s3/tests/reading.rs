@@ -9,8 +9,10 @@ use super::super::blocks::BLOCK_LEN;
 use super::double::Fate;
 use super::*;
 
+const BLOCK: usize = 4 << 20;
+const _: () = assert!(BLOCK_LEN == BLOCK as u64);
 /// Five blocks, the last of them short.
-const LEN: usize = 4 * BLOCK_LEN as usize + 11;
+const LEN: usize = 4 * BLOCK + 11;
 
 fn opened(double: &Double) -> (S3Store, Arc<dyn File>, Vec<u8>) {
     let store = store(double);
@@ -26,7 +28,7 @@ fn opened(double: &Double) -> (S3Store, Arc<dyn File>, Vec<u8>) {
 fn any_part_is_read_and_little_more_than_that_is_fetched() {
     let double = Double::start();
     let (_store, file, bytes) = opened(&double);
-    for (offset, len) in [(LEN - 20, 20), (BLOCK_LEN as usize - 3, 6), (0, 1)] {
+    for (offset, len) in [(LEN - 20, 20), (BLOCK - 3, 6), (0, 1)] {
         let mut read = vec![0; len];
         file.read_exact_at(&mut read, offset as u64).unwrap();
         assert_eq!(read, bytes[offset..offset + len], "{offset}");
