@@ -139,7 +139,7 @@ impl From<AppError> for ApiError {
             }
             Kind::Corrupt => internal(DAMAGED),
             // As of the failures of a remote: they name an object and a reason, nothing of this machine.
-            Kind::Unavailable | Kind::Internal if let Some(failed) = S3Error::find(&error) => match failed.fault {
+            Kind::Unavailable | Kind::Internal if let Some(failed) = of_bucket(&error) => match failed.fault {
                 Fault::Unavailable => unavailable(&failed.to_string()),
                 _ => internal(&failed.to_string()),
             },
@@ -159,6 +159,14 @@ impl From<AppError> for ApiError {
             tracing::error!(status = status.as_u16(), "{}", one_line(&error));
         }
         Self::new(status, message)
+    }
+}
+
+/// The request to a bucket that failed, if that is the cause.
+fn of_bucket(error: &AppError) -> Option<&S3Error> {
+    match error {
+        AppError::Store(StoreError::Object(failed)) => Some(failed),
+        other => S3Error::find(other),
     }
 }
 
@@ -472,6 +480,31 @@ mod tests {
             let answer = ApiError::from(AppError::from(error));
             assert_eq!(answer.status.as_u16(), status);
             assert!(answer.message.starts_with(message), "{}", answer.message);
+        }
+    }
+
+    #[test]
+    fn failures_of_a_bucket_are_told_wherever_they_happen() {
+        let failed = |fault| S3Error {
+            operation: "read",
+            object: "s3://b/k".to_owned(),
+            reason: "the server says SlowDown".to_owned(),
+            fault,
+        };
+        let while_reading = icecore_archive::Error::Io {
+            action: "read",
+            path: "/secret/file".into(),
+            source: io::Error::from(failed(Fault::Other)),
+        };
+        let errors: [(AppError, u16); 3] = [
+            (StoreError::from(failed(Fault::Unavailable)).into(), 503),
+            (StoreError::from(failed(Fault::Denied)).into(), 500),
+            (RestoreError::Archive(while_reading).into(), 500),
+        ];
+        for (error, status) in errors {
+            let answer = ApiError::from(error);
+            assert_eq!(answer.status.as_u16(), status);
+            assert!(answer.message.ends_with(": read s3://b/k: the server says SlowDown"), "{}", answer.message);
         }
     }
 

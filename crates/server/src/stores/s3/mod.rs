@@ -66,7 +66,7 @@ pub(crate) struct S3Store {
 }
 
 impl S3Store {
-    /// The store in the bucket of these options. Makes no connection: [`probe`](Self::probe) does. `runtime` has to have its I/O and time
+    /// The store in the bucket of these options. Makes no connection: [`probe`](Store::probe) does. `runtime` has to have its I/O and time
     /// drivers enabled; all methods of the store are for blocking threads and panic on its async ones.
     pub(crate) fn connect(
         options: S3Options,
@@ -78,11 +78,6 @@ impl S3Store {
         let prefix = options.key_prefix()?;
         let bucket = Bucket::new(client, options.bucket.clone(), runtime);
         Ok(Self { options, bucket, prefix, records, clock, part_len_min: PART_LEN_MIN, remembered: Mutex::default() })
-    }
-
-    /// Whether the bucket can be reached and listed with these credentials: one request, repeated if the server does not answer.
-    pub(crate) fn probe(&self) -> Result<(), S3Error> {
-        self.bucket.probe(&self.prefix)
     }
 
     fn keys(&self, place: &Place, name: &ArchiveName) -> Result<Keys> {
@@ -195,6 +190,11 @@ impl Store for S3Store {
 
     fn sweep(&self) -> Result<usize> {
         self.sweep_records()
+    }
+
+    /// Whether the bucket can be listed with these credentials: one request, repeated if the server does not answer.
+    fn probe(&self) -> Result<()> {
+        Ok(self.bucket.probe(&self.prefix)?)
     }
 
     fn is_remote(&self) -> bool {

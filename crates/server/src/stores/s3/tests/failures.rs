@@ -169,7 +169,8 @@ fn a_reader_that_panics_leaves_a_record() {
     }
     let double = Double::start();
     let store = store(&double);
-    let long = vec![7; LEN];
+    // Longer than what is read at a time.
+    let long = vec![7; 2 << 20];
     let panicked = catch_unwind(AssertUnwindSafe(|| put(&store, &mut long.as_slice().chain(Panics), &())));
     assert!(panicked.is_err());
     assert_eq!(double.uploads(), 1);

@@ -172,12 +172,19 @@ fn probing_tells_what_is_wrong_without_secrets() {
     let records = Records::new(Arc::new(MemFs::new()), "s3".into());
     let clock = Arc::new(ManualClock::new(Duration::ZERO));
     let other = S3Store::connect(other, records, clock, double.runtime.handle().clone()).unwrap();
-    let error = other.probe().unwrap_err();
+    let error = refused(&other);
     assert_eq!(error.fault, Fault::NoBucket);
     assert_eq!(error.to_string(), "list s3://none: the server says NoSuchBucket (404 Not Found)");
     assert!(!format!("{other:?} {error:?}").contains("hush"));
 
     double.decide(|_| double::Fate::Refuse(axum::http::StatusCode::FORBIDDEN));
-    let error = store(&double).probe().unwrap_err();
+    let error = refused(&store(&double));
     assert_eq!((error.fault, error.to_string().contains("hush")), (Fault::Denied, false), "{error}");
+}
+
+fn refused(store: &S3Store) -> S3Error {
+    match store.probe() {
+        Err(StoreError::Object(error)) => error,
+        other => panic!("{other:?}"),
+    }
 }
