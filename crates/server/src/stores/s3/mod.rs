@@ -34,6 +34,7 @@ use tokio::runtime::Handle;
 
 use super::{ArchiveInfo, ObjectAddress, OpenedObject, Result, Store, StoreError, StoredArchive};
 use crate::usecases::naming::Place;
+use blocks::Budget;
 use bucket::Bucket;
 use file::ObjectFile;
 use keys::{CHECKSUM_SUFFIX, Keys, META_SUFFIX};
@@ -59,6 +60,8 @@ pub(crate) struct S3Store {
     prefix: String,
     records: Records,
     clock: Arc<dyn Clock>,
+    /// Memory for what is read, of all open archives together.
+    budget: Budget,
     /// Shortest part of an upload but for the last, in bytes.
     part_len_min: usize,
     /// Index objects by key, with the ETag under which they were read.
@@ -77,7 +80,16 @@ impl S3Store {
         let client = options.client(&options.bucket, std::env::vars_os())?;
         let prefix = options.key_prefix()?;
         let bucket = Bucket::new(client, options.bucket.clone(), runtime);
-        Ok(Self { options, bucket, prefix, records, clock, part_len_min: PART_LEN_MIN, remembered: Mutex::default() })
+        Ok(Self {
+            options,
+            bucket,
+            prefix,
+            records,
+            clock,
+            budget: Budget::default(),
+            part_len_min: PART_LEN_MIN,
+            remembered: Mutex::default(),
+        })
     }
 
     fn keys(&self, place: &Place, name: &ArchiveName) -> Result<Keys> {
@@ -169,7 +181,7 @@ impl Store for S3Store {
         let meta = self.meta(&keys, name)?;
         let found = self.bucket.head(&keys.data)?.filter(|found| found.size == meta.size);
         let found = found.ok_or_else(|| StoreError::NotFound { name: name.to_string() })?;
-        let file = ObjectFile::new(self.bucket.clone(), keys.data, found.size, found.e_tag);
+        let file = ObjectFile::new(self.bucket.clone(), keys.data, found.size, found.e_tag, self.budget.clone());
         Ok(StoredArchive { tag: meta.sha256.to_string(), info: meta.info(name.clone()), file: Arc::new(file) })
     }
 
@@ -218,6 +230,6 @@ impl Store for S3Store {
             Err(error) if error.fault == Fault::Denied => None,
             Err(error) => return Err(error.into()),
         };
-        Ok(OpenedObject { file: Arc::new(ObjectFile::new(bucket, key, found.size, found.e_tag)), sha256 })
+        Ok(OpenedObject { file: Arc::new(ObjectFile::new(bucket, key, found.size, found.e_tag, self.budget.clone())), sha256 })
     }
 }

@@ -7,7 +7,8 @@ mod reading;
 use std::sync::Arc;
 use std::time::Duration;
 
-use icecore_io::{Fs, ManualClock, MemFs};
+use icecore_io::{ManualClock, MemFs};
+use object_store::multipart::MultipartStore;
 use tokio::runtime::Runtime;
 
 use super::*;
@@ -68,10 +69,17 @@ fn keeps_the_promises_on_a_real_server() {
         prefix: format!("{prefix}/{}", id::Id::random().unwrap()),
     };
     let runtime = Runtime::new().unwrap();
-    let fs: Arc<dyn Fs> = Arc::new(MemFs::new());
-    let clock = Arc::new(ManualClock::new(Duration::from_secs(1_000)));
-    let store = S3Store::connect(options, Records::new(fs, "s3".into()), clock, runtime.handle().clone()).unwrap();
+    let store = || {
+        let records = Records::new(Arc::new(MemFs::new()), "s3".into());
+        let clock = Arc::new(ManualClock::new(Duration::from_secs(1_000)));
+        S3Store::connect(options.clone(), records, clock, runtime.handle().clone()).unwrap()
+    };
+    race(&[store(), store(), store()]);
+    let store = store();
     store.probe().unwrap();
+    for info in store.list(&Place::Storage).unwrap() {
+        store.delete(&Place::Storage, &info.name).unwrap();
+    }
     conformance::check(&store, OpenOnes::MayFail);
     // More than one part, and a part that is not full.
     let bytes: Vec<u8> = (0..=250).cycle().take((20 << 20) + 1).collect();
@@ -82,6 +90,10 @@ fn keeps_the_promises_on_a_real_server() {
     file.read_exact_at(&mut read, 0).unwrap();
     assert!(read == bytes);
     store.delete(&Place::Storage, &name).unwrap();
+    // An upload whose id was lost is found by its key.
+    let keys = store.keys(&Place::Storage, &name).unwrap();
+    runtime.block_on(store.bucket.client.create_multipart(&keys.data)).unwrap();
+    assert_eq!((store.abort_uploads(&keys, None).unwrap(), store.abort_uploads(&keys, None).unwrap()), (1, 0));
 }
 
 #[test]
@@ -144,7 +156,12 @@ fn a_list_is_one_request_once_the_index_objects_are_known() {
 #[test]
 fn one_of_many_who_want_a_name_gets_it_or_none() {
     let double = Double::start();
-    let stores: Vec<S3Store> = (0..4).map(|_| store(&double)).collect();
+    race(&[store(&double), store(&double), store(&double), store(&double)]);
+    assert!(!double.keys().iter().any(|key| key.contains(".making/")), "{:?}", double.keys());
+}
+
+/// Several stores of one bucket want the same names at once.
+fn race(stores: &[S3Store]) {
     for round in 0..4 {
         let name = format!("r{round}.snapshot");
         let made: Vec<Result<ArchiveInfo>> = std::thread::scope(|scope| {
@@ -158,9 +175,10 @@ fn one_of_many_who_want_a_name_gets_it_or_none() {
         let (won, lost): (Vec<_>, Vec<_>) = made.into_iter().partition(Result::is_ok);
         assert!(won.len() <= 1, "{won:?}");
         assert!(lost.iter().all(|lost| matches!(lost, Err(StoreError::Exists { .. }))), "{lost:?}");
-        let listed = stores[0].list(&Place::Storage).unwrap().into_iter().find(|info| info.name.as_str() == name);
-        assert_eq!(listed, won.into_iter().next().map(Result::unwrap));
-        assert!(!double.keys().iter().any(|key| key.contains(".making/")), "{:?}", double.keys());
+        for store in stores {
+            let listed = store.list(&Place::Storage).unwrap().into_iter().find(|info| info.name.as_str() == name);
+            assert_eq!(listed.as_ref(), won.first().map(|won| won.as_ref().unwrap()));
+        }
     }
 }
 

@@ -84,3 +84,16 @@ fn a_server_that_stumbles_is_asked_again() {
     });
     file.read_exact_at(&mut [0; 7], 0).unwrap();
 }
+
+#[test]
+fn without_a_place_for_blocks_exactly_what_is_read_is_fetched() {
+    let double = Double::start();
+    let (store, _, bytes) = opened(&double);
+    let store = S3Store { budget: Budget::of(0), ..store };
+    let file = store.open(&Place::Storage, &"a.snapshot".parse().unwrap()).unwrap().file;
+    double.seen();
+    let mut read = vec![0; 1000];
+    file.read_exact_at(&mut read, BLOCK_LEN - 500).unwrap();
+    assert_eq!(read, bytes[BLOCK - 500..BLOCK + 500]);
+    assert_eq!(double.seen().iter().map(|seen| seen.len).collect::<Vec<_>>(), [1000]);
+}
