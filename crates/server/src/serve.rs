@@ -7,6 +7,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use icecore_io::{Clock, Fs, OsClock, OsFs};
@@ -32,12 +33,15 @@ use crate::stores::{LocalStore, RECORDS_DIR, Records, S3Store, Store, StoreError
 use crate::tls::{Tls, TlsError};
 use crate::usecases::naming::Place;
 use crate::usecases::restore::{self, Request};
-use crate::{http, logging};
+use crate::{http, logging, threads};
 
 /// How long threads that were told to stop may take; after that the process ends without them, as in a crash.
 const STOP_TIME: Duration = Duration::from_secs(5);
 /// Time between two looks at the storage's health.
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long the start waits for a store on another machine.
+const REMOTE_TIME: Duration = Duration::from_secs(10);
 
 /// Why the server did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -259,11 +263,9 @@ pub(crate) fn open(mut config: Config, shutdown: Shutdown) -> Result<Arc<App>, S
         tracing::warn!("cut {} bytes of an unfinished write off {path} at {offset}: {}", torn.len, torn.reason);
     }
     let store = open_store(&config, &fs, &clock).map_err(|error| ServeError::from(AppError::from(error)))?;
-    match store.sweep() {
-        Ok(0) => {}
-        Ok(swept) => tracing::info!("removed {swept} files or objects of snapshots that a crash had left unfinished"),
-        // They take space and do no harm.
-        Err(error) => tracing::warn!("cannot look for unfinished snapshots: {}", one_line(&error)),
+    match store.is_remote() {
+        false => sweep(store.as_ref()),
+        true => sweep_remote(&store),
     }
     // After the storage, whose lock keeps other servers away from the directory.
     let database = config.storage.storage_path.join(jobs::FILE);
@@ -291,6 +293,35 @@ fn open_store(config: &Config, fs: &Arc<dyn Fs>, clock: &Arc<dyn Clock>) -> Resu
             Arc::new(S3Store::connect(options, records, clock, Handle::current()).map_err(StoreError::Options)?)
         }
     })
+}
+
+/// Removes what a crash has left in the store.
+fn sweep(store: &dyn Store) {
+    match store.sweep() {
+        Ok(0) => {}
+        Ok(swept) => tracing::info!("removed {swept} files of snapshots that a crash had left unfinished"),
+        // They take space and do no harm.
+        Err(error) => tracing::warn!("cannot look for unfinished snapshots: {}", one_line(&error)),
+    }
+}
+
+/// The same on another machine, which may not answer: the points can be served without it, and it may come back. So it is waited for
+/// [`REMOTE_TIME`] at most. What goes on after that hurts nobody, because a remote store knows what this process has begun.
+fn sweep_remote(store: &Arc<dyn Store>) {
+    let (store, (done, ended)) = (Arc::clone(store), mpsc::channel());
+    drop(threads::spawn("sweep", move || {
+        match store.probe() {
+            Ok(()) => sweep(store.as_ref()),
+            Err(error) => {
+                tracing::warn!("snapshots can be neither made nor listed until this is mended: {}", one_line(&error));
+            }
+        }
+        // Nobody may wait any more.
+        let _ = done.send(());
+    }));
+    if ended.recv_timeout(REMOTE_TIME) == Err(RecvTimeoutError::Timeout) {
+        tracing::warn!("the place of the snapshots has not answered yet; starting without it");
+    }
 }
 
 fn request(arguments: ServerArgs) -> Result<Request, ServeError> {

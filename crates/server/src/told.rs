@@ -23,7 +23,7 @@ pub(crate) fn told(error: &AppError) -> String {
         Kind::Corrupt if matches!(error, AppError::Restore(_)) => shown(error),
         Kind::Corrupt => DAMAGED.to_owned(),
         // As of the failures of a remote: they name an object and a reason, nothing of this machine.
-        Kind::Unavailable | Kind::Internal if let Some(failed) = S3Error::find(error) => failed.to_string(),
+        Kind::Unavailable | Kind::Internal if let Some(failed) = of_bucket(error) => failed.to_string(),
         Kind::Unavailable => "not possible at the moment; the server's log says why".to_owned(),
         Kind::Poisoned => {
             "writes are refused since an earlier failure; restart the server once the cause that its log names is fixed"
@@ -79,5 +79,13 @@ fn shown(error: &AppError) -> String {
             tracing::warn!("{}", one_line(other));
             "something on the server's disk stands in the way; its log says what".to_owned()
         }
+    }
+}
+
+/// The request to a bucket that failed, if that is the cause.
+fn of_bucket(error: &AppError) -> Option<&S3Error> {
+    match error {
+        AppError::Store(StoreError::Object(failed)) => Some(failed),
+        other => S3Error::find(other),
     }
 }

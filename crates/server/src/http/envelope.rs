@@ -414,6 +414,31 @@ mod tests {
     }
 
     #[test]
+    fn failures_of_a_bucket_are_told_wherever_they_happen() {
+        let failed = |fault| S3Error {
+            operation: "read",
+            object: "s3://b/k".to_owned(),
+            reason: "the server says SlowDown".to_owned(),
+            fault,
+        };
+        let while_reading = icecore_archive::Error::Io {
+            action: "read",
+            path: "/secret/file".into(),
+            source: io::Error::from(failed(Fault::Other)),
+        };
+        let errors: [(AppError, u16); 3] = [
+            (StoreError::from(failed(Fault::Unavailable)).into(), 503),
+            (StoreError::from(failed(Fault::Denied)).into(), 500),
+            (RestoreError::Archive(while_reading).into(), 500),
+        ];
+        for (error, status) in errors {
+            let answer = ApiError::from(error);
+            assert_eq!(answer.status.as_u16(), status);
+            assert!(answer.message.ends_with(": read s3://b/k: the server says SlowDown"), "{}", answer.message);
+        }
+    }
+
+    #[test]
     fn paths_never_leave_the_server() {
         for kind in [io::ErrorKind::NotFound, io::ErrorKind::Other, io::ErrorKind::StorageFull] {
             let source = || io::Error::new(kind, "secret cause");

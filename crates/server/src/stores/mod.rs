@@ -62,8 +62,14 @@ pub(crate) trait Store: Debug + Send + Sync {
     /// Deletes an archive. `NotFound` if there is none of the name. Who has it open reads on, or fails; never reads other bytes.
     fn delete(&self, place: &Place, name: &ArchiveName) -> Result<()>;
 
-    /// Removes what crashes have left; to be called at start, before anything is put. Says how many files went.
+    /// Removes what crashes have left; to be called at start, before anything is put (of a remote store: at any time). Says how many
+    /// files or objects went.
     fn sweep(&self) -> Result<usize>;
+
+    /// Whether it can be reached now.
+    fn probe(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// Whether every look at it is a request to another machine, so that nobody should look without need.
     fn is_remote(&self) -> bool {

@@ -99,12 +99,16 @@ pub(crate) fn stage(
         Location::Stored(name) => {
             let stored = store.open(&recovery.goal.place(), name)?;
             let noted = stored.info.sha256.map(Expected::Beside);
-            (Input::opened(stored.file, Path::new(name.as_str()))?, given.or(noted))
+            let label = Path::new(name.as_str());
+            match app.store.is_remote() {
+                true => Input::fetched(stored.file, label, &recovery.goal, given, noted)?,
+                false => (Input::opened(stored.file, label)?, given.or(noted)),
+            }
         }
         Location::Object(address) => {
             let object = app.store.open_object(address)?;
             let noted = object.sha256.map(Expected::Beside);
-            (Input::opened(object.file, Path::new(&address.to_string()))?, given.or(noted))
+            Input::fetched(object.file, Path::new(&address.to_string()), &recovery.goal, given, noted)?
         }
     };
     restore::stage(app, input, recovery.goal.clone(), expected, progress)

@@ -45,7 +45,7 @@ pub(crate) fn submit(app: &Arc<App>, recovery: Recovery, waiting: Waiting) -> Re
         target: target(&recovery.goal.scope()),
         request: to_json(record)?,
         on_restart,
-        waits_for_others: matches!(recovery.location, Location::Remote(_)),
+        waits_for_others: matches!(recovery.location, Location::Remote(_) | Location::Object(_)),
     };
     app.jobs.submit(job, work(app, recovery, false))
 }

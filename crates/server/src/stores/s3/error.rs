@@ -86,18 +86,20 @@ fn told(error: &object_store::Error) -> (Fault, String) {
     }
     let code = texts.iter().find_map(|text| between(text, "<Code>", "</Code>"));
     let status = texts.iter().find_map(|text| between(text, "non-2xx status code: ", ":"));
-    let fault = match (error, code.as_deref()) {
-        (_, Some("NoSuchBucket")) => Fault::NoBucket,
-        (E::NotFound { .. }, _) => Fault::NoObject,
-        (E::PermissionDenied { .. } | E::Unauthenticated { .. }, _) => Fault::Denied,
-        (E::Precondition { .. } | E::NotModified { .. }, _) => Fault::Changed,
-        (E::Generic { .. }, _) => match &status {
+    let fault = match status.as_deref().and_then(|status| status.get(..3)) {
+        _ if code.as_deref() == Some("NoSuchBucket") => Fault::NoBucket,
+        Some("404") => Fault::NoObject,
+        Some("401" | "403") => Fault::Denied,
+        Some("304" | "412") => Fault::Changed,
+        Some("501") => Fault::Other,
+        Some(status) if status.starts_with('5') || matches!(status, "408" | "429") => Fault::Unavailable,
+        Some(_) => Fault::Other,
+        None => match error {
+            E::NotFound { .. } => Fault::NoObject,
             // Bare failures have no status: the server was not reached, or did not answer.
-            None => Fault::Unavailable,
-            Some(status) if status.starts_with('5') || status.starts_with("429") => Fault::Unavailable,
-            Some(_) => Fault::Other,
+            E::Generic { .. } => Fault::Unavailable,
+            _ => Fault::Other,
         },
-        _ => Fault::Other,
     };
     let reason = match (code, status) {
         (Some(code), Some(status)) => format!("the server says {code} ({})", status.trim()),

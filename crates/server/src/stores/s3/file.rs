@@ -2,7 +2,8 @@
 //!
 //! Every block is asked for with the ETag that the object had when it was opened, so bytes of two objects are never mixed: a read
 //! of an object that was replaced or deleted fails. Any number of threads may read; a block is fetched once for all of them.
-//! Memory is bounded by the number of blocks, whatever the length. Nothing can be written.
+//! Memory is bounded by the number of blocks, whatever the lengths and however many are open; where no block finds a place, exactly
+//! what is read is fetched. Nothing can be written.
 
 use std::any::Any;
 use std::fmt;
@@ -15,7 +16,7 @@ use icecore_io::{File, Mapping};
 use object_store::path::Path;
 use tokio::time::timeout;
 
-use super::blocks::{BLOCK_LEN, Blocks, Wanted};
+use super::blocks::{BLOCK_LEN, Blocks, Budget, Wanted};
 use super::bucket::Bucket;
 use super::error::{Fault, S3Error};
 
@@ -41,13 +42,13 @@ struct Shared {
 
 impl ObjectFile {
     /// The object at `key` as it was looked at: `len` bytes under the ETag `version`.
-    pub(super) fn new(bucket: Bucket, key: Path, len: u64, version: Option<String>) -> Self {
-        let blocks = Mutex::new(Blocks::default());
+    pub(super) fn new(bucket: Bucket, key: Path, len: u64, version: Option<String>, budget: Budget) -> Self {
+        let blocks = Mutex::new(Blocks::new(budget));
         Self { shared: Arc::new(Shared { bucket, key, len, version, blocks, arrived: Condvar::new() }) }
     }
 
-    /// The block of this number, waited for.
-    fn block(&self, index: u64) -> Result<Bytes, S3Error> {
+    /// The block of this number, waited for; `None` if there is no place for it.
+    fn block(&self, index: u64) -> Result<Option<Bytes>, S3Error> {
         let shared = &self.shared;
         let mut blocks = shared.lock();
         loop {
@@ -56,8 +57,9 @@ impl ObjectFile {
                     for ahead in blocks.ahead(index, shared.len.div_ceil(BLOCK_LEN)) {
                         Shared::fetch(shared, ahead);
                     }
-                    return Ok(bytes);
+                    return Ok(Some(bytes));
                 }
+                Wanted::NoPlace => return Ok(None),
                 Wanted::Failed(error) => return Err(error),
                 Wanted::Missing => Shared::fetch(shared, index),
                 Wanted::OnItsWay | Wanted::NoRoom => {
@@ -65,6 +67,15 @@ impl ObjectFile {
                 }
             }
         }
+    }
+}
+
+impl ObjectFile {
+    /// Bytes that are fetched for one read, and not kept: at most as many as a block has.
+    fn part(&self, offset: u64, len: usize) -> Result<Bytes, S3Error> {
+        let shared = &self.shared;
+        let end = shared.len.min(offset.saturating_add(BLOCK_LEN.min(len as u64)));
+        shared.bucket.runtime.block_on(fetch(&shared.bucket, &shared.key, offset..end, shared.version.as_deref()))
     }
 }
 
@@ -126,8 +137,10 @@ impl File for ObjectFile {
         if offset >= self.shared.len || buf.is_empty() {
             return Ok(0);
         }
-        let bytes = self.block(offset / BLOCK_LEN)?;
-        let start = usize::try_from(offset % BLOCK_LEN).unwrap_or(usize::MAX);
+        let (bytes, start) = match self.block(offset / BLOCK_LEN)? {
+            Some(block) => (block, usize::try_from(offset % BLOCK_LEN).unwrap_or(usize::MAX)),
+            None => (self.part(offset, buf.len())?, 0),
+        };
         let from = bytes.get(start..).unwrap_or_default();
         let len = from.len().min(buf.len());
         let (to, _) = buf.split_at_mut(len);

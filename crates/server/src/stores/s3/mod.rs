@@ -19,6 +19,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod upload;
+mod uploads;
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -33,12 +34,14 @@ use tokio::runtime::Handle;
 
 use super::{ArchiveInfo, ObjectAddress, OpenedObject, Result, Store, StoreError, StoredArchive};
 use crate::usecases::naming::Place;
+use blocks::Budget;
 use bucket::Bucket;
 use file::ObjectFile;
 use keys::{CHECKSUM_SUFFIX, Keys, META_SUFFIX};
 use meta::{META_LEN_MAX, Meta};
 use put::About;
 use records::{Doing, Record};
+use upload::PART_LEN_MIN;
 
 pub(crate) use error::{Fault, S3Error};
 pub(crate) use options::{OptionsError, S3Options};
@@ -57,12 +60,16 @@ pub(crate) struct S3Store {
     prefix: String,
     records: Records,
     clock: Arc<dyn Clock>,
+    /// Memory for what is read, of all open archives together.
+    budget: Budget,
+    /// Shortest part of an upload but for the last, in bytes.
+    part_len_min: usize,
     /// Index objects by key, with the ETag under which they were read.
     remembered: Mutex<HashMap<Path, (String, Meta)>>,
 }
 
 impl S3Store {
-    /// The store in the bucket of these options. Makes no connection: [`probe`](Self::probe) does. `runtime` has to have its I/O and time
+    /// The store in the bucket of these options. Makes no connection: [`probe`](Store::probe) does. `runtime` has to have its I/O and time
     /// drivers enabled; all methods of the store are for blocking threads and panic on its async ones.
     pub(crate) fn connect(
         options: S3Options,
@@ -73,12 +80,16 @@ impl S3Store {
         let client = options.client(&options.bucket, std::env::vars_os())?;
         let prefix = options.key_prefix()?;
         let bucket = Bucket::new(client, options.bucket.clone(), runtime);
-        Ok(Self { options, bucket, prefix, records, clock, remembered: Mutex::default() })
-    }
-
-    /// Whether the bucket can be reached and listed with these credentials: one request, repeated if the server does not answer.
-    pub(crate) fn probe(&self) -> Result<(), S3Error> {
-        self.bucket.probe(&self.prefix)
+        Ok(Self {
+            options,
+            bucket,
+            prefix,
+            records,
+            clock,
+            budget: Budget::default(),
+            part_len_min: PART_LEN_MIN,
+            remembered: Mutex::default(),
+        })
     }
 
     fn keys(&self, place: &Place, name: &ArchiveName) -> Result<Keys> {
@@ -171,7 +182,7 @@ impl Store for S3Store {
         let meta = self.meta(&keys, name)?;
         let found = self.bucket.head(&keys.data)?.filter(|found| found.size == meta.size);
         let found = found.ok_or_else(|| StoreError::NotFound { name: name.to_string() })?;
-        let file = ObjectFile::new(self.bucket.clone(), keys.data, found.size, found.e_tag);
+        let file = ObjectFile::new(self.bucket.clone(), keys.data, found.size, found.e_tag, self.budget.clone());
         Ok(StoredArchive { tag: meta.sha256.to_string(), info: meta.info(name.clone()), file: Arc::new(file) })
     }
 
@@ -192,6 +203,11 @@ impl Store for S3Store {
 
     fn sweep(&self) -> Result<usize> {
         self.sweep_records()
+    }
+
+    /// Whether the bucket can be listed with these credentials: one request, repeated if the server does not answer.
+    fn probe(&self) -> Result<()> {
+        Ok(self.bucket.probe(&self.prefix)?)
     }
 
     fn is_remote(&self) -> bool {
@@ -215,6 +231,6 @@ impl Store for S3Store {
             Err(error) if error.fault == Fault::Denied => None,
             Err(error) => return Err(error.into()),
         };
-        Ok(OpenedObject { file: Arc::new(ObjectFile::new(bucket, key, found.size, found.e_tag)), sha256 })
+        Ok(OpenedObject { file: Arc::new(ObjectFile::new(bucket, key, found.size, found.e_tag, self.budget.clone())), sha256 })
     }
 }

@@ -170,7 +170,10 @@ mod tests {
 
     #[test]
     fn a_client_is_made_without_a_connection() {
-        assert!(options().client("b", []).is_ok());
+        for endpoint in ["http://127.0.0.1:1", "https://127.0.0.1:1/", "https://[::1]:1"] {
+            let options = S3Options { endpoint: Some(endpoint.to_owned()), ..options() };
+            assert!(options.client("b", []).is_ok(), "{endpoint}");
+        }
         assert!(!format!("{:?}", options()).contains("hush"));
     }
 

@@ -128,7 +128,7 @@ impl Attempt<'_> {
     ) -> Result<Written> {
         let (store, keys) = (self.store, self.keys);
         let mut begun = |upload: &str| self.note(true, Some(upload.to_owned()));
-        let mut upload = Upload::new(&store.bucket, &keys.data, Parts::of(len_max), progress, &mut begun);
+        let mut upload = Upload::new(&store.bucket, &keys.data, Parts::of(len_max, store.part_len_min), progress, &mut begun);
         let sent = write(&mut upload).map_err(|error| upload.failure().unwrap_or(StoreError::Archive(error)));
         let sent = sent.and_then(|written| match upload.finish() {
             Ok(()) => Ok(written),
@@ -160,9 +160,12 @@ impl Attempt<'_> {
         self.store.records.write(self.id, &self.record)
     }
 
-    /// Lets go of the name.
+    /// Lets go of the name. If an upload was begun, perhaps another one was before it, whose answer was lost.
     fn release(&self) {
-        match self.store.bucket.delete(&self.keys.claim(self.id)) {
+        let store = self.store;
+        let is_upload = matches!(&self.record.doing, Doing::Making { upload: Some(_), .. });
+        let aborted = if is_upload { store.abort_uploads(self.keys, None).map(drop) } else { Ok(()) };
+        match aborted.and_then(|()| store.bucket.delete(&self.keys.claim(self.id))) {
             Ok(()) => self.store.records.remove(self.id),
             Err(error) => tracing::warn!("{error}; the next start tries again"),
         }

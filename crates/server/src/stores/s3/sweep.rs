@@ -11,7 +11,7 @@ use super::error::S3Error;
 use super::keys::Keys;
 use super::meta::{META_LEN_MAX, Meta};
 use super::records::{Doing, Record};
-use super::upload;
+use super::{upload, uploads};
 
 /// What becomes of an archive that an attempt has made completely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,16 +53,27 @@ impl S3Store {
         let Doing::Making { owned, upload } = &record.doing else { return Ok(0) };
         let mut removed = 0;
         if *owned {
-            if let Some(upload) = upload {
-                upload::abort(&self.bucket, &keys.data, upload)?;
-                removed += 1;
-            }
+            removed += self.abort_uploads(keys, upload.as_deref())?;
             if made == Made::Remove || !self.is_made(id, keys)? {
                 removed += self.remove_objects(keys)?;
             }
         }
         self.bucket.delete(&keys.claim(id))?;
         Ok(removed)
+    }
+
+    /// Aborts the upload that is known, and those of a name that is ours whose ids nobody has learned. Says how many.
+    pub(super) fn abort_uploads(&self, keys: &Keys, known: Option<&str>) -> Result<usize, S3Error> {
+        let mut aborted = 0;
+        if let Some(id) = known {
+            upload::abort(&self.bucket, &keys.data, id)?;
+            aborted += 1;
+        }
+        for id in uploads::of_key(&self.bucket, &keys.data)? {
+            upload::abort(&self.bucket, &keys.data, &id)?;
+            aborted += 1;
+        }
+        Ok(aborted)
     }
 
     /// Whether the attempt has made an archive.

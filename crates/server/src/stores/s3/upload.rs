@@ -34,23 +34,23 @@ const ASK_INTERVAL: Duration = Duration::from_millis(100);
 pub(super) enum Parts {
     /// All of this length, in bytes.
     Equal(usize),
-    /// Longer and longer.
-    Growing,
+    /// Longer and longer, beginning with this length.
+    Growing(usize),
 }
 
 impl Parts {
-    /// For an archive of at most `len` bytes, if that is known.
-    pub(super) fn of(len: Option<u64>) -> Self {
-        let Some(len) = len else { return Self::Growing };
-        let needed = usize::try_from(len.div_ceil(PARTS_MAX)).unwrap_or(usize::MAX);
-        Self::Equal(needed.max(PART_LEN_MIN).checked_next_multiple_of(1 << 20).unwrap_or(usize::MAX))
+    /// For an archive of at most `len` bytes, if that is known: multiples of `part_len_min`, or of a MiB if that is shorter.
+    pub(super) fn of(len: Option<u64>, part_len_min: usize) -> Self {
+        let Some(len) = len else { return Self::Growing(part_len_min) };
+        let needed = usize::try_from(len.div_ceil(PARTS_MAX)).unwrap_or(usize::MAX).max(part_len_min);
+        Self::Equal(needed.checked_next_multiple_of(part_len_min.min(1 << 20)).unwrap_or(usize::MAX))
     }
 
     fn len(self, index: usize) -> usize {
         match self {
             Self::Equal(len) => len,
             // Ten doublings: no server accepts more parts, and 8 GiB parts do not fit anywhere.
-            Self::Growing => PART_LEN_MIN << (index / PARTS_OF_ONE_LEN).min(10),
+            Self::Growing(first) => first << (index / PARTS_OF_ONE_LEN).min(10),
         }
     }
 }
@@ -215,12 +215,12 @@ mod tests {
     #[test]
     fn parts_are_long_enough_for_the_servers_limit() {
         for len in [0, 1, 8 << 20, 80 << 30, 1 << 40, 5 << 40] {
-            let Parts::Equal(part_len) = Parts::of(Some(len)) else { panic!("{len}") };
+            let Parts::Equal(part_len) = Parts::of(Some(len), PART_LEN_MIN) else { panic!("{len}") };
             assert!(part_len >= PART_LEN_MIN && len.div_ceil(part_len as u64) <= PARTS_MAX, "{len}: {part_len}");
         }
-        let Parts::Equal(short) = Parts::of(Some(80 << 30)) else { panic!() };
+        let Parts::Equal(short) = Parts::of(Some(80 << 30), PART_LEN_MIN) else { panic!() };
         assert_eq!(short, 9 << 20);
-        let growing: u64 = (0..10_000).map(|index| Parts::Growing.len(index) as u64).sum();
+        let growing: u64 = (0..10_000).map(|index| Parts::Growing(PART_LEN_MIN).len(index) as u64).sum();
         assert!(growing > 5 << 40, "the longest object that servers keep");
     }
 }

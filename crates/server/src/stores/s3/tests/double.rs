@@ -47,7 +47,8 @@ type Hand = Box<dyn FnMut(&Seen) -> Fate + Send>;
 #[derive(Default)]
 struct Contents {
     objects: BTreeMap<String, Bytes>,
-    uploads: BTreeMap<String, BTreeMap<u32, Bytes>>,
+    /// By id: the key, and the parts.
+    uploads: BTreeMap<String, (String, BTreeMap<u32, Bytes>)>,
     begun: usize,
     seen: Vec<Seen>,
     hand: Option<Hand>,
@@ -140,11 +141,19 @@ impl Contents {
         let query: BTreeMap<String, String> = form_urlencoded::parse(seen.query.as_bytes()).into_owned().collect();
         let upload = query.get("uploadId");
         match (seen.method.as_str(), upload) {
+            ("GET", _) if query.contains_key("uploads") => {
+                let prefix = &query["prefix"];
+                let uploads = self.uploads.iter().filter(|(_, (key, _))| key.starts_with(prefix));
+                let show = |(id, (key, _)): (&String, &(String, _))| {
+                    format!("<Upload><Key>{key}</Key><UploadId>{id}</UploadId></Upload>")
+                };
+                xml(&uploads.map(show).collect::<String>())
+            }
             ("GET", _) if seen.key.is_empty() => self.list(&query),
             ("GET" | "HEAD", _) => self.read(&seen.key, range, if_match),
             ("PUT", Some(upload)) => {
                 let number = query["partNumber"].parse().unwrap();
-                let Some(parts) = self.uploads.get_mut(upload) else { return error(StatusCode::NOT_FOUND, "NoSuchUpload") };
+                let Some((_, parts)) = self.uploads.get_mut(upload) else { return error(StatusCode::NOT_FOUND, "NoSuchUpload") };
                 let version = etag(&body);
                 parts.insert(number, body);
                 [(header::ETAG, version)].into_response()
@@ -157,11 +166,11 @@ impl Contents {
             ("POST", None) => {
                 self.begun += 1;
                 let id = format!("upload-{}", self.begun);
-                self.uploads.insert(id.clone(), BTreeMap::new());
+                self.uploads.insert(id.clone(), (seen.key.clone(), BTreeMap::new()));
                 xml(&format!("<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"))
             }
             ("POST", Some(upload)) => {
-                let Some(parts) = self.uploads.remove(upload) else { return error(StatusCode::NOT_FOUND, "NoSuchUpload") };
+                let Some((_, parts)) = self.uploads.remove(upload) else { return error(StatusCode::NOT_FOUND, "NoSuchUpload") };
                 let whole = Bytes::from(parts.into_values().flatten().collect::<Vec<u8>>());
                 let version = etag(&whole);
                 self.objects.insert(seen.key.clone(), whole);

@@ -8,10 +8,9 @@ use axum::http::{Method, StatusCode};
 
 use super::double::{Fate, Seen};
 use super::*;
-use crate::stores::s3::upload::PART_LEN_MIN;
 
 /// Three parts.
-const LEN: usize = 2 * PART_LEN_MIN + 7;
+const LEN: usize = 2 * PART_LEN + 7;
 
 fn put(store: &S3Store, reader: &mut dyn Read, progress: &dyn Progress) -> Result<ArchiveInfo> {
     store.put_stream(&Place::Storage, &"a.snapshot".parse().unwrap(), reader, None, progress)
@@ -103,7 +102,7 @@ fn a_lost_answer_is_no_half_archive() {
     }
 }
 
-/// The run ends at a request: nothing after it is made. A part of those before it has no record but the first.
+/// The network is cut off at a request, so that nothing after it is done, undoing included: all that is left is what the records say.
 #[test]
 fn a_run_that_ends_anywhere_leaves_what_the_next_one_removes() {
     let double = Double::start();
@@ -114,7 +113,6 @@ fn a_run_that_ends_anywhere_leaves_what_the_next_one_removes() {
     for number in 0..count {
         let store = store(&double);
         let current = AtomicUsize::new(0);
-        // A network that is cut off: the process may as well be gone, and its records stay.
         double.decide(move |_| match current.fetch_add(1, Ordering::Relaxed) < number {
             true => Fate::Answer,
             false => Fate::Refuse(StatusCode::BAD_REQUEST),
@@ -129,7 +127,7 @@ fn a_run_that_ends_anywhere_leaves_what_the_next_one_removes() {
         match (made, deleted) {
             // Its deletion was refused before anything was done.
             (Ok(info), Some(Err(_))) if !listed.is_empty() => {
-                assert_eq!(listed, [info.clone()]);
+                assert_eq!(listed, std::slice::from_ref(&info));
                 next.delete(&Place::Storage, &info.name).unwrap();
             }
             // It was complete, and its maker could not say so.
@@ -171,7 +169,8 @@ fn a_reader_that_panics_leaves_a_record() {
     }
     let double = Double::start();
     let store = store(&double);
-    let long = vec![7; LEN];
+    // Longer than what is read at a time.
+    let long = vec![7; 2 << 20];
     let panicked = catch_unwind(AssertUnwindSafe(|| put(&store, &mut long.as_slice().chain(Panics), &())));
     assert!(panicked.is_err());
     assert_eq!(double.uploads(), 1);

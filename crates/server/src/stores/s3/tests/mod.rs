@@ -7,7 +7,8 @@ mod reading;
 use std::sync::Arc;
 use std::time::Duration;
 
-use icecore_io::{Fs, ManualClock, MemFs};
+use icecore_io::{ManualClock, MemFs};
+use object_store::multipart::MultipartStore;
 use tokio::runtime::Runtime;
 
 use super::*;
@@ -15,11 +16,15 @@ use crate::config::Secret;
 use crate::stores::conformance::{self, OpenOnes};
 use double::{BUCKET, Double};
 
-/// A store of the double's bucket, and where it keeps its records.
+/// Length of a part in these tests: that of real ones would be megabytes to hash for each case.
+const PART_LEN: usize = 64 << 10;
+
+/// A store of the double's bucket.
 fn store(double: &Double) -> S3Store {
     let records = Records::new(Arc::new(MemFs::new()), "s3".into());
     let clock = Arc::new(ManualClock::new(Duration::from_secs(1_000)));
-    S3Store::connect(options(double), records, clock, double.runtime.handle().clone()).unwrap()
+    let store = S3Store::connect(options(double), records, clock, double.runtime.handle().clone()).unwrap();
+    S3Store { part_len_min: PART_LEN, ..store }
 }
 
 fn options(double: &Double) -> S3Options {
@@ -64,10 +69,17 @@ fn keeps_the_promises_on_a_real_server() {
         prefix: format!("{prefix}/{}", id::Id::random().unwrap()),
     };
     let runtime = Runtime::new().unwrap();
-    let fs: Arc<dyn Fs> = Arc::new(MemFs::new());
-    let clock = Arc::new(ManualClock::new(Duration::from_secs(1_000)));
-    let store = S3Store::connect(options, Records::new(fs, "s3".into()), clock, runtime.handle().clone()).unwrap();
+    let store = || {
+        let records = Records::new(Arc::new(MemFs::new()), "s3".into());
+        let clock = Arc::new(ManualClock::new(Duration::from_secs(1_000)));
+        S3Store::connect(options.clone(), records, clock, runtime.handle().clone()).unwrap()
+    };
+    race(&[store(), store(), store()]);
+    let store = store();
     store.probe().unwrap();
+    for info in store.list(&Place::Storage).unwrap() {
+        store.delete(&Place::Storage, &info.name).unwrap();
+    }
     conformance::check(&store, OpenOnes::MayFail);
     // More than one part, and a part that is not full.
     let bytes: Vec<u8> = (0..=250).cycle().take((20 << 20) + 1).collect();
@@ -78,6 +90,10 @@ fn keeps_the_promises_on_a_real_server() {
     file.read_exact_at(&mut read, 0).unwrap();
     assert!(read == bytes);
     store.delete(&Place::Storage, &name).unwrap();
+    // An upload whose id was lost is found by its key.
+    let keys = store.keys(&Place::Storage, &name).unwrap();
+    runtime.block_on(store.bucket.client.create_multipart(&keys.data)).unwrap();
+    assert_eq!((store.abort_uploads(&keys, None).unwrap(), store.abort_uploads(&keys, None).unwrap()), (1, 0));
 }
 
 #[test]
@@ -140,23 +156,29 @@ fn a_list_is_one_request_once_the_index_objects_are_known() {
 #[test]
 fn one_of_many_who_want_a_name_gets_it_or_none() {
     let double = Double::start();
-    let stores: Vec<S3Store> = (0..4).map(|_| store(&double)).collect();
+    race(&[store(&double), store(&double), store(&double), store(&double)]);
+    assert!(!double.keys().iter().any(|key| key.contains(".making/")), "{:?}", double.keys());
+}
+
+/// Several stores of one bucket want the same names at once.
+fn race(stores: &[S3Store]) {
     for round in 0..4 {
         let name = format!("r{round}.snapshot");
         let made: Vec<Result<ArchiveInfo>> = std::thread::scope(|scope| {
-            let name = &name;
-            let put =
-                |number: usize, store| conformance::put(store, &Place::Storage, name, format!("data of {number}").as_bytes());
-            let threads: Vec<_> =
-                stores.iter().enumerate().map(|(number, store)| scope.spawn(move || put(number, store))).collect();
+            let mut threads = Vec::new();
+            for (number, store) in stores.iter().enumerate() {
+                let (name, data) = (&name, format!("data of {number}"));
+                threads.push(scope.spawn(move || conformance::put(store, &Place::Storage, name, data.as_bytes())));
+            }
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         let (won, lost): (Vec<_>, Vec<_>) = made.into_iter().partition(Result::is_ok);
         assert!(won.len() <= 1, "{won:?}");
         assert!(lost.iter().all(|lost| matches!(lost, Err(StoreError::Exists { .. }))), "{lost:?}");
-        let listed = stores[0].list(&Place::Storage).unwrap().into_iter().find(|info| info.name.as_str() == name);
-        assert_eq!(listed, won.into_iter().next().map(Result::unwrap));
-        assert!(!double.keys().iter().any(|key| key.contains(".making/")), "{:?}", double.keys());
+        for store in stores {
+            let listed = store.list(&Place::Storage).unwrap().into_iter().find(|info| info.name.as_str() == name);
+            assert_eq!(listed.as_ref(), won.first().map(|won| won.as_ref().unwrap()));
+        }
     }
 }
 
@@ -168,12 +190,19 @@ fn probing_tells_what_is_wrong_without_secrets() {
     let records = Records::new(Arc::new(MemFs::new()), "s3".into());
     let clock = Arc::new(ManualClock::new(Duration::ZERO));
     let other = S3Store::connect(other, records, clock, double.runtime.handle().clone()).unwrap();
-    let error = other.probe().unwrap_err();
+    let error = refused(&other);
     assert_eq!(error.fault, Fault::NoBucket);
     assert_eq!(error.to_string(), "list s3://none: the server says NoSuchBucket (404 Not Found)");
     assert!(!format!("{other:?} {error:?}").contains("hush"));
 
     double.decide(|_| double::Fate::Refuse(axum::http::StatusCode::FORBIDDEN));
-    let error = store(&double).probe().unwrap_err();
+    let error = refused(&store(&double));
     assert_eq!((error.fault, error.to_string().contains("hush")), (Fault::Denied, false), "{error}");
+}
+
+fn refused(store: &S3Store) -> S3Error {
+    match store.probe() {
+        Err(StoreError::Object(error)) => error,
+        other => panic!("{other:?}"),
+    }
 }

@@ -9,8 +9,10 @@ use super::super::blocks::BLOCK_LEN;
 use super::double::Fate;
 use super::*;
 
+const BLOCK: usize = 4 << 20;
+const _: () = assert!(BLOCK_LEN == BLOCK as u64);
 /// Five blocks, the last of them short.
-const LEN: usize = 4 * BLOCK_LEN as usize + 11;
+const LEN: usize = 4 * BLOCK + 11;
 
 fn opened(double: &Double) -> (S3Store, Arc<dyn File>, Vec<u8>) {
     let store = store(double);
@@ -26,7 +28,7 @@ fn opened(double: &Double) -> (S3Store, Arc<dyn File>, Vec<u8>) {
 fn any_part_is_read_and_little_more_than_that_is_fetched() {
     let double = Double::start();
     let (_store, file, bytes) = opened(&double);
-    for (offset, len) in [(LEN - 20, 20), (BLOCK_LEN as usize - 3, 6), (0, 1)] {
+    for (offset, len) in [(LEN - 20, 20), (BLOCK - 3, 6), (0, 1)] {
         let mut read = vec![0; len];
         file.read_exact_at(&mut read, offset as u64).unwrap();
         assert_eq!(read, bytes[offset..offset + len], "{offset}");
@@ -81,4 +83,17 @@ fn a_server_that_stumbles_is_asked_again() {
         _ => Fate::Answer,
     });
     file.read_exact_at(&mut [0; 7], 0).unwrap();
+}
+
+#[test]
+fn without_a_place_for_blocks_exactly_what_is_read_is_fetched() {
+    let double = Double::start();
+    let (store, _, bytes) = opened(&double);
+    let store = S3Store { budget: Budget::of(0), ..store };
+    let file = store.open(&Place::Storage, &"a.snapshot".parse().unwrap()).unwrap().file;
+    double.seen();
+    let mut read = vec![0; 1000];
+    file.read_exact_at(&mut read, BLOCK_LEN - 500).unwrap();
+    assert_eq!(read, bytes[BLOCK - 500..BLOCK + 500]);
+    assert_eq!(double.seen().iter().map(|seen| seen.len).collect::<Vec<_>>(), [1000]);
 }
