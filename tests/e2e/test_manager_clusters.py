@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 import requests
 
-from support.manager import Manager, clusters, filled
+from support.managing import Manager, clusters, filled
 from support.web import web
 
 KEY = "hush-key-of-the-cluster"
