@@ -17,7 +17,7 @@ pub(crate) enum ClusterError {
     },
     /// The embedded engine's.
     #[error(transparent)]
-    App(#[from] AppError),
+    App(Box<AppError>),
     /// Where a snapshot is said to be, it cannot be taken from.
     #[error(transparent)]
     Location(#[from] LocationError),
@@ -58,8 +58,14 @@ pub(crate) enum ClusterError {
     },
 }
 
+impl From<AppError> for ClusterError {
+    fn from(error: AppError) -> Self {
+        Self::App(Box::new(error))
+    }
+}
+
 impl From<icecore_storage::Error> for ClusterError {
     fn from(error: icecore_storage::Error) -> Self {
-        Self::App(error.into())
+        AppError::from(error).into()
     }
 }

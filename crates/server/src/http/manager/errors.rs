@@ -16,7 +16,7 @@ const NOT_FOUND: &str = "Not found: ";
 impl From<ClusterError> for ApiError {
     fn from(error: ClusterError) -> Self {
         let (status, message) = match error {
-            ClusterError::App(error) => return error.into(),
+            ClusterError::App(error) => return (*error).into(),
             ClusterError::Location(error) => return error.into(),
             ClusterError::Panicked => return Self::internal(),
             ClusterError::Unknown { .. } => (StatusCode::NOT_FOUND, error.to_string()),
