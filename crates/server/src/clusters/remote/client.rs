@@ -80,6 +80,8 @@ pub(super) fn new(settings: &ClusterSettings, certificates: &Option<Vec<Certific
         .no_zstd()
         .no_deflate()
         .http1_only()
+        // A connection that was kept may be closed by the node just when a request is sent, which then must not be repeated.
+        .pool_max_idle_per_host(0)
         .connect_timeout(CONNECT_TIME)
         .read_timeout(silence)
         .tcp_keepalive(KEEPALIVE)
