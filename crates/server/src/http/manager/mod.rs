@@ -8,6 +8,7 @@ mod cluster;
 mod collections;
 mod errors;
 mod on;
+mod passing;
 mod snapshots;
 mod storage;
 
