@@ -250,6 +250,22 @@ def test_a_cluster_behind_tls_has_to_show_the_certificate_that_is_trusted(server
             assert status == 503 and "certificate" in text
 
 
+def test_what_a_cluster_forbids_it_says_itself(servers):
+    """A key that only reads, and a server that fetches nothing: 403 is not 401, which would be about the key of the asking client."""
+    settings = {"QDRANT__SERVICE__ENABLE_SNAPSHOT_URL_RECOVERY": "false"}
+    remote = servers.start(QDRANT__SERVICE__API_KEY="all", QDRANT__SERVICE__READ_ONLY_API_KEY="reads", **settings)
+    server = servers.new()
+    items = [f"{{name: {name}, urls: ['{remote.url}'], api_key: {key}}}" for name, key in [("writer", "all"), ("reader", "reads")]]
+    server.start(*clusters(server.home, *items), **settings)
+    body = {"location": "http://127.0.0.1:1/x.snapshot"}
+    disabled = (403, "Forbidden: Snapshot recovery from remote URLs is disabled in the configuration")
+    for name in ("embedded", "writer"):
+        assert Manager(server.url, name).refused("POST", "/collections/c/snapshots/recover", body) == disabled
+    status, text = Manager(server.url, "reader").refused("POST", "/collections/c/snapshots")
+    assert (status, text) == (403, "Forbidden: Global manage access is required")
+    assert Manager(server.url, "reader").done("GET", "/collections") == {"collections": []}
+
+
 PART, PARTS = b"x" * MIB, 256
 
 

@@ -178,11 +178,12 @@ impl Remote {
         Ok(request.header(API_KEY, value))
     }
 
-    /// A refusal of our key is not one of the client's key, and must not look like it. A redirect is followed by nobody.
+    /// A refusal of our key is not one of the client's key, and must not look like it. (What our key does not allow, and what the
+    /// cluster's settings forbid, are both 403 with a sentence that says so.) A redirect is followed by nobody.
     pub(super) fn trusted(&self, response: Response) -> Result<Response> {
         let status = response.status();
         match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            StatusCode::UNAUTHORIZED => {
                 Err(ClusterError::Unavailable { reason: format!("it refuses the configured `api_key` ({status})") })
             }
             _ if status.is_redirection() && status != StatusCode::NOT_MODIFIED => {
