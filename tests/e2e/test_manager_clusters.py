@@ -4,12 +4,15 @@ import json
 import socket
 import ssl
 import subprocess
+import threading
 from contextlib import closing
 
 import pytest
 import requests
 
-from support.manager import Manager, clusters, filled
+from support import memory
+from support.managing import Manager, clusters, filled
+from support.memory import MIB
 from support.web import web
 
 KEY = "hush-key-of-the-cluster"
@@ -122,6 +125,10 @@ def test_a_cluster_of_several_nodes(servers):
         nodes = manager.done("GET", "/cluster/nodes")
         assert [(node["peer_id"], node["is_leader"], node["shards_count"]) for node in nodes] == [(11, True, 2), (12, False, 1)]
         assert manager.done("GET", "/collections/c/cluster")["remote_shards"] == shards["remote_shards"]
+        fake.answers["collections_c_cluster"] = (500, b'{"status": {"error": "no"}, "time": 0.1}')
+        assert manager.refused("GET", "/cluster/nodes") == (500, "no")
+        fake.answers["collections_c_cluster"] = None
+        assert [node["shards_count"] for node in manager.done("GET", "/cluster/nodes")] == [0, 0]
         fake.answers["cluster"] = cluster(raft_info=cluster()["raft_info"] | {"leader": None})
         assert manager.done("GET", "/cluster")["status"] == "yellow"
         fake.answers["cluster"] = cluster(peers={})
@@ -241,3 +248,66 @@ def test_a_cluster_behind_tls_has_to_show_the_certificate_that_is_trusted(server
         for name in ("wrong", "system"):
             status, text = Manager(server.url, name).refused("GET", "/cluster")
             assert status == 503 and "certificate" in text
+
+
+def test_what_a_cluster_forbids_it_says_itself(servers):
+    """A key that only reads, and a server that fetches nothing: 403 is not 401, which would be about the key of the asking client."""
+    settings = {"QDRANT__SERVICE__ENABLE_SNAPSHOT_URL_RECOVERY": "false"}
+    remote = servers.start(QDRANT__SERVICE__API_KEY="all", QDRANT__SERVICE__READ_ONLY_API_KEY="reads", **settings)
+    server = servers.new()
+    items = [f"{{name: {name}, urls: ['{remote.url}'], api_key: {key}}}" for name, key in [("writer", "all"), ("reader", "reads")]]
+    server.start(*clusters(server.home, *items), **settings)
+    body = {"location": "http://127.0.0.1:1/x.snapshot"}
+    disabled = (403, "Forbidden: Snapshot recovery from remote URLs is disabled in the configuration")
+    for name in ("embedded", "writer"):
+        assert Manager(server.url, name).refused("POST", "/collections/c/snapshots/recover", body) == disabled
+    status, text = Manager(server.url, "reader").refused("POST", "/collections/c/snapshots")
+    assert (status, text) == (403, "Forbidden: Global manage access is required")
+    assert Manager(server.url, "reader").done("GET", "/collections") == {"collections": []}
+
+
+PART, PARTS = b"x" * MIB, 256
+
+
+def long(request) -> None:
+    """A snapshot of 256 MiB, sent as fast as it is taken."""
+    request.reply(200, PART, length=PARTS * MIB)
+    for _ in range(PARTS - 1):
+        request.wfile.write(PART)
+
+
+def test_a_download_passes_through_without_being_kept(servers):
+    with web(long) as remote:
+        server = servers.new()
+        server.start(*clusters(server.home, f"{{name: far, urls: ['{remote.url}']}}"))
+        url = f"{Manager(server.url).url}/collections/c/snapshots/x.snapshot?cluster=far"
+        idle, received = memory.of(server.process.pid), 0
+        with memory.Peak(server.process.pid) as peak, requests.get(url, stream=True, timeout=60) as found:
+            for number, chunk in enumerate(found.iter_content(MIB)):
+                received += len(chunk)
+                if number == 4:
+                    # A client that takes its time: what it has not taken stays where it is.
+                    held = threading.Event()
+                    held.wait(1)
+        assert received == PARTS * MIB
+        assert peak.bytes - idle < 24 * MIB
+        assert not list(server.storage.rglob("*x.snapshot*")) and not list(server.snapshots.rglob("*x.snapshot*"))
+
+
+def test_a_cluster_that_falls_silent_in_a_download_ends_it(servers):
+    done = threading.Event()
+
+    def stalls(request) -> None:
+        request.reply(200, PART, length=2 * MIB)
+        done.wait(60)
+
+    try:
+        with web(stalls) as remote:
+            server = servers.new()
+            server.start(*clusters(server.home, f"{{name: far, urls: ['{remote.url}']}}"), QDRANT__SERVICE__IDLE_TIMEOUT_SEC="1")
+            url = f"{Manager(server.url).url}/collections/c/snapshots/x.snapshot?cluster=far"
+            with pytest.raises((requests.exceptions.ChunkedEncodingError, requests.exceptions.ConnectionError)):
+                requests.get(url, timeout=30)
+            done.set()
+    finally:
+        done.set()

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from support.manager import Manager
+from support.managing import Manager
 
 MASK = "*" * 11
 ACCESS, SECRET = "AKIAHUSHACCESSKEY", "hush-secret-key-of-the-bucket"

@@ -14,6 +14,7 @@ use super::{
     ClusterError, ClusterStatus, CollectionCluster, CollectionDetail, Done, Health, Node, Recovery, Result, SnapshotInfo,
 };
 use crate::app::App;
+use crate::config::Form;
 use crate::http::describe_collection;
 use crate::jobs::kinds::{Waiting, snapshot_create, snapshot_delete, snapshot_recover};
 use crate::stores::ArchiveInfo;
@@ -127,7 +128,7 @@ impl Embedded {
         let submitted = self
             .run(move |app| {
                 let settings = &app.config.snapshots;
-                let level = matches!(settings.compression, crate::config::Form::Zstd).then_some(settings.compression_level.0);
+                let level = (settings.compression == Form::Zstd).then_some(settings.compression_level.0);
                 let options = snapshot_create::Options { zstd_level: level, full: false };
                 Ok(snapshot_create::submit(app, scope, options, waiting)?)
             })

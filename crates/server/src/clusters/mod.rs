@@ -7,7 +7,7 @@
 mod embedded;
 mod error;
 mod model;
-mod remote;
+pub(crate) mod remote;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -20,6 +20,7 @@ pub(crate) use self::error::ClusterError;
 pub(crate) use self::model::{
     ClusterStatus, CollectionCluster, CollectionDetail, Done, Health, Node, Priority, Recovery, SnapshotInfo,
 };
+pub(crate) use self::remote::transfer::Fetched;
 pub(crate) use self::remote::{Download, Remote};
 use crate::app::App;
 use crate::config::{Config, EMBEDDED};

@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_key_is_written_in_hexadecimal_digits_or_base64() {
-        let bytes: [u8; KEY_LEN] = std::array::from_fn(|index| (index * 9) as u8);
+        let bytes: [u8; KEY_LEN] = std::array::from_fn(|index| u8::try_from(index * 9 % 256).unwrap());
         let key = EncryptionKey::new(bytes);
         let hex = key.to_hex();
         assert_eq!(EncryptionKey::parse(&hex), Some(key.clone()));

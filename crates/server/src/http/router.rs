@@ -22,14 +22,12 @@ use crate::app::App;
 
 /// All routes of the server.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    let routes = qdrant::routes().nest(manager::PREFIX, manager::routes());
-    assembled(app, routes)
+    assembled(app, qdrant::routes().merge(manager::routes()))
 }
 
 /// The routes of the backup manager alone.
 pub(crate) fn manager_router(app: Arc<App>) -> Router {
-    let routes = Router::new().nest(manager::PREFIX, manager::routes());
-    assembled(app, routes)
+    assembled(app, manager::routes())
 }
 
 /// Routes with all that a request passes on its way to them.

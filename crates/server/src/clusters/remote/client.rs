@@ -80,6 +80,8 @@ pub(super) fn new(settings: &ClusterSettings, certificates: &Option<Vec<Certific
         .no_zstd()
         .no_deflate()
         .http1_only()
+        // A connection that was kept may be closed by the node just when a request is sent, which then must not be repeated.
+        .pool_max_idle_per_host(0)
         .connect_timeout(CONNECT_TIME)
         .read_timeout(silence)
         .tcp_keepalive(KEEPALIVE)
@@ -176,11 +178,12 @@ impl Remote {
         Ok(request.header(API_KEY, value))
     }
 
-    /// A refusal of our key is not one of the client's key, and must not look like it. A redirect is followed by nobody.
+    /// A refusal of our key is not one of the client's key, and must not look like it. (What our key does not allow, and what the
+    /// cluster's settings forbid, are both 403 with a sentence that says so.) A redirect is followed by nobody.
     pub(super) fn trusted(&self, response: Response) -> Result<Response> {
         let status = response.status();
         match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            StatusCode::UNAUTHORIZED => {
                 Err(ClusterError::Unavailable { reason: format!("it refuses the configured `api_key` ({status})") })
             }
             _ if status.is_redirection() && status != StatusCode::NOT_MODIFIED => {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::model::{Peer, RaftInfo};
-use super::super::{ClusterStatus, CollectionCluster, CollectionDetail, Health, Node, Result};
+use super::super::{ClusterError, ClusterStatus, CollectionCluster, CollectionDetail, Health, Node, Result};
 use super::client::Asked;
 use super::{Remote, segments};
 
@@ -97,8 +97,12 @@ impl Remote {
         let mut shards: BTreeMap<u64, u64> = BTreeMap::new();
         let mut collections: BTreeMap<u64, u64> = BTreeMap::new();
         for collection in self.collections().await? {
-            // One that is deleted meanwhile has no shards.
-            let Ok(found) = self.collection_cluster(&collection).await else { continue };
+            let found = match self.collection_cluster(&collection).await {
+                Ok(found) => found,
+                // One that is deleted meanwhile has no shards.
+                Err(ClusterError::Answer { status: 404, .. }) => continue,
+                Err(error) => return Err(error),
+            };
             let local = found.local_shards.iter().map(|_| found.peer_id);
             let holders: Vec<u64> = local.chain(found.remote_shards.iter().map(|shard| shard.peer_id)).collect();
             for peer in &holders {

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::super::{Done, Recovery, Result, SnapshotInfo};
 use super::client::Asked;
+use super::transfer::{Fetched, arriving};
 use super::{Remote, segments};
 use crate::config::Secret;
 use crate::jobs::kinds::Waiting;
@@ -28,8 +29,8 @@ pub(crate) struct Download {
     pub(crate) status: StatusCode,
     /// The cluster's headers.
     pub(crate) headers: HeaderMap,
-    /// The bytes as they come: an error if the cluster is silent for too long or ends too early.
-    pub(crate) body: reqwest::Body,
+    /// The bytes as they come, if any do: an error if the cluster is silent for too long or ends too early.
+    pub(crate) body: Option<Fetched>,
 }
 
 impl Remote {
@@ -78,20 +79,19 @@ impl Remote {
         let path = segments::of_snapshot(scope, name)?;
         let response = self.send(&Asked { method: method.clone(), headers: forwarded, ..Asked::question(path) }).await?;
         match response.status() {
-            StatusCode::OK
-            | StatusCode::PARTIAL_CONTENT
-            | StatusCode::NOT_MODIFIED
-            | StatusCode::PRECONDITION_FAILED
-            | StatusCode::RANGE_NOT_SATISFIABLE => Ok(Download::of(response)),
+            StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(Download::of(response, *method == Method::GET)),
+            StatusCode::NOT_MODIFIED | StatusCode::PRECONDITION_FAILED | StatusCode::RANGE_NOT_SATISFIABLE => {
+                Ok(Download::of(response, false))
+            }
             _ => Err(self.refused(response).await),
         }
     }
 }
 
 impl Download {
-    fn of(mut response: Response) -> Self {
-        let headers = std::mem::take(response.headers_mut());
-        Self { status: response.status(), headers, body: response.into() }
+    fn of(response: Response, has_body: bool) -> Self {
+        let (status, headers) = (response.status(), response.headers().clone());
+        Self { status, headers, body: has_body.then(|| arriving(response)) }
     }
 }
 

@@ -35,7 +35,7 @@ const BOUNDARY: &str = "icecore-6b8f0d5e7c1a4f7c9a3e";
 pub(crate) struct Fetched {
     /// Its length in bytes, if the cluster says so. The reader has exactly that many, or fails.
     pub(crate) len: Option<u64>,
-    /// Its bytes, to be read on a blocking thread. Dropping it ends the connection.
+    /// Its bytes, to be read on a blocking thread or polled. Dropping it ends the connection.
     pub(crate) body: PipeReader,
 }
 
@@ -85,10 +85,7 @@ impl Remote {
             status if status.is_success() => return Err(self.nonsense(&format!("{status} for a whole snapshot"))),
             _ => return Err(self.refused(response).await),
         }
-        let len = response.content_length();
-        let (writer, body) = pipe(CHUNKS);
-        tokio::spawn(pump(response, len, writer));
-        Ok(Fetched { len, body })
+        Ok(arriving(response))
     }
 
     /// Sends a snapshot to the first node and waits until it is restored there. `reader` is read on a thread for blocking work.
@@ -123,6 +120,14 @@ impl Remote {
         let body = Some(json!({"actions": actions}));
         self.done(Asked { method: Method::POST, segments, query: &[], headers: HeaderMap::new(), body, patient: true }).await
     }
+}
+
+/// The body of a response, carried by a task of its own, so that the silence of the cluster is told from that of who reads.
+pub(super) fn arriving(response: Response) -> Fetched {
+    let len = response.content_length();
+    let (writer, body) = pipe(CHUNKS);
+    tokio::spawn(pump(response, len, writer));
+    Fetched { len, body }
 }
 
 /// Carries a body into the pipe, to its end or until nobody reads.

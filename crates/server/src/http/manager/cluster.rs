@@ -12,7 +12,7 @@ use super::on::On;
 use super::render;
 use crate::app::App;
 use crate::clusters::{Cluster, Health};
-use crate::http::envelope;
+use crate::http::envelope::{self, ApiError};
 
 /// How long a list of clusters waits for one of them.
 const STATE_TIME: Duration = Duration::from_secs(10);
@@ -35,7 +35,7 @@ struct Listed {
 
 /// How a cluster is, or that nobody knows.
 #[derive(Serialize)]
-#[serde(rename_all = "lowercase", untagged)]
+#[serde(untagged)]
 enum Condition {
     Known(Health),
     Unavailable(&'static str),
@@ -57,7 +57,7 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Response {
 async fn listed(cluster: Cluster, is_default: bool) -> Listed {
     let (state, error) = match cluster.status_within(STATE_TIME).await {
         Ok(status) => (Condition::Known(status.status), status.message),
-        Err(error) => (Condition::Unavailable("unavailable"), Some(envelope::ApiError::from(error).message)),
+        Err(error) => (Condition::Unavailable("unavailable"), Some(ApiError::from(error).message)),
     };
     Listed { name: cluster.name().to_owned(), urls: cluster.urls(), is_default, state, error }
 }

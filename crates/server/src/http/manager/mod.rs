@@ -12,6 +12,7 @@ mod job;
 mod jobs;
 mod live;
 mod on;
+mod passing;
 mod snapshots;
 mod storage;
 
@@ -27,11 +28,12 @@ use crate::app::App;
 use crate::http::envelope::{self, ApiError, ApiResult};
 use crate::http::qdrant;
 
-/// Where the routes are.
-pub(super) const PREFIX: &str = "/api/v1";
-
-/// All routes, to be nested under [`PREFIX`].
+/// All routes, with their prefix.
 pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new().nest("/api/v1", without_prefix().fallback(nothing).method_not_allowed_fallback(nothing))
+}
+
+fn without_prefix() -> Router<Arc<App>> {
     let shards = "/collections/{collection}/shards/{shard}/snapshots";
     Router::new()
         .route("/clusters", get(cluster::list))
@@ -56,8 +58,6 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .merge(jobs::routes())
         .merge(live::routes())
         .merge(events::routes())
-        .fallback(nothing)
-        .method_not_allowed_fallback(nothing)
 }
 
 /// Renders what came of a request.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::body::Body as Bytes;
+use axum::body::Body;
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use icecore_storage::Scope;
@@ -13,12 +13,13 @@ use serde::Deserialize;
 
 use super::errors::{of_collection, of_recovery};
 use super::on::On;
+use super::passing::Passing;
 use super::render;
 use crate::clusters::{Cluster, Done, Download, Priority, Recovery};
 use crate::config::Secret;
 use crate::http::download::{self, Asked};
 use crate::http::envelope::{self, ApiError, ApiResult, blocking};
-use crate::http::extract::{Body, InCollection, InShard, Query, Wait};
+use crate::http::extract::{self, InCollection, InShard, Query, Wait};
 use crate::usecases::fetch;
 
 /// What is restored, from where. Unknown fields are ignored.
@@ -60,7 +61,7 @@ pub(super) async fn delete(On(cluster): On, path: InCollection<String>, query: Q
 }
 
 /// `POST /api/v1/collections/{collection}/snapshots/recover`
-pub(super) async fn recover(On(cluster): On, path: InCollection, query: Query<Wait>, body: Body) -> Response {
+pub(super) async fn recover(On(cluster): On, path: InCollection, query: Query<Wait>, body: extract::Body) -> Response {
     recovered(cluster, in_collection(path).0, query.0, body).await
 }
 
@@ -87,7 +88,7 @@ pub(super) async fn delete_of_shard(On(cluster): On, path: InShard<String>, quer
 }
 
 /// `POST /api/v1/collections/{collection}/shards/{shard}/snapshots/recover`
-pub(super) async fn recover_shard(On(cluster): On, path: InShard, query: Query<Wait>, body: Body) -> Response {
+pub(super) async fn recover_shard(On(cluster): On, path: InShard, query: Query<Wait>, body: extract::Body) -> Response {
     recovered(cluster, in_shard(path).0, query.0, body).await
 }
 
@@ -118,7 +119,7 @@ async fn removed(cluster: Cluster, scope: Scope, name: String, wait: Wait) -> Re
     finished(of_collection(cluster.delete_snapshot(scope, name, wait.waiting()).await), started)
 }
 
-async fn recovered(cluster: Cluster, scope: Scope, wait: Wait, body: Body) -> Response {
+async fn recovered(cluster: Cluster, scope: Scope, wait: Wait, body: extract::Body) -> Response {
     let started = Instant::now();
     let Recover { location, priority, checksum, api_key } = match body.parse() {
         Ok(parsed) => parsed,
@@ -174,6 +175,8 @@ fn passed_on(found: Download, name: &str) -> Response {
             response.headers_mut().append(header.clone(), value.clone());
         }
     }
-    *response.body_mut() = Bytes::new(body);
+    if let Some(body) = body {
+        *response.body_mut() = Body::new(Passing::new(body));
+    }
     response
 }

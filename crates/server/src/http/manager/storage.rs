@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::config::Secret;
-use crate::http::envelope::{ApiResult, answer};
+use crate::http::envelope::{ApiError, ApiResult, answer};
 use crate::http::extract::{Body, Segment};
 use crate::stores::StoresError;
 use crate::stores::registry::{Change, Draft, Kind, MASK, Record, S3Fields, Settings, Tested, time_of};
@@ -154,17 +154,14 @@ pub(super) async fn update(State(app): State<Arc<App>>, id: Segment, body: Body)
 
 /// The contract's sentences for what cannot be changed.
 fn updated(outcome: Result<Record, StoresError>) -> ApiResult<Record> {
-    let text = match &outcome {
-        Err(StoresError::NotFound) => Some("Configuration not found".to_owned()),
-        Err(error @ StoresError::DefaultUnset) => Some(format!("Update failed: {error}")),
-        _ => None,
-    };
     outcome.map_err(|error| {
-        let mut shown = crate::http::envelope::ApiError::from(error);
-        if let Some(text) = text {
-            shown.message = text;
-        }
-        shown
+        let text = match &error {
+            StoresError::NotFound => Some("Configuration not found".to_owned()),
+            StoresError::DefaultUnset => Some(format!("Update failed: {error}")),
+            _ => None,
+        };
+        let shown = ApiError::from(error);
+        ApiError { message: text.unwrap_or(shown.message), ..shown }
     })
 }
 
