@@ -131,6 +131,8 @@ async fn cancel(State(app): State<Arc<App>>, id: Segment) -> Response {
         let after = description(&app, before.id)?;
         match (first, after.state) {
             (true, JobState::Cancelled | JobState::Running) => Ok(envelope::success(&Job::from(after), started)),
+            // Nothing is taken back while the server ends; the next process does it.
+            (_, JobState::Pending | JobState::Running) if app.shutdown.is_requested() => Err(ApiError::stopped()),
             (_, state) => Err(not_possible("cancel", state)),
         }
     })
