@@ -9,7 +9,7 @@ import pytest
 from support import bulk, jobs, stalling
 from support.manager import ENDED, ended, error, job, listed, post, submit
 from support.server import Server
-from support.snapshots import check_nothing_left, create, file_of, names, shard_dirs, verify_all, wait_until
+from support.snapshots import check_nothing_left, create, done, file_of, names, shard_dirs, verify_all, wait_until
 
 ROUNDS = int(os.environ.get("ICECORE_CANCELS", "20"))
 KILLS = int(os.environ.get("ICECORE_KILLS", "4"))
@@ -31,6 +31,12 @@ def subject(kind: str) -> dict:
     return {"shard_id": 1} if kind.startswith("shard") else {}
 
 
+def change(server: Server, number: int) -> None:
+    """Changes points of every shard, so that the next archive is another one than the last."""
+    points = [{"id": id, "vector": [number + 1] * DIMENSIONS} for id in range(20)]
+    done(server, "PUT", "/collections/c/points?wait=true", json={"points": points})
+
+
 def archives(server: Server) -> set[str]:
     return {str(path.relative_to(server.snapshots)) for path in server.snapshots.rglob("*.snapshot")}
 
@@ -47,7 +53,8 @@ def test_a_cancellation_at_any_moment_leaves_the_one_or_the_other(filled, kind):
     ended(server, submit(server, kind, "c", **subject(kind), **more), "completed")
     whole = time.monotonic() - start
     states = {"cancelled": 0, "completed": 0}
-    for _ in range(ROUNDS):
+    for number in range(ROUNDS):
+        change(server, number)
         before, directories = archives(server), shard_dirs(server)
         id = submit(server, kind, "c", **subject(kind), **more)
         time.sleep(rng.random() * whole * 0.8)

@@ -118,7 +118,7 @@ async fn cancel(State(app): State<Arc<App>>, id: Segment) -> Response {
     })
     .await;
     let (before, first) = match asked {
-        Err(error) => return envelope::refused(&error, started),
+        Err(error) => return envelope::failure(&error, started.elapsed().as_secs_f64()),
         Ok((before, Cancel::Unknown)) => (before, false),
         Ok((before, Cancel::Done)) => (before, true),
         Ok((before, Cancel::Asked { first, end })) => {
