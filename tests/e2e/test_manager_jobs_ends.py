@@ -176,3 +176,38 @@ def test_an_orderly_end_leaves_pending_jobs_to_the_next_start(servers):
         assert ended(server, id)["status"] == "completed"
     assert len(names(server, "c")) == len(ids)
     assert all(one["status"] in ENDED for one in listed(server, limit=100)["items"])
+
+
+@pytest.mark.parametrize("collection", ["c", "*"])
+def test_a_restore_that_was_committed_before_its_note_is_not_done_twice(servers, collection):
+    """The server is killed between the commit and the note of it; what was written in between stays."""
+    server = servers.start(**SETTINGS)
+    bulk.fill(server.url, "c", 4000, 64, SHARDS)
+    source = ended(server, submit(server, "backup", collection), "completed")["snapshot_name"]
+
+    def upsert(ids: range) -> None:
+        points = [{"id": id, "vector": [1] * 64} for id in ids]
+        done(server, "PUT", "/collections/c/points?wait=true", json={"points": points})
+
+    hit = 0
+    for number in range(40):
+        extra, written = range(1_000_000, 1_000_020), 2_000_000 + number
+        upsert(extra)
+        id = submit(server, "restore", collection, snapshot_name=source)
+        wait_until(lambda: jobs.rows(server)[-1].checkpoint is not None, "the restore is about to be committed")
+        lock = jobs.connect(server, "rw")
+        lock.execute("BEGIN IMMEDIATE")
+        in_time = jobs.rows(server)[-1].state == "running" and bulk.count(server.url, "c") > 4000
+        wait_until(lambda: bulk.count(server.url, "c") == 4000, "the restored collection is seen")
+        upsert(range(written, written + 1))
+        server.kill()
+        lock.close()
+        hit += in_time and jobs.rows(server)[-1].state == "running"
+        server.start(**SETTINGS)
+        ended(server, id, "completed")
+        assert bulk.count(server.url, "c") == 4001, "the restore was done again"
+        done(server, "POST", "/collections/c/points/delete?wait=true", json={"points": [written]})
+        if hit == 3:
+            break
+    assert hit == 3, "the server was never killed in the window"
+    check_nothing_left(server)
