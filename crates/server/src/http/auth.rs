@@ -228,6 +228,11 @@ mod tests {
             (Method::PUT, Some("/collections/{name}/points"), Access::Full),
             (Method::DELETE, Some("/collections/{name}/points/scroll"), Access::Full),
             (Method::OPTIONS, Some("/collections"), Access::Full),
+            (Method::GET, Some("/api/v1/jobs/{id}"), Access::Read),
+            (Method::GET, Some("/api/v1/ws"), Access::Read),
+            (Method::GET, Some("/api/v1/events"), Access::Read),
+            (Method::POST, Some("/api/v1/jobs"), Access::Full),
+            (Method::POST, Some("/api/v1/jobs/{id}/cancel"), Access::Full),
         ];
         for (method, route, access) in cases {
             assert_eq!(needed(&method, route), access, "{method} {route:?}");

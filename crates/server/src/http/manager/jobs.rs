@@ -118,7 +118,7 @@ async fn cancel(State(app): State<Arc<App>>, id: Segment) -> Response {
     })
     .await;
     let (before, first) = match asked {
-        Err(error) => return envelope::refused(&error, started),
+        Err(error) => return envelope::failure(&error, started.elapsed().as_secs_f64()),
         Ok((before, Cancel::Unknown)) => (before, false),
         Ok((before, Cancel::Done)) => (before, true),
         Ok((before, Cancel::Asked { first, end })) => {
@@ -131,6 +131,8 @@ async fn cancel(State(app): State<Arc<App>>, id: Segment) -> Response {
         let after = description(&app, before.id)?;
         match (first, after.state) {
             (true, JobState::Cancelled | JobState::Running) => Ok(envelope::success(&Job::from(after), started)),
+            // Nothing is taken back while the server ends; the next process does it.
+            (_, JobState::Pending | JobState::Running) if app.shutdown.is_requested() => Err(ApiError::stopped()),
             (_, state) => Err(not_possible("cancel", state)),
         }
     })

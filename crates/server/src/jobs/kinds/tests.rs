@@ -14,7 +14,7 @@ use crate::testing::{app, archive, fill, label};
 use crate::usecases::create::{Options, create};
 use crate::usecases::fetch;
 
-fn started(fs: &MemFs) -> Arc<App> {
+pub(super) fn started(fs: &MemFs) -> Arc<App> {
     let app = Arc::new(app(fs));
     app.jobs.start().unwrap();
     fill(&app, "a", 2, "one");
@@ -25,13 +25,13 @@ fn collection() -> Scope {
     Scope::Collection("a".to_owned())
 }
 
-fn stored(kind: JobKind, request: Value) -> StoredJob {
+pub(super) fn stored(kind: JobKind, request: Value) -> StoredJob {
     let id = JobId(uuid::Uuid::nil());
     StoredJob { id, kind, target: "collection/a".to_owned(), request, attempts: 1, checkpoint: None }
 }
 
 /// Does a job that a former process has left after it noted `checkpoint`.
-fn again(app: &Arc<App>, kind: JobKind, request: Value, checkpoint: Option<Value>) -> Result<Value> {
+pub(super) fn again(app: &Arc<App>, kind: JobKind, request: Value, checkpoint: Option<Value>) -> Result<Value> {
     let left = StoredJob { checkpoint: checkpoint.clone(), ..stored(kind, request) };
     let work = rebuild(app, &left).unwrap();
     run(app, kind, move |running| {

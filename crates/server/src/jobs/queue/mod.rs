@@ -51,9 +51,10 @@ pub(super) struct Sequence(i64);
 /// The rows.
 pub(super) struct Queue {
     path: PathBuf,
-    connection: Mutex<Connection>,
-    /// For questions, which do not wait for commits. A database in memory has only the one connection.
+    /// For questions, which do not wait for commits. A database in memory has only the one connection. It is closed before that one,
+    /// because the last to be closed empties the log.
     reader: Option<Mutex<Connection>>,
+    connection: Mutex<Connection>,
     peer_id: u64,
 }
 
