@@ -11,6 +11,7 @@ mod extract;
 mod incoming;
 mod limits;
 mod observe;
+mod openapi;
 mod paths;
 mod qdrant;
 mod router;

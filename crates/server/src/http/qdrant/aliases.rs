@@ -7,17 +7,23 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use icecore_storage::AliasAction;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::described::{ALIASES, in_collection};
 use crate::app::App;
 use crate::http::envelope::answer;
 use crate::http::extract::{Body, InCollection};
+use crate::http::openapi::{Door, Operation};
 
-#[derive(Debug, Deserialize)]
+/// Changes of aliases, made in their order and in one commit.
+#[derive(Debug, Deserialize, ToSchema)]
 struct UpdateAliases {
     actions: Vec<Action>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A change of an alias.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = AliasAction)]
 enum Action {
     #[serde(rename = "create_alias")]
     Create { collection_name: String, alias_name: String },
@@ -37,15 +43,34 @@ impl From<Action> for AliasAction {
     }
 }
 
-#[derive(Serialize)]
+/// The aliases.
+#[derive(Serialize, ToSchema)]
 struct Aliases {
     aliases: Vec<Alias>,
 }
 
-#[derive(Serialize)]
+/// An alias and its collection.
+#[derive(Serialize, ToSchema)]
 struct Alias {
     alias_name: String,
     collection_name: String,
+}
+
+/// The routes, and what they mean.
+pub(super) fn routes() -> Door {
+    let update_all = Operation::new(ALIASES, "update_aliases", "Create, rename and delete aliases")
+        .at("/collections/aliases")
+        .json::<UpdateAliases>()
+        .done()
+        .errors(&[404, 409]);
+    Door::new()
+        .post("/collections/{collection}", update, update_all)
+        .get("/aliases", all, Operation::new(ALIASES, "get_collections_aliases", "All aliases").result::<Aliases>())
+        .get(
+            "/collections/{collection}/aliases",
+            of_collection,
+            in_collection(ALIASES, "get_collection_aliases", "The aliases of a collection").result::<Aliases>(),
+        )
 }
 
 /// `POST /collections/aliases`. It shares its route with collections, so that one called `aliases` stays reachable; a `POST` to

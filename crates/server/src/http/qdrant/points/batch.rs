@@ -5,6 +5,7 @@
 
 use icecore_storage::Operation;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::payload_change::{DeletePayload, SetPayload};
 use super::target::Selector;
@@ -14,14 +15,16 @@ use super::write::Change;
 use crate::http::envelope::ApiResult;
 
 /// The body of a batch.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = UpdateBatch)]
 pub(super) struct Batch {
     operations: Vec<Member>,
 }
 
 /// One change of a batch: an object with one field, which says what it is.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = UpdateOperation)]
 enum Member {
     Upsert(Upsert),
     Delete(Selector),

@@ -5,6 +5,10 @@
 use icecore_storage::payload::{Datetime, FacetKind, JsonPath, OrderKind, OrderValue};
 use serde::Deserialize;
 use serde_json::Value;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::http::openapi::schema::{any_of, number, object, one_of_words, or_null, text};
 
 /// What points are ordered by.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -17,6 +21,20 @@ pub(super) struct OrderBy {
     /// The first value that may come.
     pub(super) start_from: Option<OrderValue>,
 }
+
+impl PartialSchema for OrderBy {
+    fn schema() -> RefOr<Schema> {
+        let start = any_of([number(), text(), crate::http::openapi::schema::null()]);
+        let full = object()
+            .property("key", text())
+            .required("key")
+            .property("direction", or_null(one_of_words(&["asc", "desc"])))
+            .property("start_from", start);
+        any_of([text(), full.into()])
+    }
+}
+
+impl ToSchema for OrderBy {}
 
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "order_by takes a key, or an object with `key`, `direction` (asc or desc) and `start_from`")]

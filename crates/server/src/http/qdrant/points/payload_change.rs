@@ -4,7 +4,9 @@ use icecore_storage::Operation;
 use icecore_storage::filter::Filter;
 use icecore_storage::payload::JsonPath;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
+use super::filter::FilterSchema;
 use super::id::Id;
 use super::payload::{self, PayloadText};
 use super::shard_key::ShardKey;
@@ -13,12 +15,16 @@ use super::write::Change;
 use crate::http::envelope::ApiResult;
 
 /// The body of a request that sets keys of payloads or overwrites them.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct SetPayload {
     #[serde(deserialize_with = "payload::object")]
+    #[schema(value_type = Object)]
     payload: PayloadText,
     points: Option<Vec<Id>>,
+    #[schema(value_type = Option<FilterSchema>)]
     filter: Option<Filter>,
+    /// Where in the payload; for an overwrite it has no meaning.
+    #[schema(value_type = Option<String>)]
     key: Option<JsonPath>,
     #[serde(default)]
     shard_key: ShardKey,
@@ -40,10 +46,12 @@ impl SetPayload {
 }
 
 /// The body of a request that deletes keys of payloads.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct DeletePayload {
+    #[schema(value_type = Vec<String>)]
     keys: Vec<JsonPath>,
     points: Option<Vec<Id>>,
+    #[schema(value_type = Option<FilterSchema>)]
     filter: Option<Filter>,
     #[serde(default)]
     shard_key: ShardKey,

@@ -6,15 +6,20 @@
 use icecore_storage::filter::Filter;
 use icecore_storage::{PointId, Target};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
+use super::filter::FilterSchema;
 use super::id::Id;
 use super::shard_key::ShardKey;
 use crate::http::envelope::{ApiError, ApiResult};
 
 /// The body of a request that has nothing but a selector.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = PointsSelector)]
 pub(super) struct Selector {
+    /// Has to be given unless a filter is, and comes before it.
     points: Option<Vec<Id>>,
+    #[schema(value_type = Option<FilterSchema>)]
     filter: Option<Filter>,
     #[serde(default)]
     shard_key: ShardKey,

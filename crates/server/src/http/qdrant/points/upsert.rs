@@ -3,7 +3,9 @@
 use icecore_storage::filter::Filter;
 use icecore_storage::{Operation, Point, UpsertMode};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
+use super::filter::FilterSchema;
 use super::id::Id;
 use super::payload::PayloadText;
 use super::rows::RequestRows;
@@ -13,25 +15,31 @@ use super::write::Change;
 use crate::http::envelope::{ApiError, ApiResult};
 
 /// The body of an upsert.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = UpsertPoints)]
 pub(super) struct Upsert {
+    /// Either these are given, or a batch.
     points: Option<Vec<PointStruct>>,
     batch: Option<Batch>,
+    #[schema(value_type = Option<FilterSchema>)]
     update_filter: Option<Filter>,
     update_mode: Option<Mode>,
     #[serde(default)]
     shard_key: ShardKey,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+/// What becomes of points that are there, and of those that are not.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = UpdateMode)]
 enum Mode {
     Upsert,
     InsertOnly,
     UpdateOnly,
 }
 
-#[derive(Debug, Deserialize)]
+/// A point; `vectors` is understood for `vector`.
+#[derive(Debug, Deserialize, ToSchema)]
 struct PointStruct {
     id: Id,
     #[serde(alias = "vectors")]
@@ -40,7 +48,9 @@ struct PointStruct {
     payload: PayloadText,
 }
 
-#[derive(Debug, Deserialize)]
+/// Points in columns, all of which are as long as the list of ids.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = PointsBatch)]
 struct Batch {
     ids: Vec<Id>,
     vectors: Columns,

@@ -3,7 +3,9 @@
 use icecore_storage::filter::Filter;
 use icecore_storage::{Operation, PointVectors, Target};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
+use super::filter::FilterSchema;
 use super::id::Id;
 use super::rows::RequestRows;
 use super::shard_key::ShardKey;
@@ -13,15 +15,19 @@ use super::write::Change;
 use crate::http::envelope::{ApiError, ApiResult};
 
 /// The body of a request that replaces vectors.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct UpdateVectors {
+    #[schema(min_items = 1)]
     points: Vec<PointStruct>,
+    #[schema(value_type = Option<FilterSchema>)]
     update_filter: Option<Filter>,
     #[serde(default)]
     shard_key: ShardKey,
 }
 
-#[derive(Debug, Deserialize)]
+/// A point's id and those vectors that are replaced; `vectors` is understood for `vector`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = PointVectors)]
 struct PointStruct {
     id: Id,
     #[serde(alias = "vectors")]
@@ -46,11 +52,14 @@ impl UpdateVectors {
 }
 
 /// The body of a request that deletes vectors.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct DeleteVectors {
     points: Option<Vec<Id>>,
+    #[schema(value_type = Option<FilterSchema>)]
     filter: Option<Filter>,
+    /// Names of vectors; `vectors` is understood too.
     #[serde(alias = "vectors")]
+    #[schema(min_items = 1)]
     vector: Vec<String>,
     #[serde(default)]
     shard_key: ShardKey,
