@@ -125,6 +125,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 pub(super) struct Wait {
     /// Whether to answer only when it is done.
+    #[param(value_type = bool, required = false)]
     pub(super) wait: Option<bool>,
 }
 
@@ -132,12 +133,13 @@ pub(super) struct Wait {
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 pub(super) struct Making {
     /// Whether to answer only when it is done; `true` if it is not given.
+    #[param(value_type = bool, required = false)]
     wait: Option<bool>,
     /// Whether the archive is compressed; as the settings say if it is not given.
-    #[param(inline)]
+    #[param(inline, value_type = Form, required = false)]
     compression: Option<Form>,
     /// The level of zstd, from 1 to 22; only with `compression=zstd`.
-    #[param(minimum = 1, maximum = 22)]
+    #[param(value_type = i32, required = false, minimum = 1, maximum = 22)]
     level: Option<i32>,
 }
 

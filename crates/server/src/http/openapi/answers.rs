@@ -1,8 +1,8 @@
 //! What answers look like: results in the envelope, failures, bytes.
 
 use serde_json::json;
-use utoipa::openapi::schema::{Object, Ref};
-use utoipa::openapi::{Content, ObjectBuilder, RefOr, Response, ResponseBuilder, Schema};
+use utoipa::openapi::schema::{Ref, SchemaFormat, Type};
+use utoipa::openapi::{Content, KnownFormat, ObjectBuilder, RefOr, Response, ResponseBuilder, Schema};
 
 use super::schema::{object, one_word, seconds, text};
 
@@ -65,7 +65,7 @@ pub(in crate::http) fn empty(description: &str) -> Response {
 
 /// Any bytes.
 pub(super) fn octets() -> ObjectBuilder {
-    Object::builder().content_media_type(OCTETS)
+    ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
 }
 
 /// A failure, by the name of its response in the document.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use utoipa::openapi::path::{Operation as Described, OperationBuilder, ParameterBuilder, ParameterIn};
+use utoipa::openapi::path::{Operation as Described, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::{Content, ContentBuilder, RefOr, Required, Response, Schema};
 use utoipa::{IntoParams, ToSchema};
@@ -43,6 +43,7 @@ pub(in crate::http) struct Operation {
     notes: Option<&'static str>,
     path: Option<&'static str>,
     path_parameters: Vec<PathParameter>,
+    query_parameters: Vec<Parameter>,
     built: OperationBuilder,
     errors: BTreeSet<u16>,
     schemas: Schemas,
@@ -60,6 +61,7 @@ impl Operation {
             notes: None,
             path: None,
             path_parameters: Vec::new(),
+            query_parameters: Vec::new(),
             built: OperationBuilder::new(),
             errors: BTreeSet::new(),
             schemas: Vec::new(),
@@ -98,7 +100,7 @@ impl Operation {
     /// The parameters of the query, none of which have to be there.
     #[must_use]
     pub(in crate::http) fn query<Q: IntoParams>(mut self) -> Self {
-        self.built = Q::into_params(|| Some(ParameterIn::Query)).into_iter().fold(self.built, OperationBuilder::parameter);
+        self.query_parameters.extend(Q::into_params(|| Some(ParameterIn::Query)));
         self.errors(&[400])
     }
 
@@ -219,7 +221,7 @@ impl Operation {
             Access::Read => &[401],
             Access::Full => &[401, 403],
         });
-        let parameters = self.path_parameters.iter().map(|parameter| {
+        let parameters = self.path_parameters.into_iter().map(|parameter| {
             ParameterBuilder::new()
                 .name(parameter.name)
                 .parameter_in(ParameterIn::Path)
@@ -228,7 +230,7 @@ impl Operation {
                 .schema(Some((parameter.schema)()))
                 .build()
         });
-        let built = parameters.fold(self.built, OperationBuilder::parameter);
+        let built = parameters.chain(self.query_parameters).fold(self.built, OperationBuilder::parameter);
         errors
             .into_iter()
             .fold(built, |built, status| built.response(status.to_string(), answers::failure(status)))

@@ -44,7 +44,7 @@ struct LocalShard {
 /// The keys that points can be sharded by: none, because hashing the ids is the only way here.
 #[derive(Serialize, ToSchema)]
 struct ShardKeys {
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<String>>, required)]
     shard_keys: Option<[(); 0]>,
 }
 

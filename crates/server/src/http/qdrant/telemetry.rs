@@ -133,6 +133,7 @@ struct Replica {
 #[schema(as = DistributedTelemetryCluster)]
 struct DistributedCluster {
     enabled: bool,
+    #[schema(required)]
     number_of_peers: Option<u64>,
     #[schema(value_type = BTreeMap<String, serde_json::Value>)]
     peers: BTreeMap<u64, ()>,

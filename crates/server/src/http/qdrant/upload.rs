@@ -44,13 +44,14 @@ const CHUNKS_AHEAD: usize = 4;
 #[derive(Debug, Deserialize, IntoParams)]
 pub(super) struct Parameters {
     /// Whether to answer only when it is done; `true` if it is not given.
+    #[param(value_type = bool, required = false)]
     wait: Option<bool>,
     /// Makes no difference: there are no other nodes.
     #[serde(rename = "priority")]
-    #[param(inline)]
+    #[param(inline, value_type = Priority, required = false)]
     _priority: Option<Priority>,
     /// The SHA-256 that the archive has to have.
-    #[param(pattern = "^[0-9a-fA-F]{64}$")]
+    #[param(value_type = String, required = false, pattern = "^[0-9a-fA-F]{64}$")]
     checksum: Option<String>,
 }
 

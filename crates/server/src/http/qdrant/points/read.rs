@@ -70,6 +70,8 @@ pub(super) struct Count {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Scrolled {
     points: Vec<RenderedRecord>,
+    /// Null after the last page.
+    #[schema(required)]
     next_page_offset: Option<Id>,
 }
 
