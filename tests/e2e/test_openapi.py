@@ -178,7 +178,8 @@ def test_what_is_not_supported_says_so(described):
     refused = described.ids(501)
     assert len(refused) > 10
     for id in refused:
-        assert described.call(id, collection="things", shard=0, name="v").status_code == 501
+        named = {name: "0" for name in described.parameters(id)}
+        assert described.call(id, **named).status_code == 501
 
 
 # Two ways to name what is asked for: as generated, which is rarely there, and what is there.
@@ -188,7 +189,8 @@ NAMED = '[parameters]\n"path.collection" = "things"\n"path.shard" = 1\n"path.id"
 @pytest.mark.parametrize("settings", ["", NAMED], ids=["anything", "things"])
 def test_generated_requests_are_answered_as_described(server, described, tmp_path: Path, settings: str):
     fill(described)
-    excluded = set(described.ids(501))
+    # The generator leaves out the place that it has read the description from.
+    excluded = {"openapi", *described.ids(501)}
     if settings:
         excluded.add("delete_collection")
     (tmp_path / "schemathesis.toml").write_text(settings)

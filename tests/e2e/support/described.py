@@ -24,24 +24,25 @@ class Described:
         }
         resource = Resource(contents=self.document, specification=DRAFT202012)
         self._registry = Registry().with_resource(ROOT, resource)
-        # Operations whose answers were compared, and their statuses.
-        self.seen: set[tuple[str, int]] = set()
 
     def ids(self, status: int) -> list[str]:
         """The operations that may answer with this status."""
         return [id for id, (_, _, operation) in self.operations.items() if str(status) in operation["responses"]]
 
-    def call(self, id: str, *, body: object = None, query: dict | None = None, **arguments) -> requests.Response:
+    def parameters(self, id: str) -> list[str]:
+        """The parameters in the path of an operation."""
+        return [part[1:-1] for part in self.operations[id][1].split("/") if part.startswith("{")]
+
+    def call(self, id: str, /, *, body: object = None, query: dict | None = None, **arguments) -> requests.Response:
         """Makes the request of an operation, and compares the answer. What the path has in braces comes by name from `arguments`;
         the rest of them goes to `requests`."""
         method, path, _ = self.operations[id]
-        names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
-        filled = path.format(**{name: requests.utils.quote(str(arguments.pop(name)), safe="") for name in names})
+        filled = path.format(**{name: requests.utils.quote(str(arguments.pop(name)), safe="") for name in self.parameters(id)})
         response = requests.request(method, self.url + filled, json=body, params=query, timeout=TIMEOUT, **arguments)
         self.compare(id, response)
         return response
 
-    def result(self, id: str, **arguments) -> object:
+    def result(self, id: str, /, **arguments) -> object:
         """The result of a request that has to succeed."""
         response = self.call(id, **arguments)
         assert response.status_code == 200, (id, response.status_code, response.text)
@@ -55,7 +56,6 @@ class Described:
         described = responses[status]
         if "$ref" in described:
             described = self.document["components"]["responses"][described["$ref"].rsplit("/", 1)[1]]
-        self.seen.add((id, response.status_code))
         content = described.get("content")
         if not content:
             assert not response.content, (id, status, response.content[:500])

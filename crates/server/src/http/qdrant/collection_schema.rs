@@ -3,13 +3,13 @@
 //! Their parsers and renderers work on JSON, so that there are no types to derive schemas from. The fields are those of the tables that
 //! the parsers read (`settings::fields`).
 
-use icecore_storage::config::VECTOR_SIZE_MAX;
-use utoipa::openapi::schema::{Object, OneOfBuilder};
+use icecore_storage::config::{SHARD_NUMBER_MAX, VECTOR_SIZE_MAX};
+use utoipa::openapi::schema::{OneOfBuilder, Type};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::http::openapi::schema::{
-    any_of, boolean, by_name, count, integer_from, number, object, one_of_words, one_word, or_null, small_count, text,
+    any_of, boolean, by_name, count, integer_from, null, number, object, one_of_words, one_word, or_null, text,
 };
 use crate::settings::fields::{self, Field, Kind};
 use crate::settings::index;
@@ -34,13 +34,14 @@ impl ToSchema for IndexSchema {}
 impl PartialSchema for CreateCollection {
     fn schema() -> RefOr<Schema> {
         let vectors = any_of([vector().into(), by_name(vector())]);
+        let shards = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(SHARD_NUMBER_MAX));
         known(object(), fields::COLLECTION)
             .description(Some(
                 "How a collection is to be. Fields about indexes and optimizers are kept and shown, and have no effect.",
             ))
             .property("vectors", or_null(vectors))
             .property("sparse_vectors", or_null(by_name(known(object(), fields::SPARSE_VECTOR))))
-            .property("shard_number", or_null(small_count()))
+            .property("shard_number", or_null(shards))
             .property("sharding_method", or_null(one_of_words(&["auto"])))
             .into()
     }
@@ -114,12 +115,12 @@ impl PartialSchema for IndexSchema {
 const QUANTIZATION: &str = "quantization_config";
 
 fn quantization_update() -> RefOr<Schema> {
-    any_of([of(fields::QUANTIZATION), one_word("Disabled"), crate::http::openapi::schema::null()])
+    any_of([of(fields::QUANTIZATION), one_word("Disabled"), null()])
 }
 
 /// The parameters of a dense vector.
 fn vector() -> ObjectBuilder {
-    let size = Object::builder().schema_type(utoipa::openapi::Type::Integer).minimum(Some(1)).maximum(Some(VECTOR_SIZE_MAX));
+    let size = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(VECTOR_SIZE_MAX));
     let distance = one_of_words(&["Cosine", "Euclid", "Dot", "Manhattan"]);
     required(known(object(), fields::VECTOR), [("size", size.into()), ("distance", distance)])
 }
