@@ -1,7 +1,7 @@
 //! Pieces of schemas, for those that are written by hand.
 
 use utoipa::ToSchema;
-use utoipa::openapi::schema::{AnyOfBuilder, ArrayBuilder, ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::schema::{AdditionalProperties, AnyOfBuilder, ArrayBuilder, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::{KnownFormat, Ref, RefOr, Schema};
 
 /// An object, of which more properties than are named may be there.
@@ -82,6 +82,14 @@ pub(in crate::http) fn null() -> RefOr<Schema> {
 /// Any of these.
 pub(in crate::http) fn any_of<const N: usize>(schemas: [RefOr<Schema>; N]) -> RefOr<Schema> {
     schemas.into_iter().fold(AnyOfBuilder::new(), AnyOfBuilder::item).into()
+}
+
+/// An object with just one of these properties, which says what it is.
+pub(in crate::http) fn tagged<const N: usize>(variants: [(&str, RefOr<Schema>); N]) -> RefOr<Schema> {
+    any_of(variants.map(|(name, schema)| {
+        let nothing_else = AdditionalProperties::<Schema>::FreeForm(false);
+        object().property(name, schema).required(name).additional_properties(Some(nothing_else)).into()
+    }))
 }
 
 /// This, or null.

@@ -1,5 +1,6 @@
 //! Aliases: changed by one request in one commit, listed for all collections or for one.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -7,12 +8,14 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use icecore_storage::AliasAction;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::described::{ALIASES, in_collection};
 use crate::app::App;
 use crate::http::envelope::answer;
 use crate::http::extract::{Body, InCollection};
+use crate::http::openapi::schema::{object, tagged, text};
 use crate::http::openapi::{Door, Operation};
 
 /// Changes of aliases, made in their order and in one commit.
@@ -21,9 +24,7 @@ struct UpdateAliases {
     actions: Vec<Action>,
 }
 
-/// A change of an alias.
-#[derive(Debug, Deserialize, ToSchema)]
-#[schema(as = AliasAction)]
+#[derive(Debug, Deserialize)]
 enum Action {
     #[serde(rename = "create_alias")]
     Create { collection_name: String, alias_name: String },
@@ -31,6 +32,25 @@ enum Action {
     Delete { alias_name: String },
     #[serde(rename = "rename_alias")]
     Rename { old_alias_name: String, new_alias_name: String },
+}
+
+impl PartialSchema for Action {
+    fn schema() -> RefOr<Schema> {
+        let names = |names: [&str; 2]| -> RefOr<Schema> {
+            names.into_iter().fold(object(), |object, name| object.property(name, text()).required(name)).into()
+        };
+        tagged([
+            ("create_alias", names(["collection_name", "alias_name"])),
+            ("delete_alias", object().property("alias_name", text()).required("alias_name").into()),
+            ("rename_alias", names(["old_alias_name", "new_alias_name"])),
+        ])
+    }
+}
+
+impl ToSchema for Action {
+    fn name() -> Cow<'static, str> {
+        "AliasAction".into()
+    }
 }
 
 impl From<Action> for AliasAction {

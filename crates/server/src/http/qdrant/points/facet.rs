@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::filter::FilterSchema;
+use super::path::PathSchema;
 use super::shard_key::ShardKey;
 
 /// The body of a request. Every count is exact, so `exact` makes no difference.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct FacetRequest {
     /// The field.
-    #[schema(value_type = String)]
+    #[schema(value_type = PathSchema)]
     pub(super) key: JsonPath,
     /// The most values that come.
     #[schema(minimum = 1)]

@@ -7,6 +7,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::id::Id;
+use super::path::PathSchema;
 use crate::http::openapi::schema::{
     self, Schemas, any_of, boolean, count, integer_from, list, named, null, number, object, or_null, signed, text,
 };
@@ -45,14 +46,15 @@ impl ToSchema for FilterSchema {
         // A condition may be a filter, so it does not add that again.
         schemas.push((Condition::name().into_owned(), Condition::schema()));
         schema::add::<Id>(schemas);
+        schema::add::<PathSchema>(schemas);
     }
 }
 
 impl PartialSchema for Condition {
     fn schema() -> RefOr<Schema> {
-        let of_key = |name: &str| with([(name, with([("key", text())]).into())]);
+        let of_key = |name: &str| with([(name, with([("key", named::<PathSchema>())]).into())]);
         let slice = with([("total", integer_from(1)), ("index", count())]);
-        let nested = with([("key", text()), ("filter", named::<FilterSchema>())]);
+        let nested = with([("key", named::<PathSchema>()), ("filter", named::<FilterSchema>())]);
         any_of([
             field(),
             of_key("is_empty").into(),
@@ -74,7 +76,7 @@ fn field() -> RefOr<Schema> {
     let circle = with([("center", place()), ("radius", number())]);
     let line = || with([("points", list(place()).min_items(Some(4)).into())]);
     let polygon = with([("exterior", line().into())]).property("interiors", or_null(list(line())));
-    with([("key", text())])
+    with([("key", named::<PathSchema>())])
         .description(Some("A condition on a payload field, which has at least one of the other properties."))
         .property("match", or_null(matching()))
         .property("range", or_null(any_of([bounds(number()), bounds(text())])))

@@ -9,6 +9,7 @@ mod facet;
 mod filter;
 mod id;
 mod order;
+mod path;
 mod payload;
 mod payload_change;
 mod read;

@@ -8,7 +8,8 @@ use serde_json::Value;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::http::openapi::schema::{any_of, number, object, one_of_words, or_null, text};
+use super::path::PathSchema;
+use crate::http::openapi::schema::{self, Schemas, any_of, named, null, number, object, one_of_words, or_null, text};
 
 /// What points are ordered by.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -24,17 +25,21 @@ pub(super) struct OrderBy {
 
 impl PartialSchema for OrderBy {
     fn schema() -> RefOr<Schema> {
-        let start = any_of([number(), text(), crate::http::openapi::schema::null()]);
+        let start = any_of([number(), text(), null()]);
         let full = object()
-            .property("key", text())
+            .property("key", named::<PathSchema>())
             .required("key")
             .property("direction", or_null(one_of_words(&["asc", "desc"])))
             .property("start_from", start);
-        any_of([text(), full.into()])
+        any_of([named::<PathSchema>(), full.into()])
     }
 }
 
-impl ToSchema for OrderBy {}
+impl ToSchema for OrderBy {
+    fn schemas(schemas: &mut Schemas) {
+        schema::add::<PathSchema>(schemas);
+    }
+}
 
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "order_by takes a key, or an object with `key`, `direction` (asc or desc) and `start_from`")]

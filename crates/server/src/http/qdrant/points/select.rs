@@ -7,6 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::path::PathSchema;
+
 /// `with_payload`: all, nothing, some keys, or all but some.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(untagged, expecting = "with_payload takes a boolean, a list of paths, or an object with `include` or `exclude`")]
@@ -14,18 +16,18 @@ pub(super) enum WithPayload {
     /// All or nothing.
     Whole(bool),
     /// Just these.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<PathSchema>)]
     Paths(Vec<JsonPath>),
     /// Just these.
     Include {
         /// The paths.
-        #[schema(value_type = Vec<String>)]
+        #[schema(value_type = Vec<PathSchema>)]
         include: Vec<JsonPath>,
     },
     /// All but these.
     Exclude {
         /// The paths.
-        #[schema(value_type = Vec<String>)]
+        #[schema(value_type = Vec<PathSchema>)]
         exclude: Vec<JsonPath>,
     },
 }

@@ -3,16 +3,18 @@
 use icecore_storage::filter::Filter;
 use icecore_storage::{Operation, PointVectors, Target};
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::filter::FilterSchema;
 use super::id::Id;
 use super::rows::RequestRows;
 use super::shard_key::ShardKey;
-use super::target::ids;
+use super::target::{add_targets, ids, targeted};
 use super::vectors;
 use super::write::Change;
 use crate::http::envelope::{ApiError, ApiResult};
+use crate::http::openapi::schema::{Schemas, list, object, text};
 
 /// The body of a request that replaces vectors.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -52,17 +54,26 @@ impl UpdateVectors {
 }
 
 /// The body of a request that deletes vectors.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
 pub(super) struct DeleteVectors {
     points: Option<Vec<Id>>,
-    #[schema(value_type = Option<FilterSchema>)]
     filter: Option<Filter>,
-    /// Names of vectors; `vectors` is understood too.
     #[serde(alias = "vectors")]
-    #[schema(min_items = 1)]
     vector: Vec<String>,
     #[serde(default)]
     shard_key: ShardKey,
+}
+
+impl PartialSchema for DeleteVectors {
+    fn schema() -> RefOr<Schema> {
+        targeted(|| object().property("vector", list(text()).min_items(Some(1))).required("vector"))
+    }
+}
+
+impl ToSchema for DeleteVectors {
+    fn schemas(schemas: &mut Schemas) {
+        add_targets(schemas);
+    }
 }
 
 impl DeleteVectors {
