@@ -12,7 +12,7 @@ use icecore_archive::Sha256Digest;
 use icecore_storage::{Error, names};
 use serde::{Deserialize, Deserializer};
 use url::Url;
-use utoipa::openapi::schema::Type;
+use utoipa::openapi::schema::{SchemaFormat, Type};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -88,6 +88,7 @@ impl Place for AbsoluteUrl {
     fn described() -> ObjectBuilder {
         ObjectBuilder::new()
             .schema_type(Type::String)
+            .format(Some(SchemaFormat::Custom("uri".to_owned())))
             .description(Some("A URL of `http` or `https`, or of `file` for a file in the directory of snapshots."))
     }
 }

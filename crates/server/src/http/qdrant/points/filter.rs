@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -32,7 +32,7 @@ impl PartialSchema for FilterSchema {
             .property("should", clause())
             .property("must_not", clause())
             .property("min_should", or_null(min_should))
-            .additional_properties(Some(utoipa::openapi::schema::AdditionalProperties::<Schema>::FreeForm(false)))
+            .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)))
             .into()
     }
 }

@@ -9,6 +9,7 @@ use std::fmt;
 use icecore_storage::Vector;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -166,8 +167,12 @@ impl<'de> Deserialize<'de> for AnyVector {
 impl PartialSchema for AnyVector {
     fn schema() -> RefOr<Schema> {
         let row = || list(float());
-        let sparse =
-            object().property("indices", list(small_count())).required("indices").property("values", row()).required("values");
+        let sparse = object()
+            .property("indices", list(small_count()))
+            .required("indices")
+            .property("values", row())
+            .required("values")
+            .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)));
         any_of([row().into(), list(row().min_items(Some(1))).into(), sparse.into()])
     }
 }
