@@ -164,7 +164,7 @@ pub(crate) struct SnapshotSettings {
 }
 
 /// The form of an archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Form {
     /// A tar.

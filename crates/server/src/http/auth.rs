@@ -23,12 +23,12 @@ use crate::config::{Secret, Service};
 /// The header that carries a key, beside `Authorization: Bearer`.
 const KEY_HEADER: &str = "api-key";
 
-/// Answered without a key: whether the server is up, and what it is. Everything of the tables below is compared segment by
-/// segment; `{}` is any parameter.
-const OPEN: [&str; 5] = ["/", "/api/v1/healthz", "/healthz", "/livez", "/readyz"];
+/// Answered without a key: whether the server is up, what it is, and the description of its operations, which is the same on every
+/// server. Everything of the tables below is compared segment by segment; `{}` is any parameter.
+pub(super) const OPEN: [&str; 7] = ["/", "/api/v1/healthz", "/docs", "/healthz", "/livez", "/openapi.json", "/readyz"];
 
 /// Requests by `GET` that do more than read: this one makes a snapshot.
-const WRITING_GETS: [&str; 1] = ["/collections/{}/shards/{}/snapshot"];
+pub(super) const WRITING_GETS: [&str; 1] = ["/collections/{}/shards/{}/snapshot"];
 
 /// Requests by `POST` that read.
 pub(super) const READING_POSTS: [&str; 18] = [
@@ -54,9 +54,12 @@ pub(super) const READING_POSTS: [&str; 18] = [
 
 /// What a request needs, or what a key allows. The later includes the former.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Access {
+pub(super) enum Access {
+    /// Anybody may do it.
     Nothing,
+    /// Any key.
     Read,
+    /// A key that may do everything.
     Full,
 }
 
@@ -130,7 +133,7 @@ fn given(headers: &HeaderMap) -> Option<&[u8]> {
 }
 
 /// What a request needs, by its method and the route that it matched, if any.
-fn needed(method: &Method, route: Option<&str>) -> Access {
+pub(super) fn needed(method: &Method, route: Option<&str>) -> Access {
     let is_one_of = |routes: &[&str]| route.is_some_and(|route| routes.iter().any(|listed| is_same(listed, route)));
     match *method {
         Method::GET | Method::HEAD if is_one_of(&OPEN) => Access::Nothing,

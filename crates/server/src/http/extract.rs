@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use icecore_archive::LEVELS;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
 
 use super::envelope::{ApiError, ApiResult};
 use super::limits;
@@ -121,17 +122,24 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 }
 
 /// Whether the client waits for the end of the operation; each route has its own default.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 pub(super) struct Wait {
-    /// The parameter, if it was given.
+    /// Whether to answer only when it is done.
+    #[param(value_type = bool, required = false)]
     pub(super) wait: Option<bool>,
 }
 
 /// How an archive is to be made.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 pub(super) struct Making {
+    /// Whether to answer only when it is done; `true` if it is not given.
+    #[param(value_type = bool, required = false)]
     wait: Option<bool>,
+    /// Whether the archive is compressed; as the settings say if it is not given.
+    #[param(inline, value_type = Form, required = false)]
     compression: Option<Form>,
+    /// The level of zstd, from 1 to 22; only with `compression=zstd`.
+    #[param(value_type = i32, required = false, minimum = 1, maximum = 22)]
     level: Option<i32>,
     full: Option<bool>,
 }

@@ -13,6 +13,7 @@ mod incoming;
 mod limits;
 mod manager;
 mod observe;
+mod openapi;
 mod paths;
 mod qdrant;
 mod router;

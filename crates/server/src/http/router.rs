@@ -17,12 +17,12 @@ use tower_http::cors::{AllowHeaders, CorsLayer};
 use super::auth::{Keys, authorised};
 use super::envelope::ApiError;
 use super::incoming::guarded;
-use super::{manager, observe, paths, qdrant};
+use super::{manager, observe, openapi, paths, qdrant};
 use crate::app::App;
 
 /// All routes of the server.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    assembled(app, qdrant::routes().merge(manager::routes()))
+    assembled(app, openapi::served(qdrant::routes()).merge(manager::routes()))
 }
 
 /// The routes of the backup manager alone.

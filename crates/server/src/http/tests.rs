@@ -4,6 +4,7 @@ mod access;
 mod bodies;
 mod changes;
 mod collections;
+mod described;
 mod downloads;
 mod kinds;
 mod queries;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::SettingsError;
 
 /// The types that a payload field can be indexed as.
-const TYPES: [&str; 8] = ["keyword", "integer", "float", "geo", "text", "bool", "datetime", "uuid"];
+pub(crate) const TYPES: [&str; 8] = ["keyword", "integer", "float", "geo", "text", "bool", "datetime", "uuid"];
 
 /// Checks a schema, which is the name of a type or an object with one; its nulls are dropped. Errors name `field`.
 pub(crate) fn keep(field: &str, given: Value) -> Result<Value, SettingsError> {

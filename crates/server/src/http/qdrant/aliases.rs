@@ -1,5 +1,6 @@
 //! Aliases: changed by one request in one commit, listed for all collections or for one.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -7,12 +8,18 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use icecore_storage::AliasAction;
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
+use super::described::{ALIASES, in_collection};
 use crate::app::App;
 use crate::http::envelope::answer;
 use crate::http::extract::{Body, InCollection};
+use crate::http::openapi::schema::{object, tagged, text};
+use crate::http::openapi::{Door, Operation};
 
-#[derive(Debug, Deserialize)]
+/// Changes of aliases, made in their order and in one commit.
+#[derive(Debug, Deserialize, ToSchema)]
 struct UpdateAliases {
     actions: Vec<Action>,
 }
@@ -27,6 +34,25 @@ enum Action {
     Rename { old_alias_name: String, new_alias_name: String },
 }
 
+impl PartialSchema for Action {
+    fn schema() -> RefOr<Schema> {
+        let names = |names: [&str; 2]| -> RefOr<Schema> {
+            names.into_iter().fold(object(), |object, name| object.property(name, text()).required(name)).into()
+        };
+        tagged([
+            ("create_alias", names(["collection_name", "alias_name"])),
+            ("delete_alias", object().property("alias_name", text()).required("alias_name").into()),
+            ("rename_alias", names(["old_alias_name", "new_alias_name"])),
+        ])
+    }
+}
+
+impl ToSchema for Action {
+    fn name() -> Cow<'static, str> {
+        "AliasAction".into()
+    }
+}
+
 impl From<Action> for AliasAction {
     fn from(action: Action) -> Self {
         match action {
@@ -37,15 +63,34 @@ impl From<Action> for AliasAction {
     }
 }
 
-#[derive(Serialize)]
+/// The aliases.
+#[derive(Serialize, ToSchema)]
 struct Aliases {
     aliases: Vec<Alias>,
 }
 
-#[derive(Serialize)]
+/// An alias and its collection.
+#[derive(Serialize, ToSchema)]
 struct Alias {
     alias_name: String,
     collection_name: String,
+}
+
+/// The routes, and what they mean.
+pub(super) fn routes() -> Door {
+    let update_all = Operation::new(ALIASES, "update_aliases", "Create, rename and delete aliases")
+        .at("/collections/aliases")
+        .json::<UpdateAliases>()
+        .done()
+        .errors(&[404, 409]);
+    Door::new()
+        .post("/collections/{collection}", update, update_all)
+        .get("/aliases", all, Operation::new(ALIASES, "get_collections_aliases", "All aliases").result::<Aliases>())
+        .get(
+            "/collections/{collection}/aliases",
+            of_collection,
+            in_collection(ALIASES, "get_collection_aliases", "The aliases of a collection").result::<Aliases>(),
+        )
 }
 
 /// `POST /collections/aliases`. It shares its route with collections, so that one called `aliases` stays reachable; a `POST` to

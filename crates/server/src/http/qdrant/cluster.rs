@@ -6,27 +6,35 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use icecore_storage::ShardInfo;
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::described::{CLUSTER, PEER, in_collection};
 use super::service;
 use crate::app::App;
 use crate::http::envelope::{ApiError, answer};
 use crate::http::extract::InCollection;
+use crate::http::openapi::{Door, Operation};
 
-#[derive(Serialize)]
+/// The state of the cluster: there is none.
+#[derive(Serialize, ToSchema)]
 struct ClusterStatus {
     status: &'static str,
 }
 
-#[derive(Serialize)]
+/// Where the shards of a collection are: here.
+#[derive(Serialize, ToSchema)]
 struct CollectionCluster {
     peer_id: u64,
     shard_count: usize,
     local_shards: Vec<LocalShard>,
+    #[schema(value_type = Vec<String>, max_items = 0)]
     remote_shards: [(); 0],
+    #[schema(value_type = Vec<String>, max_items = 0)]
     shard_transfers: [(); 0],
 }
 
-#[derive(Serialize)]
+/// A shard.
+#[derive(Serialize, ToSchema)]
 struct LocalShard {
     shard_id: u32,
     points_count: u64,
@@ -34,9 +42,35 @@ struct LocalShard {
 }
 
 /// The keys that points can be sharded by: none, because hashing the ids is the only way here.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ShardKeys {
+    #[schema(value_type = Option<Vec<String>>, required)]
     shard_keys: Option<[(); 0]>,
+}
+
+/// The routes, and what they mean.
+pub(super) fn routes() -> Door {
+    let refused = |id, summary| Operation::new(CLUSTER, id, summary).notes("Refused: there is no cluster.").errors(&[400]);
+    Door::new()
+        .get("/cluster", status, Operation::new(CLUSTER, "cluster_status", "The cluster's state").result::<ClusterStatus>())
+        .post("/cluster/recover", change, refused("recover_current_peer", "Recover this node"))
+        .delete("/cluster/peer/{peer}", change, refused("remove_peer", "Remove a node").path(&[PEER]))
+        .get(
+            "/collections/{collection}/cluster",
+            collection,
+            in_collection(CLUSTER, "collection_cluster_info", "Where the shards of a collection are")
+                .result::<CollectionCluster>(),
+        )
+        .post(
+            "/collections/{collection}/cluster",
+            change,
+            in_collection(CLUSTER, "update_collection_cluster", "Move shards").notes("Refused: there is no cluster."),
+        )
+        .get(
+            "/collections/{collection}/shards",
+            shard_keys,
+            in_collection(CLUSTER, "list_shard_keys", "The keys of custom sharding: none").result::<ShardKeys>(),
+        )
 }
 
 /// `GET /cluster`

@@ -6,25 +6,60 @@ use axum::extract::State;
 use axum::response::Response;
 use icecore_storage::{Error, names};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::collection_schema::{CollectionInfo, CreateCollection, UpdateCollection};
+use super::described::{COLLECTION, COLLECTIONS, in_collection};
 use super::{collection_config, collection_info, collection_update};
 use crate::app::App;
 use crate::http::envelope::{ApiError, answer};
 use crate::http::extract::{Body, InCollection};
+use crate::http::openapi::{Door, Operation};
 
-#[derive(Serialize)]
+/// The collections.
+#[derive(Serialize, ToSchema)]
 struct Collections {
     collections: Vec<Collection>,
 }
 
-#[derive(Serialize)]
+/// A collection in a list.
+#[derive(Serialize, ToSchema)]
 struct Collection {
     name: String,
 }
 
-#[derive(Serialize)]
+/// Whether a collection exists.
+#[derive(Serialize, ToSchema)]
 struct Exists {
     exists: bool,
+}
+
+/// The routes, and what they mean.
+pub(super) fn routes() -> Door {
+    const ONE: &str = "/collections/{collection}";
+    let maybe = |id, summary| Operation::new(COLLECTIONS, id, summary).path(&[COLLECTION]);
+    Door::new()
+        .get("/collections", list, Operation::new(COLLECTIONS, "get_collections", "All collections").result::<Collections>())
+        .get(
+            ONE,
+            get,
+            in_collection(COLLECTIONS, "get_collection", "Settings and numbers of a collection").result::<CollectionInfo>(),
+        )
+        .put(ONE, create, maybe("create_collection", "Create a collection").json::<CreateCollection>().done().errors(&[409]))
+        .patch(
+            ONE,
+            update,
+            in_collection(COLLECTIONS, "update_collection", "Change settings of a collection")
+                .notes("What is given goes over what is kept. Vectors neither appear nor vanish nor change their kind.")
+                .json::<UpdateCollection>()
+                .done(),
+        )
+        .delete(ONE, delete, maybe("delete_collection", "Delete a collection").notes("`false` if there was none.").done())
+        .get(
+            "/collections/{collection}/exists",
+            exists,
+            maybe("collection_exists", "Whether a collection exists").result::<Exists>(),
+        )
 }
 
 /// `GET /collections`

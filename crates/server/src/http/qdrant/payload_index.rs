@@ -6,18 +6,49 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
+use super::collection_schema::IndexSchema;
+use super::described::{COLLECTION, FIELD, INDEXES, in_collection};
 use super::points::result::UpdateResult;
 use crate::app::App;
 use crate::http::envelope::{ApiError, answer};
 use crate::http::extract::{Body, InCollection, Query, Wait};
+use crate::http::openapi::{Door, Operation};
 use crate::settings::{bounds, index};
 
-#[derive(Deserialize)]
+/// The schema of a field.
+#[derive(Deserialize, ToSchema)]
 struct CreateIndex {
+    /// The path of the field.
+    #[schema(min_length = 1, max_length = 4096)]
     field_name: String,
+    /// Has to be given; `field_type` is understood too.
     #[serde(default, alias = "field_type")]
+    #[schema(value_type = IndexSchema, required)]
     field_schema: Option<Value>,
+}
+
+/// The routes, and what they mean.
+pub(super) fn routes() -> Door {
+    Door::new()
+        .put(
+            "/collections/{collection}/index",
+            create,
+            in_collection(INDEXES, "create_field_index", "Record the schema of a payload field")
+                .query::<Wait>()
+                .json::<CreateIndex>()
+                .result::<UpdateResult>(),
+        )
+        .delete(
+            "/collections/{collection}/index/{field}",
+            delete,
+            Operation::new(INDEXES, "delete_field_index", "Forget the schema of a payload field")
+                .path(&[COLLECTION, FIELD])
+                .query::<Wait>()
+                .result::<UpdateResult>()
+                .errors(&[404]),
+        )
 }
 
 /// `PUT /collections/{collection}/index`

@@ -2,6 +2,7 @@
 //!
 //! What can be known to be wrong without looking at the archive is answered at once, also to clients that do not wait.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,11 +12,17 @@ use icecore_archive::Sha256Digest;
 use icecore_storage::{Error, names};
 use serde::{Deserialize, Deserializer};
 use url::Url;
+use utoipa::openapi::schema::{SchemaFormat, Type};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
+use super::described::{COLLECTION, SNAPSHOTS, in_shard};
 use crate::app::App;
 use crate::config::Secret;
 use crate::http::envelope::{self, ApiError, ApiResult, blocking};
 use crate::http::extract::{Body, InCollection, InShard, Query, Wait};
+use crate::http::openapi::schema::{self, Schemas, named, object, or_null, text};
+use crate::http::openapi::{Door, Operation};
 use crate::jobs::kinds::snapshot_recover;
 use crate::usecases::location;
 use crate::usecases::recover::{self, Recovery};
@@ -23,8 +30,9 @@ use crate::usecases::restore::Goal;
 
 /// How the data of an archive and that of other nodes go together (source: Qdrant). There are no other nodes: whatever it says, the
 /// archive's data is taken.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = SnapshotPriority)]
 pub(super) enum Priority {
     /// The archive's, without asking others.
     NoSync,
@@ -42,6 +50,85 @@ pub(super) struct SnapshotRecover<L> {
     _priority: Option<Priority>,
     checksum: Option<String>,
     api_key: Option<Secret>,
+}
+
+impl<L: Place> PartialSchema for SnapshotRecover<L> {
+    fn schema() -> RefOr<Schema> {
+        object()
+            .property("location", L::described())
+            .required("location")
+            .property("priority", or_null(named::<Priority>()))
+            .property("checksum", or_null(digest_schema().description(Some("The SHA-256 that the archive has to have."))))
+            .property("api_key", or_null(text()))
+            .into()
+    }
+}
+
+impl<L: Place> ToSchema for SnapshotRecover<L> {
+    fn name() -> Cow<'static, str> {
+        L::NAME.into()
+    }
+
+    fn schemas(schemas: &mut Schemas) {
+        schema::add::<Priority>(schemas);
+    }
+}
+
+/// How a request says where an archive is.
+trait Place {
+    /// What such a request is called.
+    const NAME: &str;
+
+    fn described() -> ObjectBuilder;
+}
+
+impl Place for AbsoluteUrl {
+    const NAME: &str = "SnapshotRecover";
+
+    fn described() -> ObjectBuilder {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::Custom("uri".to_owned())))
+            .description(Some("A URL of `http` or `https`, or of `file` for a file in the directory of snapshots."))
+    }
+}
+
+impl Place for String {
+    const NAME: &str = "ShardSnapshotRecover";
+
+    fn described() -> ObjectBuilder {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("A URL of `http` or `https`, or the name of an archive of the shard."))
+    }
+}
+
+/// 64 hexadecimal digits.
+fn digest_schema() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[0-9a-fA-F]{64}$"))
+}
+
+/// The routes, and what they mean.
+pub(super) fn routes() -> Door {
+    let whole =
+        Operation::new(SNAPSHOTS, "recover_from_snapshot", "Restore a collection from where an archive is").path(&[COLLECTION]);
+    let part = in_shard(SNAPSHOTS, "recover_shard_from_snapshot", "Restore a shard from where an archive is");
+    Door::new()
+        .put("/collections/{collection}/snapshots/recover", collection, recovering(whole.json::<SnapshotRecover<AbsoluteUrl>>()))
+        .put(
+            "/collections/{collection}/shards/{shard}/snapshots/recover",
+            shard,
+            recovering(part.json::<SnapshotRecover<String>>()),
+        )
+}
+
+fn recovering(operation: Operation) -> Operation {
+    operation
+        .notes("All or nothing: until the archive is found to be complete and right, nothing is changed.")
+        .query::<Wait>()
+        .done()
+        .accepted()
+        .errors(&[403, 404, 409])
 }
 
 /// An absolute URL.

@@ -8,13 +8,34 @@ use axum::response::Response;
 use icecore_archive::WriteSink;
 use icecore_storage::Scope;
 
-use super::snapshots::{described, make, opened, remove};
+use super::described::{COLLECTION, SHARD, SNAPSHOT, SNAPSHOTS, in_shard};
+use super::snapshots::{Description, deleting, described, downloading, make, making, opened, remove};
 use crate::app::App;
 use crate::http::download::{self, Asked};
 use crate::http::envelope::{answer, respond};
 use crate::http::extract::{InShard, Making, Query, Wait};
+use crate::http::openapi::{Door, Operation};
 use crate::usecases::create::Cut;
 use crate::usecases::naming;
+
+/// The routes, and what they mean.
+pub(super) fn routes() -> Door {
+    const ALL: &str = "/collections/{collection}/shards/{shard}/snapshots";
+    const ONE: &str = "/collections/{collection}/shards/{shard}/snapshots/{name}";
+    let some = |id, summary| in_shard(SNAPSHOTS, id, summary);
+    let one = |id, summary| Operation::new(SNAPSHOTS, id, summary).path(&[COLLECTION, SHARD, SNAPSHOT]).errors(&[404]);
+    Door::new()
+        .get(ALL, list, some("list_shard_snapshots", "The archives of a shard").results::<Description>())
+        .post(ALL, create, making(some("create_shard_snapshot", "Archive a shard")))
+        .get(ONE, download, downloading(one("get_shard_snapshot", "Download an archive of a shard")))
+        .delete(ONE, delete, deleting(one("delete_shard_snapshot", "Delete an archive of a shard")))
+        .get(
+            "/collections/{collection}/shards/{shard}/snapshot",
+            stream,
+            some("stream_shard_snapshot", "Archive a shard without keeping the archive")
+                .archive("The archive, while it is made."),
+        )
+}
 
 /// `GET /collections/{collection}/shards/{shard}/snapshots`
 pub(super) async fn list(State(app): State<Arc<App>>, path: InShard) -> Response {

@@ -9,21 +9,29 @@ use axum::extract::State;
 use axum::response::Response;
 use icecore_storage::Scope;
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::described::{COLLECTION, SNAPSHOT, SNAPSHOTS, in_collection};
 use crate::app::App;
 use crate::http::download::{self, Asked};
 use crate::http::envelope::{self, ApiError, ApiResult, answer, blocking, respond};
 use crate::http::extract::{InCollection, Making, Query, Segment, Wait};
+use crate::http::openapi::{Door, Operation, answers};
 use crate::jobs::kinds::{Waiting, snapshot_create, snapshot_delete};
 use crate::stores::ArchiveInfo;
 use crate::usecases::{fetch, naming};
 
 /// An archive as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SnapshotDescription)]
 pub(super) struct Description {
+    /// Unique among the archives of what it is of.
     name: String,
+    /// In UTC, without a zone.
     creation_time: String,
+    /// Bytes.
     size: u64,
+    /// The SHA-256 of the archive, in hexadecimal digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     checksum: Option<String>,
     /// Whether it takes no space of its own, because it has the same bytes as another one. Not of Qdrant's API.
@@ -40,6 +48,47 @@ impl From<&ArchiveInfo> for Description {
             shared: info.shared,
         }
     }
+}
+
+/// The routes, and what they mean.
+pub(super) fn routes() -> Door {
+    const FULL: &str = "/snapshots";
+    const ONE_FULL: &str = "/snapshots/{name}";
+    const OF_COLLECTION: &str = "/collections/{collection}/snapshots";
+    const ONE_OF_COLLECTION: &str = "/collections/{collection}/snapshots/{name}";
+    let full = |id, summary| Operation::new(SNAPSHOTS, id, summary);
+    let one_full = |id, summary| full(id, summary).path(&[SNAPSHOT]).errors(&[404]);
+    let some = |id, summary| in_collection(SNAPSHOTS, id, summary);
+    let one = |id, summary| full(id, summary).path(&[COLLECTION, SNAPSHOT]).errors(&[404]);
+    Door::new()
+        .get(FULL, list_full, full("list_full_snapshots", "The archives of the whole storage").results::<Description>())
+        .post(FULL, create_full, making(full("create_full_snapshot", "Archive the whole storage")))
+        .get(ONE_FULL, download_full, downloading(one_full("get_full_snapshot", "Download an archive of the whole storage")))
+        .delete(ONE_FULL, delete_full, deleting(one_full("delete_full_snapshot", "Delete an archive of the whole storage")))
+        .get(OF_COLLECTION, list, some("list_snapshots", "The archives of a collection").results::<Description>())
+        .post(OF_COLLECTION, create, making(some("create_snapshot", "Archive a collection")))
+        .get(ONE_OF_COLLECTION, download, downloading(one("get_snapshot", "Download an archive of a collection")))
+        .delete(ONE_OF_COLLECTION, delete, deleting(one("delete_snapshot", "Delete an archive of a collection")))
+}
+
+/// Describes how an archive is made.
+pub(super) fn making(operation: Operation) -> Operation {
+    operation.query::<Making>().result::<Description>().accepted().errors(&[409, 422])
+}
+
+/// Describes a download.
+pub(super) fn downloading(operation: Operation) -> Operation {
+    operation
+        .notes("`Range`, `If-Range` and the conditions of HTTP are understood. The `ETag` is the SHA-256 where it is known.")
+        .archive("The archive.")
+        .answer(206, answers::archive("The part of the archive that was asked for."))
+        .answer(304, answers::empty("The client has it already."))
+        .errors(&[412, 416])
+}
+
+/// Describes a deletion.
+pub(super) fn deleting(operation: Operation) -> Operation {
+    operation.query::<Wait>().done().accepted()
 }
 
 /// `GET /collections/{collection}/snapshots`

@@ -11,14 +11,18 @@ use axum::extract::State;
 use axum::response::Response;
 use icecore_storage::{CollectionInfo, ShardInfo};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::cluster::state;
+use super::described::{CLUSTER, SERVICE};
 use crate::app::App;
 use crate::http::envelope::answer;
+use crate::http::openapi::{Door, Operation};
 use crate::metrics::SnapshotCounts;
 use crate::usecases::naming;
 
-#[derive(Serialize)]
+/// What the server and its collections are doing.
+#[derive(Serialize, ToSchema)]
 struct Telemetry {
     id: String,
     app: Program,
@@ -26,43 +30,56 @@ struct Telemetry {
     cluster: Cluster,
 }
 
-#[derive(Serialize)]
+/// The program.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TelemetryProgram)]
 struct Program {
     name: &'static str,
     version: &'static str,
     startup: String,
 }
 
-#[derive(Serialize)]
+/// The collections.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TelemetryCollections)]
 struct Collections {
     number_of_collections: usize,
     collections: Vec<Collection>,
     snapshots: Vec<Snapshots>,
 }
 
-#[derive(Serialize)]
+/// A collection.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TelemetryCollection)]
 struct Collection {
     id: String,
     shards: Vec<ReplicaSet>,
 }
 
 /// A shard, which has one replica.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = TelemetryReplicaSet)]
 struct ReplicaSet {
     id: u32,
     local: Local,
+    #[schema(value_type = Vec<String>, max_items = 0)]
     remote: [(); 0],
+    #[schema(value_type = BTreeMap<String, String>)]
     replicate_states: BTreeMap<u64, &'static str>,
 }
 
-#[derive(Serialize)]
+/// A shard on this node.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TelemetryShard)]
 struct Local {
     /// Points that were put into an index; there is none.
     total_optimized_points: u64,
     num_points: u64,
 }
 
-#[derive(Serialize)]
+/// Archives of a collection that are and were made.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TelemetrySnapshots)]
 struct Snapshots {
     id: String,
     running_snapshots: u64,
@@ -70,41 +87,71 @@ struct Snapshots {
     total_snapshot_creations: u64,
 }
 
-#[derive(Serialize)]
+/// There is none.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TelemetryCluster)]
 struct Cluster {
     enabled: bool,
 }
 
-#[derive(Serialize)]
+/// All nodes together.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DistributedTelemetry)]
 struct Distributed {
     collections: BTreeMap<String, DistributedCollection>,
     cluster: DistributedCluster,
 }
 
-#[derive(Serialize)]
+/// A collection.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DistributedTelemetryCollection)]
 struct DistributedCollection {
     id: String,
     shards: Vec<DistributedShard>,
 }
 
-#[derive(Serialize)]
+/// A shard.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DistributedTelemetryShard)]
 struct DistributedShard {
     id: u32,
+    #[schema(value_type = Vec<Replica>, min_items = 1, max_items = 1)]
     replicas: [Replica; 1],
 }
 
-#[derive(Serialize)]
+/// A shard on a node.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DistributedTelemetryReplica)]
 struct Replica {
     peer_id: u64,
     state: &'static str,
     num_points: u64,
 }
 
-#[derive(Serialize)]
+/// There is none.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DistributedTelemetryCluster)]
 struct DistributedCluster {
     enabled: bool,
+    #[schema(required)]
     number_of_peers: Option<u64>,
+    #[schema(value_type = BTreeMap<String, serde_json::Value>)]
     peers: BTreeMap<u64, ()>,
+}
+
+/// The routes, and what they mean.
+pub(super) fn routes() -> Door {
+    let telemetry_of = |tag, id, summary| {
+        Operation::new(tag, id, summary)
+            .notes("The parameters of Qdrant that ask for more or less (`details_level`, `anonymize`) change nothing.")
+    };
+    Door::new()
+        .get("/telemetry", telemetry, telemetry_of(SERVICE, "telemetry", "What the server is doing").result::<Telemetry>())
+        .get(
+            "/cluster/telemetry",
+            distributed,
+            telemetry_of(CLUSTER, "cluster_telemetry", "What all nodes are doing").result::<Distributed>(),
+        )
 }
 
 /// `GET /telemetry`

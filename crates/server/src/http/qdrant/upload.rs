@@ -16,7 +16,9 @@ use axum::response::Response;
 use icecore_archive::Sha256Digest;
 use serde::Deserialize;
 use tokio::sync::oneshot;
+use utoipa::IntoParams;
 
+use super::described::{COLLECTION, SNAPSHOTS, in_shard};
 use super::form::{FormBody, broken};
 use super::recover::{Priority, collection_goal, digest, shard_goal};
 use crate::app::App;
@@ -24,6 +26,7 @@ use crate::error::{AppError, Result};
 use crate::http::envelope::{self, ApiError, ApiResult, blocking};
 use crate::http::extract::{InCollection, InShard, Query, Wait};
 use crate::http::limits;
+use crate::http::openapi::{Door, Operation};
 use crate::jobs::kinds::snapshot_upload;
 use crate::metrics::Kind;
 use crate::pipe::{self, PipeReader, PipeWriter};
@@ -38,12 +41,39 @@ const LABEL: &str = "uploaded snapshot";
 const CHUNKS_AHEAD: usize = 4;
 
 /// The query of an upload.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 pub(super) struct Parameters {
+    /// Whether to answer only when it is done; `true` if it is not given.
+    #[param(value_type = bool, required = false)]
     wait: Option<bool>,
+    /// Makes no difference: there are no other nodes.
     #[serde(rename = "priority")]
+    #[param(inline, value_type = Priority, required = false)]
     _priority: Option<Priority>,
+    /// The SHA-256 that the archive has to have.
+    #[param(value_type = String, required = false, pattern = "^[0-9a-fA-F]{64}$")]
     checksum: Option<String>,
+}
+
+/// The routes, and what they mean.
+pub(super) fn routes() -> Door {
+    let whole =
+        Operation::new(SNAPSHOTS, "recover_from_uploaded_snapshot", "Restore a collection from an archive in the request");
+    let part = in_shard(SNAPSHOTS, "recover_shard_from_uploaded_snapshot", "Restore a shard from an archive in the request");
+    Door::new()
+        .post("/collections/{collection}/snapshots/upload", collection, uploading(whole.path(&[COLLECTION])))
+        .post("/collections/{collection}/shards/{shard}/snapshots/upload", shard, uploading(part))
+        .without_body_limit()
+}
+
+fn uploading(operation: Operation) -> Operation {
+    operation
+        .notes("All or nothing: until the whole body was read and found to be complete and right, nothing is changed.")
+        .query::<Parameters>()
+        .file(FIELD, "The archive.")
+        .done()
+        .accepted()
+        .errors(&[404, 409, 422])
 }
 
 /// `POST /collections/{collection}/snapshots/upload`

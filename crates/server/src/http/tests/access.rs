@@ -9,7 +9,7 @@ const WRONG_KEY: &str = "Invalid API key or JWT";
 const READ_ONLY: &str = "Forbidden: Global manage access is required";
 
 /// Answered without a key.
-const OPEN: [&str; 5] = ["/", "/api/v1/healthz", "/healthz", "/livez", "/readyz"];
+const OPEN: [&str; 7] = ["/", "/api/v1/healthz", "/docs", "/healthz", "/livez", "/openapi.json", "/readyz"];
 
 /// Answered with any key.
 const READING_GETS: [&str; 31] = [

@@ -3,8 +3,12 @@
 //! They are read and checked for their form before the first is made; then they are made one after the other. If one fails, those
 //! before it stay, those after it are not made, and the answer is the error (source: Qdrant's `do_batch_update_points`).
 
+use std::borrow::Cow;
+
 use icecore_storage::Operation;
 use serde::Deserialize;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::payload_change::{DeletePayload, SetPayload};
 use super::target::Selector;
@@ -12,9 +16,11 @@ use super::upsert::Upsert;
 use super::vector_change::{DeleteVectors, UpdateVectors};
 use super::write::Change;
 use crate::http::envelope::ApiResult;
+use crate::http::openapi::schema::{self, Schemas, named, tagged};
 
 /// The body of a batch.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = UpdateBatch)]
 pub(super) struct Batch {
     operations: Vec<Member>,
 }
@@ -31,6 +37,36 @@ enum Member {
     ClearPayload(Selector),
     UpdateVectors(UpdateVectors),
     DeleteVectors(DeleteVectors),
+}
+
+impl PartialSchema for Member {
+    fn schema() -> RefOr<Schema> {
+        tagged([
+            ("upsert", named::<Upsert>()),
+            ("delete", named::<Selector>()),
+            ("set_payload", named::<SetPayload>()),
+            ("overwrite_payload", named::<SetPayload>()),
+            ("delete_payload", named::<DeletePayload>()),
+            ("clear_payload", named::<Selector>()),
+            ("update_vectors", named::<UpdateVectors>()),
+            ("delete_vectors", named::<DeleteVectors>()),
+        ])
+    }
+}
+
+impl ToSchema for Member {
+    fn name() -> Cow<'static, str> {
+        "UpdateOperation".into()
+    }
+
+    fn schemas(schemas: &mut Schemas) {
+        schema::add::<Upsert>(schemas);
+        schema::add::<Selector>(schemas);
+        schema::add::<SetPayload>(schemas);
+        schema::add::<DeletePayload>(schemas);
+        schema::add::<UpdateVectors>(schemas);
+        schema::add::<DeleteVectors>(schemas);
+    }
 }
 
 impl Batch {

@@ -4,17 +4,23 @@ use icecore_storage::FacetHit;
 use icecore_storage::filter::Filter;
 use icecore_storage::payload::{FacetValue, JsonPath};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::filter::FilterSchema;
+use super::path::PathSchema;
 use super::shard_key::ShardKey;
 
 /// The body of a request. Every count is exact, so `exact` makes no difference.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct FacetRequest {
     /// The field.
+    #[schema(value_type = PathSchema)]
     pub(super) key: JsonPath,
     /// The most values that come.
+    #[schema(minimum = 1)]
     pub(super) limit: Option<usize>,
     /// Which points count.
+    #[schema(value_type = Option<FilterSchema>)]
     pub(super) filter: Option<Filter>,
     /// Refused if it is given.
     #[serde(default)]
@@ -22,19 +28,23 @@ pub(super) struct FacetRequest {
 }
 
 /// The answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Facets {
     hits: Vec<Hit>,
 }
 
-#[derive(Debug, Serialize)]
+/// A value and the number of points that have it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FacetHit)]
 struct Hit {
     value: Rendered,
     count: u64,
 }
 
-#[derive(Debug, Serialize)]
+/// A value of a payload.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = FacetValue)]
 enum Rendered {
     Bool(bool),
     Int(i64),

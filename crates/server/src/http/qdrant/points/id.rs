@@ -2,14 +2,19 @@
 //!
 //! UUIDs are always written with hyphens and in lower case.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use icecore_storage::PointId;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::ser::{Serialize, Serializer};
+use utoipa::openapi::schema::{ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use crate::http::envelope::{ApiError, ApiResult};
+use crate::http::openapi::schema::{any_of, count};
 
 /// A point's id with its JSON form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +44,24 @@ impl<'de> Deserialize<'de> for Id {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(IdVisitor)
     }
+}
+
+impl PartialSchema for Id {
+    fn schema() -> RefOr<Schema> {
+        point_id()
+    }
+}
+
+impl ToSchema for Id {
+    fn name() -> Cow<'static, str> {
+        "PointId".into()
+    }
+}
+
+/// What an id may be, in bodies and in paths.
+pub(in crate::http::qdrant) fn point_id() -> RefOr<Schema> {
+    let uuid = ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::Custom("uuid".to_owned())));
+    any_of([count(), uuid.into()])
 }
 
 struct IdVisitor;

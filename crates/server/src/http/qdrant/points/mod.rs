@@ -4,12 +4,15 @@
 //! of the storage without a tree of JSON values between, because a batch of points may have megabytes of numbers.
 
 mod batch;
+mod described;
 mod facet;
+mod filter;
 mod id;
 mod order;
+mod path;
 mod payload;
 mod payload_change;
-pub(super) mod read;
+mod read;
 mod record;
 pub(super) mod result;
 mod rows;
@@ -20,4 +23,7 @@ mod upsert;
 mod vector;
 mod vector_change;
 mod vectors;
-pub(super) mod write;
+mod write;
+
+pub(super) use described::routes;
+pub(super) use id::point_id;

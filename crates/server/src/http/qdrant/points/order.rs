@@ -5,6 +5,11 @@
 use icecore_storage::payload::{Datetime, FacetKind, JsonPath, OrderKind, OrderValue};
 use serde::Deserialize;
 use serde_json::Value;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::path::PathSchema;
+use crate::http::openapi::schema::{self, Schemas, any_of, named, null, number, object, one_of_words, or_null, text};
 
 /// What points are ordered by.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -16,6 +21,24 @@ pub(super) struct OrderBy {
     pub(super) descending: bool,
     /// The first value that may come.
     pub(super) start_from: Option<OrderValue>,
+}
+
+impl PartialSchema for OrderBy {
+    fn schema() -> RefOr<Schema> {
+        let start = any_of([number(), text(), null()]);
+        let full = object()
+            .property("key", named::<PathSchema>())
+            .required("key")
+            .property("direction", or_null(one_of_words(&["asc", "desc"])))
+            .property("start_from", start);
+        any_of([named::<PathSchema>(), full.into()])
+    }
+}
+
+impl ToSchema for OrderBy {
+    fn schemas(schemas: &mut Schemas) {
+        schema::add::<PathSchema>(schemas);
+    }
 }
 
 #[derive(Deserialize)]

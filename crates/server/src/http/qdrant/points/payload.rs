@@ -3,8 +3,14 @@
 //! The object is parsed, not just copied, so that a stored payload can always be parsed again: keys are unique, strings are
 //! valid Unicode, numbers are in range. Integers keep all their digits, floats their bits.
 
+use std::borrow::Cow;
+
 use serde::de::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::http::openapi::schema::{object as any_object, or_null};
 
 /// The compact text of a payload; empty for none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,6 +22,18 @@ impl<'de> Deserialize<'de> for PayloadText {
             Some(object) if !object.is_empty() => compact(&object),
             _ => Ok(Self::default()),
         }
+    }
+}
+
+impl PartialSchema for PayloadText {
+    fn schema() -> RefOr<Schema> {
+        or_null(any_object())
+    }
+}
+
+impl ToSchema for PayloadText {
+    fn name() -> Cow<'static, str> {
+        "Payload".into()
     }
 }
 

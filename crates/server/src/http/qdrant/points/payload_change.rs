@@ -4,13 +4,17 @@ use icecore_storage::Operation;
 use icecore_storage::filter::Filter;
 use icecore_storage::payload::JsonPath;
 use serde::Deserialize;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::id::Id;
+use super::path::PathSchema;
 use super::payload::{self, PayloadText};
 use super::shard_key::ShardKey;
-use super::target::target;
+use super::target::{add_targets, target, targeted};
 use super::write::Change;
 use crate::http::envelope::ApiResult;
+use crate::http::openapi::schema::{Schemas, list, named, object, or_null};
 
 /// The body of a request that sets keys of payloads or overwrites them.
 #[derive(Debug, Deserialize)]
@@ -22,6 +26,24 @@ pub(super) struct SetPayload {
     key: Option<JsonPath>,
     #[serde(default)]
     shard_key: ShardKey,
+}
+
+impl PartialSchema for SetPayload {
+    fn schema() -> RefOr<Schema> {
+        targeted(|| {
+            object()
+                .property("payload", object())
+                .required("payload")
+                // Where in the payload; for an overwrite it has no meaning.
+                .property("key", or_null(named::<PathSchema>()))
+        })
+    }
+}
+
+impl ToSchema for SetPayload {
+    fn schemas(schemas: &mut Schemas) {
+        add_targets(schemas);
+    }
 }
 
 impl SetPayload {
@@ -47,6 +69,18 @@ pub(super) struct DeletePayload {
     filter: Option<Filter>,
     #[serde(default)]
     shard_key: ShardKey,
+}
+
+impl PartialSchema for DeletePayload {
+    fn schema() -> RefOr<Schema> {
+        targeted(|| object().property("keys", list(named::<PathSchema>())).required("keys"))
+    }
+}
+
+impl ToSchema for DeletePayload {
+    fn schemas(schemas: &mut Schemas) {
+        add_targets(schemas);
+    }
 }
 
 impl DeletePayload {

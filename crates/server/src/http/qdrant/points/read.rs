@@ -9,8 +9,10 @@ use icecore_storage::payload::JsonPath;
 use icecore_storage::{Facet, OrderedScroll, Record, Select, WithVectors};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::facet::{FacetRequest, Facets};
+use super::filter::FilterSchema;
 use super::id::{self, Id};
 use super::order::{OrderBy, facet_kind, order_kind};
 use super::record::RenderedRecord;
@@ -25,8 +27,10 @@ use crate::http::extract::{Body, InCollection};
 /// Points on a page, and values of a facet, if the request does not say (source: Qdrant).
 const LIMIT_DEFAULT: usize = 10;
 
-#[derive(Deserialize)]
-struct Retrieve {
+/// Which points, and which parts of them; `with_vectors` is understood for `with_vector`.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = RetrievePoints)]
+pub(super) struct Retrieve {
     ids: Vec<Id>,
     with_payload: Option<WithPayload>,
     #[serde(alias = "with_vectors")]
@@ -35,10 +39,14 @@ struct Retrieve {
     shard_key: ShardKey,
 }
 
-#[derive(Deserialize)]
-struct Scroll {
+/// Which points, and which parts of them; `with_vectors` is understood for `with_vector`.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ScrollPoints)]
+pub(super) struct Scroll {
     offset: Option<Id>,
+    #[schema(minimum = 1)]
     limit: Option<usize>,
+    #[schema(value_type = Option<FilterSchema>)]
     filter: Option<Filter>,
     order_by: Option<OrderBy>,
     with_payload: Option<WithPayload>,
@@ -48,21 +56,28 @@ struct Scroll {
     shard_key: ShardKey,
 }
 
-#[derive(Deserialize)]
-struct Count {
+/// Which points are counted.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = CountPoints)]
+pub(super) struct Count {
+    #[schema(value_type = Option<FilterSchema>)]
     filter: Option<Filter>,
     #[serde(default)]
     shard_key: ShardKey,
 }
 
-#[derive(Serialize)]
-struct Scrolled {
+/// A page of points.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Scrolled {
     points: Vec<RenderedRecord>,
+    /// Null after the last page.
+    #[schema(required)]
     next_page_offset: Option<Id>,
 }
 
-#[derive(Serialize)]
-struct Counted {
+/// How many there are.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Counted {
     count: u64,
 }
 

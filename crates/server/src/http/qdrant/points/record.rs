@@ -3,17 +3,23 @@
 //! Payloads are written as the text that is stored, unless a part of them was asked for. What was not asked for is left out;
 //! a payload that was asked for and is empty is `{}`, and so are vectors.
 
+use std::borrow::Cow;
+
 use icecore_storage::payload::OrderValue;
 use icecore_storage::{NamedVector, Record, Vector};
 use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::id::Id;
 use super::rows::RowLens;
 use super::select::WithPayload;
+use super::vectors::PointVectors;
 use crate::http::envelope::{ApiError, ApiResult};
+use crate::http::openapi::schema::{self, Schemas, named, number, object};
 
 /// A point as it is rendered.
 #[derive(Debug, Serialize)]
@@ -59,6 +65,30 @@ enum Rendered {
 struct Rows {
     values: Vec<f32>,
     len: usize,
+}
+
+impl PartialSchema for RenderedRecord {
+    fn schema() -> RefOr<Schema> {
+        object()
+            .description(Some("A point, as far as it was asked for."))
+            .property("id", named::<Id>())
+            .required("id")
+            .property("payload", object())
+            .property("vector", named::<PointVectors>())
+            .property("order_value", number())
+            .into()
+    }
+}
+
+impl ToSchema for RenderedRecord {
+    fn name() -> Cow<'static, str> {
+        "Record".into()
+    }
+
+    fn schemas(schemas: &mut Schemas) {
+        schema::add::<Id>(schemas);
+        schema::add::<PointVectors>(schemas);
+    }
 }
 
 impl RenderedRecord {

@@ -2,14 +2,18 @@
 
 use icecore_storage::Durability;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::http::extract::Wait;
 
 /// What became of an operation.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(in crate::http::qdrant) struct UpdateResult {
+    /// The number of the operation, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64, required = false)]
     operation_id: Option<u64>,
+    /// `completed` for a client that waits, else `acknowledged`.
     status: &'static str,
 }
 

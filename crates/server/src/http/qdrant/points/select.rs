@@ -5,29 +5,35 @@ use icecore_storage::payload::select::{exclude, include};
 use icecore_storage::{Select, WithVectors};
 use serde::Deserialize;
 use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::path::PathSchema;
 
 /// `with_payload`: all, nothing, some keys, or all but some.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(untagged, expecting = "with_payload takes a boolean, a list of paths, or an object with `include` or `exclude`")]
 pub(super) enum WithPayload {
     /// All or nothing.
     Whole(bool),
     /// Just these.
+    #[schema(value_type = Vec<PathSchema>)]
     Paths(Vec<JsonPath>),
     /// Just these.
     Include {
         /// The paths.
+        #[schema(value_type = Vec<PathSchema>)]
         include: Vec<JsonPath>,
     },
     /// All but these.
     Exclude {
         /// The paths.
+        #[schema(value_type = Vec<PathSchema>)]
         exclude: Vec<JsonPath>,
     },
 }
 
 /// `with_vector`: all, none, or some by name.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(untagged, expecting = "with_vector takes a boolean or a list of names")]
 pub(super) enum WithVector {
     /// All or none.

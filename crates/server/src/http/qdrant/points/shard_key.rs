@@ -1,8 +1,11 @@
 //! `shard_key` in requests: null is accepted, because clients send it; a key is refused, because no collection has custom sharding.
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::http::envelope::{ApiError, ApiResult};
+use crate::http::openapi::schema::null;
 
 /// Whether a request names a shard.
 #[derive(Debug, Default)]
@@ -16,6 +19,14 @@ impl ShardKey {
         if self.given { Err(ApiError::unsupported("shard_key (custom sharding)")) } else { Ok(()) }
     }
 }
+
+impl PartialSchema for ShardKey {
+    fn schema() -> RefOr<Schema> {
+        null()
+    }
+}
+
+impl ToSchema for ShardKey {}
 
 impl<'de> Deserialize<'de> for ShardKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -3,13 +3,19 @@
 //! Two shapes of requests say it. In a selector the ids or the filter are all there is; other bodies have them beside their own
 //! fields. In both a list of ids wins over a filter (source: Qdrant's untagged `PointsSelector`, and its update of payloads).
 
+use std::borrow::Cow;
+
 use icecore_storage::filter::Filter;
 use icecore_storage::{PointId, Target};
 use serde::Deserialize;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
+use super::filter::FilterSchema;
 use super::id::Id;
 use super::shard_key::ShardKey;
 use crate::http::envelope::{ApiError, ApiResult};
+use crate::http::openapi::schema::{self, Schemas, any_of, list, named, null, object, or_null};
 
 /// The body of a request that has nothing but a selector.
 #[derive(Debug, Deserialize)]
@@ -26,6 +32,36 @@ impl Selector {
         self.shard_key.refuse()?;
         target(self.points, self.filter)
     }
+}
+
+impl PartialSchema for Selector {
+    fn schema() -> RefOr<Schema> {
+        targeted(object)
+    }
+}
+
+impl ToSchema for Selector {
+    fn name() -> Cow<'static, str> {
+        "PointsSelector".into()
+    }
+
+    fn schemas(schemas: &mut Schemas) {
+        add_targets(schemas);
+    }
+}
+
+/// An object with fields of its own, and with points or a filter, or both.
+pub(super) fn targeted(own: impl Fn() -> ObjectBuilder) -> RefOr<Schema> {
+    let points = list(named::<Id>()).min_items(Some(1));
+    let by_ids = own().property("points", points).required("points").property("filter", or_null(named::<FilterSchema>()));
+    let by_filter = own().property("filter", named::<FilterSchema>()).required("filter").property("points", null());
+    any_of([by_ids, by_filter].map(|target| target.property("shard_key", null()).into()))
+}
+
+/// Adds what [`targeted`] refers to.
+pub(super) fn add_targets(schemas: &mut Schemas) {
+    schema::add::<Id>(schemas);
+    schema::add::<FilterSchema>(schemas);
 }
 
 /// What a body with these fields is for.

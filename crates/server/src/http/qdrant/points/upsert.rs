@@ -1,9 +1,14 @@
 //! Upserts in requests: whole points, in a list or in columns.
 
+use std::borrow::Cow;
+
 use icecore_storage::filter::Filter;
 use icecore_storage::{Operation, Point, UpsertMode};
 use serde::Deserialize;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
+use super::filter::FilterSchema;
 use super::id::Id;
 use super::payload::PayloadText;
 use super::rows::RequestRows;
@@ -11,6 +16,7 @@ use super::shard_key::ShardKey;
 use super::vectors::{Columns, PointVectors};
 use super::write::Change;
 use crate::http::envelope::{ApiError, ApiResult};
+use crate::http::openapi::schema::{self, Schemas, any_of, list, named, null, object, or_null};
 
 /// The body of an upsert.
 #[derive(Debug, Deserialize)]
@@ -23,15 +29,46 @@ pub(super) struct Upsert {
     shard_key: ShardKey,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+impl PartialSchema for Upsert {
+    fn schema() -> RefOr<Schema> {
+        let common = || {
+            object()
+                .property("update_filter", or_null(named::<FilterSchema>()))
+                .property("update_mode", or_null(named::<Mode>()))
+                .property("shard_key", null())
+        };
+        let points = list(named::<PointStruct>()).min_items(Some(1));
+        let listed = common().property("points", points).required("points").property("batch", null());
+        let columns = common().property("batch", named::<Batch>()).required("batch").property("points", null());
+        any_of([listed.into(), columns.into()])
+    }
+}
+
+impl ToSchema for Upsert {
+    fn name() -> Cow<'static, str> {
+        "UpsertPoints".into()
+    }
+
+    fn schemas(schemas: &mut Schemas) {
+        schema::add::<FilterSchema>(schemas);
+        schema::add::<Mode>(schemas);
+        schema::add::<PointStruct>(schemas);
+        schema::add::<Batch>(schemas);
+    }
+}
+
+/// What becomes of points that are there, and of those that are not.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = UpdateMode)]
 enum Mode {
     Upsert,
     InsertOnly,
     UpdateOnly,
 }
 
-#[derive(Debug, Deserialize)]
+/// A point; `vectors` is understood for `vector`.
+#[derive(Debug, Deserialize, ToSchema)]
 struct PointStruct {
     id: Id,
     #[serde(alias = "vectors")]
@@ -40,8 +77,11 @@ struct PointStruct {
     payload: PayloadText,
 }
 
-#[derive(Debug, Deserialize)]
+/// Points in columns, all of which are as long as the list of ids.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = PointsBatch)]
 struct Batch {
+    #[schema(min_items = 1)]
     ids: Vec<Id>,
     vectors: Columns,
     payloads: Option<Vec<PayloadText>>,

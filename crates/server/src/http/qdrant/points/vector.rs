@@ -3,11 +3,17 @@
 //! Numbers are read as 32-bit floats directly, so that what a client prints of such a float comes back as the same bits. Texts,
 //! images and objects to embed are refused by what they are. Whether the collection has such a vector is not known here.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use icecore_storage::Vector;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+use utoipa::openapi::schema::AdditionalProperties;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::http::openapi::schema::{any_of, float, list, object, small_count};
 
 /// A vector of any kind, with what its stored form does not say any more.
 #[derive(Debug, Clone, PartialEq)]
@@ -155,6 +161,25 @@ impl<'de> Deserialize<'de> for Values {
 impl<'de> Deserialize<'de> for AnyVector {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(VectorVisitor)
+    }
+}
+
+impl PartialSchema for AnyVector {
+    fn schema() -> RefOr<Schema> {
+        let row = || list(float());
+        let sparse = object()
+            .property("indices", list(small_count()))
+            .required("indices")
+            .property("values", row())
+            .required("values")
+            .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)));
+        any_of([row().into(), list(row().min_items(Some(1))).into(), sparse.into()])
+    }
+}
+
+impl ToSchema for AnyVector {
+    fn name() -> Cow<'static, str> {
+        "Vector".into()
     }
 }
 

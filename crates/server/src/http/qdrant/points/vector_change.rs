@@ -3,25 +3,33 @@
 use icecore_storage::filter::Filter;
 use icecore_storage::{Operation, PointVectors, Target};
 use serde::Deserialize;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
+use super::filter::FilterSchema;
 use super::id::Id;
 use super::rows::RequestRows;
 use super::shard_key::ShardKey;
-use super::target::ids;
+use super::target::{add_targets, ids, targeted};
 use super::vectors;
 use super::write::Change;
 use crate::http::envelope::{ApiError, ApiResult};
+use crate::http::openapi::schema::{Schemas, list, object, text};
 
 /// The body of a request that replaces vectors.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct UpdateVectors {
+    #[schema(min_items = 1)]
     points: Vec<PointStruct>,
+    #[schema(value_type = Option<FilterSchema>)]
     update_filter: Option<Filter>,
     #[serde(default)]
     shard_key: ShardKey,
 }
 
-#[derive(Debug, Deserialize)]
+/// A point's id and those vectors that are replaced; `vectors` is understood for `vector`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = PointVectors)]
 struct PointStruct {
     id: Id,
     #[serde(alias = "vectors")]
@@ -54,6 +62,18 @@ pub(super) struct DeleteVectors {
     vector: Vec<String>,
     #[serde(default)]
     shard_key: ShardKey,
+}
+
+impl PartialSchema for DeleteVectors {
+    fn schema() -> RefOr<Schema> {
+        targeted(|| object().property("vector", list(text()).min_items(Some(1))).required("vector"))
+    }
+}
+
+impl ToSchema for DeleteVectors {
+    fn schemas(schemas: &mut Schemas) {
+        add_targets(schemas);
+    }
 }
 
 impl DeleteVectors {

@@ -1,14 +1,19 @@
 //! The vectors of points in requests: of one point, unnamed or by name, and in batches, in columns by name.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use icecore_storage::NamedVector;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
 use super::rows::RequestRows;
 use super::vector::AnyVector;
 use crate::http::envelope::ApiResult;
+use crate::http::openapi::schema::{self, Schemas, any_of, by_name, list, named};
 
 /// The vectors of one point: a list for the unnamed one, or an object of vectors by name.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +59,39 @@ impl<'de> Deserialize<'de> for PointVectors {
         }
 
         deserializer.deserialize_any(PointVisitor)
+    }
+}
+
+impl PartialSchema for PointVectors {
+    fn schema() -> RefOr<Schema> {
+        any_of([named::<AnyVector>(), by_name(named::<AnyVector>())])
+    }
+}
+
+impl ToSchema for PointVectors {
+    fn name() -> Cow<'static, str> {
+        "VectorOrVectors".into()
+    }
+
+    fn schemas(schemas: &mut Schemas) {
+        schema::add::<AnyVector>(schemas);
+    }
+}
+
+impl PartialSchema for Columns {
+    fn schema() -> RefOr<Schema> {
+        let column = || list(named::<AnyVector>());
+        any_of([column().into(), by_name(column())])
+    }
+}
+
+impl ToSchema for Columns {
+    fn name() -> Cow<'static, str> {
+        "VectorColumns".into()
+    }
+
+    fn schemas(schemas: &mut Schemas) {
+        schema::add::<AnyVector>(schemas);
     }
 }
 

@@ -1,0 +1,213 @@
+"""The description of the operations: it is valid, its page is served, and the answers are as it says, to requests that succeed and to
+generated ones."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import requests
+from openapi_spec_validator import validate
+
+from support.described import Described
+from support.server import clean_environment
+
+# Generated requests for each operation, and how long they may take on a slow machine.
+HEAVY = os.environ.get("ICECORE_HEAVY") == "1"
+EXAMPLES = 200 if HEAVY else 8
+SECONDS = 3600 if HEAVY else 600
+
+CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+TIMEOUT = 60
+
+# Generated requests name arbitrary places of archives, none of which is to be asked.
+ISOLATED = {"QDRANT__SERVICE__ENABLE_SNAPSHOT_URL_RECOVERY": "false", "QDRANT__SERVICE__MAX_REQUEST_SIZE_MB": "1"}
+
+
+@pytest.fixture
+def server(servers):
+    return servers.start(**ISOLATED)
+
+
+@pytest.fixture
+def described(server) -> Described:
+    return Described(server.url)
+
+
+def fill(described: Described) -> None:
+    """A collection of two shards with every kind of vector, and an alias of it."""
+    described.result("create_collection", collection="things", body={
+        "vectors": {"": {"size": 1, "distance": "Dot"}, "many": {"size": 1, "distance": "Cosine", "multivector_config": {"comparator": "max_sim"}}},
+        "sparse_vectors": {"sparse": {"modifier": "idf"}},
+        "shard_number": 2,
+        "hnsw_config": {"m": 8},
+        "quantization_config": {"scalar": {"type": "int8"}},
+        "metadata": {"a": 1},
+    })
+    points = [
+        {"id": 1, "vector": {"": [1], "many": [[1], [2]], "sparse": {"indices": [1], "values": [0.5]}}, "payload": {"a": 1, "b": "x"}},
+        {"id": "5c56c793-69f3-4fbf-87e6-c4bf54c28c26", "vector": [2], "payload": {"a": 2.5, "c": {"lon": 1, "lat": 2}}},
+        {"id": 3, "vector": {}},
+    ]
+    described.result("upsert_points", collection="things", query={"wait": "true"}, body={"points": points})
+    actions = [{"create_alias": {"collection_name": "things", "alias_name": "alias"}}]
+    described.result("update_aliases", body={"actions": actions})
+
+
+def test_the_description_is_valid(described):
+    validate(described.document)
+    assert described.document["openapi"].startswith("3.1.")
+
+
+def test_the_description_and_its_page_need_no_key(servers):
+    server = servers.start(QDRANT__SERVICE__API_KEY="key")
+    for path, media in [("/openapi.json", "application/json"), ("/docs", "text/html; charset=utf-8")]:
+        response = requests.get(server.url + path, timeout=TIMEOUT)
+        assert (response.status_code, response.headers["content-type"]) == (200, media)
+    assert requests.get(f"{server.url}/collections", timeout=TIMEOUT).status_code == 401
+
+
+def test_answers_of_the_service_are_as_described(described):
+    fill(described)
+    for id in ["root", "healthz", "livez", "readyz", "metrics", "telemetry", "get_issues", "clear_issues", "openapi", "docs"]:
+        assert described.call(id).status_code == 200
+    for id in ["cluster_status", "cluster_telemetry", "get_collections", "get_collections_aliases", "list_full_snapshots"]:
+        described.result(id)
+    assert described.call("recover_current_peer").status_code == 400
+    assert described.call("remove_peer", peer=1).status_code == 400
+
+
+def test_answers_about_collections_are_as_described(described):
+    fill(described)
+    one = {"collection": "alias"}
+    for id in ["get_collection", "collection_exists", "get_collection_aliases", "collection_cluster_info", "list_shard_keys"]:
+        described.result(id, **one)
+    described.result("create_field_index", **one, body={"field_name": "a", "field_schema": {"type": "float", "lookup": True}})
+    described.result("create_field_index", **one, query={"wait": "true"}, body={"field_name": "b", "field_schema": "keyword"})
+    described.result("get_collection", **one)
+    described.result("delete_field_index", **one, field="a")
+    change = {"hnsw_config": {"m": 4}, "quantization_config": "Disabled", "vectors": {"many": {"on_disk": True}}, "metadata": {"a": None}}
+    described.result("update_collection", **one, body=change)
+    described.result("get_collection", **one)
+    assert described.call("create_collection", collection="things", body={}).status_code == 409
+    assert described.call("create_collection", collection="a/b", body={}).status_code == 422
+    assert described.call("get_collection", collection="none").status_code == 404
+    assert described.call("update_collection_cluster", **one, body={}).status_code == 400
+    assert described.result("delete_collection", collection="things") is True
+    assert described.result("delete_collection", collection="things") is False
+
+
+def test_answers_about_points_are_as_described(described):
+    fill(described)
+    one = {"collection": "things"}
+    for id in [1, "5c56c793-69f3-4fbf-87e6-c4bf54c28c26", 3]:
+        described.result("get_point", **one, id=id)
+    assert described.call("get_point", **one, id=9).status_code == 404
+    described.result("get_points", **one, body={"ids": [1, 2, 3], "with_vector": True, "with_payload": ["a"]})
+    assert described.result("scroll_points", **one, body={"limit": 1, "with_vector": ["many"]})["next_page_offset"] is not None
+    described.result("scroll_points", **one, body={"order_by": {"key": "a", "direction": "desc"}, "with_payload": False})
+    described.result("count_points", **one, body={"filter": {"must": {"key": "a", "range": {"gte": 2}}}})
+    assert described.result("facet", **one, body={"key": "b"})["hits"] == [{"value": "x", "count": 1}]
+    selected = {"points": [1]}
+    writes = {
+        "set_payload": selected | {"payload": {"d": 1}, "key": "e"},
+        "overwrite_payload": selected | {"payload": {"d": 1}},
+        "delete_payload": selected | {"keys": ["d"]},
+        "clear_payload": {"filter": {"must_not": [{"has_id": [3]}]}},
+        "update_vectors": {"points": [{"id": 1, "vector": {"": [3]}}]},
+        "delete_vectors": selected | {"vector": ["many"]},
+        "batch_update": {"operations": [{"set_payload": selected | {"payload": {}}}, {"delete": {"points": [3]}}]},
+        "delete_points": selected,
+    }
+    for id, body in writes.items():
+        for wait in ["true", "false"]:
+            described.result(id, **one, query={"wait": wait}, body=body)
+        assert described.call(id, collection="none", body=body).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "kind, place",
+    [("full_snapshot", {}), ("snapshot", {"collection": "things"}), ("shard_snapshot", {"collection": "things", "shard": 1})],
+    ids=["storage", "collection", "shard"],
+)
+def test_answers_about_snapshots_are_as_described(server, described, kind, place):
+    fill(described)
+    made = described.result(f"create_{kind}", **place, query={"compression": "zstd", "level": 3})
+    assert made in described.result(f"list_{kind}s", **place)
+    named = place | {"name": made["name"]}
+    archive = described.call(f"get_{kind}", **named)
+    assert archive.status_code == 200
+    etag = archive.headers["etag"]
+    for headers, status in [
+        ({"range": "bytes=0-9"}, 206),
+        ({"range": "bytes=999999999-"}, 416),
+        ({"if-none-match": etag}, 304),
+        ({"if-match": '"other"'}, 412),
+    ]:
+        assert described.call(f"get_{kind}", **named, headers=headers).status_code == status
+    if place:
+        restored(server, described, "shard_" if "shard" in place else "", place, archive.content, made["name"])
+    assert described.call(f"create_{kind}", **place, query={"wait": "false"}).status_code == 202
+    assert described.call(f"create_{kind}", **place, query={"level": "3"}).status_code == 422
+    assert described.call(f"create_{kind}", **place, query={"wait": "perhaps"}).status_code == 400
+    assert described.result(f"delete_{kind}", **named) is True
+    assert described.call(f"delete_{kind}", **named).status_code == 404
+
+
+def restored(server, described: Described, shard: str, place: dict, archive: bytes, name: str) -> None:
+    """Restores an archive in every way."""
+    if shard:
+        assert described.call("stream_shard_snapshot", **place).status_code == 200
+    upload = f"recover_{shard}from_uploaded_snapshot"
+    file = {"files": {"snapshot": ("any", archive)}}
+    assert described.call(upload, **place, query={"priority": "snapshot"}, **file).json()["result"] is True
+    assert described.call(upload, **place, query={"wait": "false"}, **file).status_code == 202
+    assert described.call(upload, **place, query={"checksum": "0" * 64}, **file).status_code == 400
+    assert described.call(upload, **place, query={"checksum": "0"}, **file).status_code == 422
+    assert described.call(upload, **place, data="text").status_code in (400, 415)
+    recover = f"recover_{shard}from_snapshot"
+    location = name if shard else (server.snapshots / "things" / name).as_uri()
+    assert described.result(recover, **place, body={"location": location, "priority": "replica"}) is True
+    assert described.call(recover, **place, query={"wait": "false"}, body={"location": location}).status_code == 202
+    assert described.call(recover, **place, body={"location": "http://127.0.0.1:1/x"}).status_code == 403
+
+
+def test_what_is_not_supported_says_so(described):
+    fill(described)
+    refused = described.ids(501)
+    assert len(refused) > 10
+    for id in refused:
+        named = {name: "0" for name in described.parameters(id)}
+        assert described.call(id, **named).status_code == 501
+
+
+# The collection, the shard and the point of each request, where it is not the generator that chooses them.
+NAMED = '[parameters]\n"path.collection" = "things"\n"path.shard" = 1\n"path.id" = 1\n'
+
+# Points have filters inside of filters: too many corners.
+RUNS = {
+    "anything": ("", "fuzzing", ()),
+    "named": (NAMED, "fuzzing", ("delete_collection",)),
+    "corners": (NAMED, "coverage", ("delete_collection", "Points")),
+}
+
+
+@pytest.mark.parametrize("settings, phase, excluded", RUNS.values(), ids=RUNS)
+def test_generated_requests_are_answered_as_described(server, described, tmp_path, settings, phase, excluded):
+    fill(described)
+    # The generator leaves out the place that it has read the description from.
+    left_out = {"openapi", *described.ids(501)}
+    for id, (_, _, operation) in described.operations.items():
+        if id in excluded or operation["tags"][0] in excluded:
+            left_out.add(id)
+    (tmp_path / "schemathesis.toml").write_text(settings)
+    command = [sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json", "--no-color", "--warnings", "off"]
+    command += ["--generation-deterministic", "--max-examples", str(EXAMPLES), "--phases", phase, "--checks", CHECKS]
+    command += ["--request-timeout", str(TIMEOUT), "--continue-on-failure"]
+    for id in sorted(left_out):
+        command += ["--exclude-operation-id", id]
+    done = subprocess.run(command, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, timeout=SECONDS)
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
+    assert f"Tested: {len(described.operations) - len(left_out)}" in done.stdout, done.stdout[-5_000:]
+    # Nothing that was sent has ended the server or any of its threads.
+    assert server.running() and "panicked" not in server.logs()
