@@ -158,6 +158,24 @@ impl Store for LocalStore {
         }
     }
 
+    fn places(&self) -> Result<Vec<Place>> {
+        let name_of = |dir: &Path| dir.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+        let mut places = vec![Place::Storage];
+        for dir in self.dirs_in(&self.root)? {
+            let Some(collection) = name_of(&dir).filter(|name| icecore_storage::names::validate(name).is_ok()) else { continue };
+            places.push(Place::Collection(collection.clone()));
+            for shard in self.dirs_in(&dir.join(SHARDS_DIR))? {
+                // Only as it is written here: `01` is nobody's directory.
+                let number = name_of(&shard).and_then(|name| Some((name.parse::<u32>().ok()?, name)));
+                if let Some((shard, _)) = number.filter(|(number, name)| number.to_string() == *name) {
+                    places.push(Place::Shard { collection: collection.clone(), shard });
+                }
+            }
+        }
+        places.sort();
+        Ok(places)
+    }
+
     fn list(&self, place: &Place) -> Result<Vec<ArchiveInfo>> {
         let Some(dir) = self.find_dir(place)? else { return Ok(Vec::new()) };
         match icecore_archive::list(self.fs.as_ref(), &dir) {

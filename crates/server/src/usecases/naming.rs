@@ -36,6 +36,16 @@ impl Place {
     }
 }
 
+impl Place {
+    /// The collection, if it is about one.
+    pub(crate) fn collection(&self) -> Option<&str> {
+        match self {
+            Self::Storage => None,
+            Self::Collection(collection) | Self::Shard { collection, .. } => Some(collection),
+        }
+    }
+}
+
 /// Names for a new archive of `place` made at `now`, in the order of trying: `<place>-<UTC time>.snapshot`, then with `-2`, `-3`
 /// and so on before the suffix, which is `.snapshot.zst` for a compressed one. That of a collection has the id of this node before the time (source: Qdrant).
 ///

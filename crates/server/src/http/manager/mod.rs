@@ -3,6 +3,7 @@
 //! Every success is 200 with the envelope, but for who does not wait (202). What is not there is 404 in the envelope too, a wrong
 //! method included.
 
+mod backups;
 mod capabilities;
 mod cluster;
 mod collections;
@@ -55,6 +56,7 @@ fn without_prefix() -> Router<Arc<App>> {
         .route("/metrics", get(qdrant::metrics))
         .route("/system/capabilities", get(capabilities::capabilities))
         .route("/healthz", get(capabilities::healthz))
+        .merge(backups::routes())
         .merge(jobs::routes())
         .merge(live::routes())
         .merge(events::routes())

@@ -69,6 +69,21 @@ pub(super) fn dir(prefix: &str, place: &Place) -> Result<String> {
     })
 }
 
+/// The place of an archive by its key; `None` if no archive has such a key.
+pub(super) fn place(prefix: &str, data: &str) -> Option<Place> {
+    let parts: Vec<&str> = data.strip_prefix(prefix)?.split('/').collect();
+    let checked = |collection: &str| icecore_storage::names::validate(collection).is_ok().then(|| collection.to_owned());
+    match parts.as_slice() {
+        [_] => Some(Place::Storage),
+        [collection, _] => checked(collection).map(Place::Collection),
+        [collection, "shards", shard, _] => {
+            let number: u32 = shard.parse().ok().filter(|number: &u32| number.to_string() == **shard)?;
+            Some(Place::Shard { collection: checked(collection)?, shard: number })
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +100,7 @@ mod tests {
             let keys = Keys::new(prefix, &place, &name).unwrap();
             assert_eq!(keys.data.as_ref(), expected);
             assert_eq!(keys.meta.as_ref(), format!("{expected}.meta.json"));
+            assert_eq!(super::place(prefix, expected).as_ref(), Some(&place));
         }
         for hostile in ["..", "a/b", ""] {
             assert!(Keys::new("", &Place::Collection(hostile.to_owned()), &name).is_err(), "{hostile}");

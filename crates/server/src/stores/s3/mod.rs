@@ -21,7 +21,7 @@ mod tests;
 mod upload;
 mod uploads;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
 use std::path::Path as Label;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -157,6 +157,13 @@ impl Store for S3Store {
         put::put(self, &keys, about, progress, |sink| {
             write_stream(Incoming { reader, len, label: Label::new(name.as_str()) }, sink, progress)
         })
+    }
+
+    fn places(&self) -> Result<Vec<Place>> {
+        let objects = self.bucket.list(&self.prefix, None)?;
+        let of = |object: &ObjectMeta| keys::place(&self.prefix, object.location.as_ref().strip_suffix(META_SUFFIX)?);
+        let places: BTreeSet<Place> = objects.iter().filter_map(of).collect();
+        Ok(places.into_iter().collect())
     }
 
     fn list(&self, place: &Place) -> Result<Vec<ArchiveInfo>> {

@@ -9,6 +9,27 @@ pub(crate) enum ManagedError {
     /// Neither an archive nor a URL.
     #[error("No restore source specified")]
     NoSource,
+    /// Which archive?
+    #[error("snapshot_name is required for a verification")]
+    NoName,
+    /// An archive is not as it was made.
+    #[error("{name} is damaged, in {count} place{}: {first}", if *.count == 1 { "" } else { "s, the first being" })]
+    Damaged {
+        /// The archive.
+        name: String,
+        /// How many things are wrong.
+        count: usize,
+        /// The first of them.
+        first: String,
+    },
+    /// There is nothing to compare an archive with.
+    #[error("{name} cannot be verified: the store has no digest of it, and {reason}")]
+    NoDigest {
+        /// The archive.
+        name: String,
+        /// Why it is not checked by itself.
+        reason: String,
+    },
     /// Which shard?
     #[error("Shard ID required for shard {work}")]
     ShardRequired {
@@ -47,7 +68,10 @@ impl ManagedError {
             Self::Location(LocationError::Outside { .. } | LocationError::Disabled) => Kind::Forbidden,
             Self::Location(LocationError::NoArchive { .. }) => Kind::NotFound,
             Self::Location(LocationError::Unreadable { .. }) => Kind::Internal,
+            Self::Damaged { .. } => Kind::Corrupt,
             Self::NoSource
+            | Self::NoName
+            | Self::NoDigest { .. }
             | Self::ShardRequired { .. }
             | Self::ShardOfEverything
             | Self::Upload

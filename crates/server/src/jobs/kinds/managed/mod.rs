@@ -11,6 +11,7 @@ mod metadata;
 mod restore;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::sync::Arc;
 
@@ -139,6 +140,7 @@ fn work(app: &Arc<App>, order: Order, committed: bool) -> Work {
         let counted = app.metrics.managed(order.kind);
         let done = match order.kind {
             JobKind::Restore | JobKind::ShardRestore => restore::run(&app, &order, running),
+            JobKind::Verify => verify::run(&app, &order, running),
             _ => backup::run(&app, &order, running),
         };
         counted.end(&done);
@@ -149,7 +151,10 @@ fn work(app: &Arc<App>, order: Order, committed: bool) -> Work {
 impl Order {
     /// What the job is about. `work` is what is to be done with it.
     fn scope(&self, work: &'static str) -> Result<Scope, ManagedError> {
-        let of_shard = matches!(self.kind, JobKind::ShardBackup | JobKind::ShardRestore);
+        let of_shard = match self.kind {
+            JobKind::Verify => self.request.shard_id.is_some(),
+            kind => matches!(kind, JobKind::ShardBackup | JobKind::ShardRestore),
+        };
         match (&self.request.collection, self.request.shard_id, of_shard) {
             (None, _, false) => Ok(Scope::Storage),
             (Some(collection), _, false) => Ok(Scope::Collection(collection.clone())),

@@ -1,0 +1,103 @@
+//! What is in a store: backups of whatever collection, shard or cluster, and their end. They are made and restored by jobs.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::{delete, get};
+use icecore_storage::Scope;
+use serde::{Deserialize, Serialize};
+
+use crate::app::App;
+use crate::http::envelope::{ApiError, answer};
+use crate::http::extract::{Query, Segment};
+use crate::jobs::kinds::managed::EVERYTHING;
+use crate::stores::ArchiveInfo;
+use crate::usecases::backups;
+use crate::usecases::naming::{self, Place};
+
+/// Which store, and what of it.
+#[derive(Debug, Deserialize)]
+struct Asked {
+    storage_id: Option<String>,
+    collection_name: Option<String>,
+    shard_id: Option<u32>,
+}
+
+/// A backup as the API shows it.
+#[derive(Debug, Serialize)]
+struct Backup {
+    name: String,
+    /// `*` for one of everything.
+    collection_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard_id: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    storage_id: Option<String>,
+    creation_time: String,
+    size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checksum: Option<String>,
+    shared: bool,
+}
+
+/// All routes of backups.
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new().route("/backups", get(list)).route("/backups/{name}", delete(remove))
+}
+
+/// `GET /api/v1/backups`
+async fn list(State(app): State<Arc<App>>, query: Query<Asked>) -> Response {
+    answer(move || {
+        let Asked { storage_id, collection_name, shard_id } = query.0;
+        let store = app.stores.resolve(storage_id.as_deref())?;
+        let only = collection_name.filter(|name| !name.is_empty());
+        let of_everything = only.as_deref() == Some(EVERYTHING);
+        let found = backups::list(store.store.as_ref(), only.as_deref().filter(|_| !of_everything))?;
+        let wanted = |backup: &backups::Backup| {
+            (!of_everything || backup.place == Place::Storage)
+                && shard_id.is_none_or(|wanted| matches!(backup.place, Place::Shard { shard, .. } if shard == wanted))
+        };
+        let shown = |backup: backups::Backup| Backup::new(backup.place, &backup.info, store.id.clone());
+        Ok(found.into_iter().filter(wanted).map(shown).collect::<Vec<_>>())
+    })
+    .await
+}
+
+/// `DELETE /api/v1/backups/{name}`
+async fn remove(State(app): State<Arc<App>>, name: Segment, query: Query<Asked>) -> Response {
+    answer(move || {
+        let Asked { storage_id, collection_name, shard_id } = query.0;
+        let scope = match (collection_name.filter(|name| !name.is_empty() && name != EVERYTHING), shard_id) {
+            (None, None) => Scope::Storage,
+            (Some(collection), None) => Scope::Collection(collection),
+            (Some(collection), Some(shard)) => Scope::Shard { collection, shard },
+            (None, Some(_)) => return Err(ApiError::bad_request("shard_id needs collection_name")),
+        };
+        let store = app.stores.resolve(storage_id.as_deref())?.store;
+        backups::delete(&app, store.as_ref(), &Place::of(scope), &name.0)?;
+        Ok(true)
+    })
+    .await
+}
+
+impl Backup {
+    fn new(place: Place, info: &ArchiveInfo, storage_id: Option<String>) -> Self {
+        let (collection_name, shard_id) = match place {
+            Place::Storage => (EVERYTHING.to_owned(), None),
+            Place::Collection(collection) => (collection, None),
+            Place::Shard { collection, shard } => (collection, Some(shard)),
+        };
+        Self {
+            name: info.name.to_string(),
+            collection_name,
+            shard_id,
+            storage_id,
+            creation_time: naming::creation_time(info.created),
+            size: info.size,
+            checksum: info.sha256.map(|digest| digest.to_string()),
+            shared: info.shared,
+        }
+    }
+}
