@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import requests
+from jsonschema import ValidationError
 from openapi_spec_validator import validate
 
 from support.described import Described
@@ -170,6 +171,19 @@ def restored(server, described: Described, shard: str, place: dict, archive: byt
     assert described.result(recover, **place, body={"location": location, "priority": "replica"}) is True
     assert described.call(recover, **place, query={"wait": "false"}, body={"location": location}).status_code == 202
     assert described.call(recover, **place, body={"location": "http://127.0.0.1:1/x"}).status_code == 403
+
+
+def test_paths_into_payloads_are_described_as_they_are_parsed(described):
+    fill(described)
+    schema = {"$ref": "#/components/schemas/PayloadPath"}
+    paths = ["a", "a.b", "a.b[].c", "a[0]", '"key with.dot".b', "größe", "a-b_1", '""', "a[999999999999999999]", "0"]
+    for path in paths:
+        described.valid(schema, path)
+        described.result("facet", collection="things", body={"key": path})
+    for path in ["", ".", "a.", "a b", "a[x]", "a[-1]", '"a', 'a"b"', '"a\\b"', "a..b", " a", "a "]:
+        with pytest.raises(ValidationError):
+            described.valid(schema, path)
+        assert described.call("facet", collection="things", body={"key": path}).status_code == 400
 
 
 def test_what_is_not_supported_says_so(described):
