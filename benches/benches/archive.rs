@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput};
 use icecore_archive::{ArchiveName, MemberRef, Reader, create, unpack, verify};
-use icecore_benches::{Files, copy, copy_each, must, scratch, sha256, sha256_on_all_cores, threads, together};
+use icecore_benches::{
+    Files, copy, copy_each, must, scratch, sha256, sha256_of_parts_on_all_cores, sha256_on_all_cores, threads, together,
+};
 use icecore_io::{OsClock, OsFs};
 
 const TMP: &str = env!("CARGO_TARGET_TMPDIR");
@@ -81,8 +83,12 @@ fn reading(criterion: &mut Criterion, fs: &OsFs, files: &Files) -> Result<(), Bo
             assert!(report.is_sound(), "{:?}", report.problems);
         });
     });
-    let whole = [path.clone()];
-    group.bench_function("limit: plain sha256", |bencher| bencher.iter(|| must(sha256(fs, &whole))));
+    let manifest = files.plan.manifest();
+    let parts: Vec<(u64, u64)> =
+        (0..manifest.len()).filter_map(|index| Some((files.plan.data_offset(index)?, manifest.get(index)?.len))).collect();
+    group.bench_function("limit: sha256 of the members on all cores", |bencher| {
+        bencher.iter(|| must(sha256_of_parts_on_all_cores(fs, &path, &parts)));
+    });
     group.finish();
 
     let mut group = criterion.benchmark_group("archive unpack");

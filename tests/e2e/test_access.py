@@ -12,6 +12,7 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 
 from support import memory
 from support.memory import MIB
+from support.multipart import received
 from support.server import Server
 
 TIMEOUT = 60
@@ -125,17 +126,6 @@ def connect(server: Server, sent: bytes = b"") -> socket.socket:
     connection = socket.create_connection((address.hostname, address.port), timeout=TIMEOUT)
     connection.sendall(sent)
     return connection
-
-
-def received(connection: socket.socket) -> bytes:
-    """All that the server sends until it closes the connection."""
-    found = b""
-    try:
-        while piece := connection.recv(65536):
-            found += piece
-    except ConnectionResetError:
-        pass  # It closed while something was on its way to it.
-    return found
 
 
 @pytest.mark.parametrize("framing", ["content-length: 209715200", "transfer-encoding: chunked"])

@@ -105,7 +105,7 @@ class Case:
             case "list":
                 assert answer.result == self.described() and [one["name"] for one in answer.result] == [self.archive.name]
             case "create":
-                assert set(answer.result) == {"name", "creation_time", "size", "checksum"}
+                assert set(answer.result) == {"name", "creation_time", "size", "checksum", "shared"}
                 made = self.archive.parent / answer.result["name"]
                 assert made != self.archive and made.stat().st_size == answer.result["size"]
                 assert hashlib.sha256(made.read_bytes()).hexdigest() == answer.result["checksum"] == self.sha256

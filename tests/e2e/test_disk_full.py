@@ -96,7 +96,7 @@ def test_what_needs_space_is_refused_with_the_numbers(server):
     file = file_of(server, "c", name)
     archive = file.read_bytes()
     snapshots, storage = fill_disk(server.snapshots, LEFT), fill_disk(server.storage, LEFT)
-    refused(call(server, "POST", "/collections/c/snapshots"))
+    refused(call(server, "POST", "/collections/c/snapshots?full=true"))
     refused(call(server, "POST", "/collections/c/shards/0/snapshots"))
     refused(call(server, "POST", "/snapshots"))
     refused(recover(server, "c", file.as_uri()))

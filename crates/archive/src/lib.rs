@@ -1,10 +1,11 @@
 //! Archives any list of files: one tar file with a manifest, whose every byte is known from the manifest and checked against it.
 //!
 //! A [`Plan`] says what an archive will contain and where, before anything is read. [`write_archive`] sends it to any [`Sink`];
-//! [`create`] makes a file of it, which appears complete under its name or not at all. [`Reader`] opens one; [`verify`] lists all that
+//! [`create`] makes a file of it, which appears complete under its name or not at all; with [`Sharing`] it becomes another name of an
+//! equal archive that is known to be sound. [`Reader`] opens one; [`verify`] lists all that
 //! is wrong with it; [`unpack`] takes members out, or a part of them; [`StreamReader`] does both at once with an archive that arrives
 //! in order and cannot be read twice. [`write_compressed`] and a [`Draft`] make compressed archives, which everything that reads
-//! takes like the others. [`list`], [`delete`] and [`sweep`] look after a directory of
+//! takes like the others. [`keep`] keeps one that was made elsewhere. [`list`], [`delete`] and [`sweep`] look after a directory of
 //! archives. [`Directory`] makes an archive of any directory. The format is described in `FORMAT.md`.
 //!
 //! What the members mean is the caller's business: the manifest carries a JSON value, the subject, on their behalf. All disk access
@@ -20,11 +21,14 @@ mod foreign;
 mod format;
 mod in_order;
 mod intake;
+mod keep;
 mod opening;
 mod plan;
 mod problem;
 mod progress;
+mod publication;
 mod reader;
+mod sharing;
 mod store;
 mod stream;
 mod syncing;
@@ -51,10 +55,12 @@ pub use format::path::{COMPONENT_LEN_MAX, MemberPath, PATH_LEN_MAX, PathRule, RE
 pub use format::tar::{BLOCK_LEN, NAME_SIZE, USTAR_SIZE_MAX};
 pub use format::version::LAYOUT;
 pub use icecore_io::digest::{Crc32c, FileDigest, Hasher, ParseDigestError, Sha256Digest};
+pub use keep::{Kept, keep};
 pub use plan::Plan;
 pub use problem::Problem;
 pub use progress::{Progress, ProgressHandle};
 pub use reader::Reader;
+pub use sharing::Sharing;
 pub use store::{
     ARCHIVE_NAME_LEN_MAX, ARCHIVE_SUFFIX, ArchiveName, COMPRESSED_SUFFIX, Stored, Swept, delete, find, list, record_verified,
     sweep,
@@ -63,4 +69,6 @@ pub use stream::{StreamReader, Streamed};
 pub use target::Unpacked;
 pub use unpack::unpack;
 pub use verify::{Report, VerifyOptions, WholeDigest, verify, verify_with};
-pub use writer::{Compression, FileSink, LEVELS, Sink, Source, WriteSink, Written, write_archive, write_compressed};
+pub use writer::{
+    Compression, FileSink, Incoming, LEVELS, Sink, Source, WriteSink, Written, write_archive, write_compressed, write_stream,
+};

@@ -11,6 +11,11 @@ pub trait Clock: Debug + Send + Sync + 'static {
 
     /// Time since some fixed instant; never goes back.
     fn monotonic(&self) -> Duration;
+
+    /// Lets at least so much time pass by the monotonic clock. Holds up the calling thread: not for asynchronous code.
+    fn sleep(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
 }
 
 /// The operating system's clock.
@@ -42,7 +47,7 @@ impl Clock for OsClock {
     }
 }
 
-/// A clock that stands still until it is told to go on.
+/// A clock that stands still until it is told to go on, or somebody sleeps.
 #[derive(Debug)]
 pub struct ManualClock {
     now: Mutex<Duration>,
@@ -71,5 +76,10 @@ impl Clock for ManualClock {
 
     fn monotonic(&self) -> Duration {
         *self.lock()
+    }
+
+    /// Moves both clocks on, and returns at once.
+    fn sleep(&self, time: Duration) {
+        self.advance(time);
     }
 }

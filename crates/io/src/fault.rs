@@ -172,8 +172,16 @@ impl File for FaultFile {
         run(self.verdict(Operation::CopyRange), || self.inner.copy_range(Self::source(source)?, source_offset, offset, len))
     }
 
+    fn shares_blocks_with(&self, source: &dyn File) -> bool {
+        Self::source(source).is_ok_and(|source| self.inner.shares_blocks_with(source))
+    }
+
     fn start_writeback(&self, offset: u64, len: u64) -> io::Result<()> {
         run(self.verdict(Operation::StartWriteback), || self.inner.start_writeback(offset, len))
+    }
+
+    fn wait_writeback(&self, offset: u64, len: u64) -> io::Result<()> {
+        run(self.verdict(Operation::WaitWriteback), || self.inner.wait_writeback(offset, len))
     }
 
     fn map(&self) -> io::Result<Mapping> {

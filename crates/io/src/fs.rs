@@ -33,6 +33,8 @@ pub struct Metadata {
     pub len: u64,
     /// Inode number; two paths with the same one on one file system are one file.
     pub inode: u64,
+    /// How many names a file has (hard links); meaningless for anything but a file.
+    pub links: u64,
     /// Permission bits, such as `0o644`.
     pub mode: u32,
     /// Time of the last change of the contents.
@@ -77,7 +79,8 @@ pub trait Fs: Debug + Send + Sync + 'static {
     /// Atomically renames a file or directory; `AlreadyExists` and no change if there is anything at `to`.
     fn rename_noreplace(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Makes a hard link at `to`; `AlreadyExists` if there is anything.
+    /// Makes a hard link at `to`; `AlreadyExists` if there is anything. `TooManyLinks`, `CrossesDevices`, `PermissionDenied` or
+    /// `Unsupported` where the file or the file system cannot have another.
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Removes a file (or a symbolic link itself).
@@ -182,8 +185,21 @@ pub trait File: Debug + Send + Sync {
     /// where that is not possible: the caller copies through memory instead.
     fn copy_range(&self, source: &dyn File, source_offset: u64, offset: u64, len: u64) -> io::Result<u64>;
 
+    /// Whether [`File::copy_range`] from `source` lets both files share the blocks that are whole at the same distance from a block's
+    /// beginning, so that it takes no space and little time. False where nobody can tell.
+    fn shares_blocks_with(&self, _source: &dyn File) -> bool {
+        false
+    }
+
     /// Asks for the write-back of a range to begin; promises nothing about durability.
     fn start_writeback(&self, offset: u64, len: u64) -> io::Result<()>;
+
+    /// Waits until the write-back of a range that was started has come to its end; promises nothing about durability. An error is one of
+    /// that writing, and a later sync need not report it again: it must be treated as that of a sync.
+    fn wait_writeback(&self, offset: u64, len: u64) -> io::Result<()> {
+        let _ = (offset, len);
+        Ok(())
+    }
 
     /// Maps the whole file read-only. The file must not shrink while mapped: only for files that never change again.
     fn map(&self) -> io::Result<Mapping>;

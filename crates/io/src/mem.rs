@@ -10,6 +10,7 @@ mod tree;
 
 use std::io;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -18,7 +19,7 @@ use rustix::io::Errno;
 pub(crate) use self::copy::{Tree, TreeDir, TreeFile, TreeNode};
 pub(crate) use self::inode::overwrite;
 use self::inode::{Inode, MemFile, MemLock, Shared};
-use self::tree::{Dir, Node};
+use self::tree::{Dir, Name, Node};
 pub(crate) use self::tree::{Names, components};
 use crate::{DirEntry, File, FileKind, Fs, Lock, Metadata};
 
@@ -47,6 +48,11 @@ impl MemFs {
         *self.shared.free() = bytes;
     }
 
+    /// Makes files say that they share blocks ([`File::shares_blocks_with`]). Copies take space all the same.
+    pub fn set_shares_blocks(&self, shares: bool) {
+        self.shared.shares_blocks.store(shares, Ordering::Relaxed);
+    }
+
     /// An independent copy of everything that has a name, with the same inode numbers. Contents are shared until one side writes.
     pub fn fork(&self) -> Self {
         Self::from_tree(self.tree())
@@ -65,7 +71,7 @@ impl MemFs {
     fn create(&self, root: &mut Dir, path: &Path) -> io::Result<Arc<Inode>> {
         let names = free_name(root, path)?;
         let inode = Arc::new(Inode::new(self.shared.next_inode(), Arc::default(), FILE_MODE, &self.shared));
-        root.dir_mut(&names.parent)?.entries.insert(names.last, Node::File(Arc::clone(&inode)));
+        root.dir_mut(&names.parent)?.entries.insert(names.last, Node::File(Name::new(&inode)));
         Ok(inode)
     }
 }
@@ -140,6 +146,7 @@ impl Fs for MemFs {
                         kind: FileKind::File,
                         len: body.bytes.len() as u64,
                         inode: inode.number,
+                        links: body.names,
                         mode: body.mode,
                         modified: body.modified,
                     });
@@ -147,7 +154,7 @@ impl Fs for MemFs {
                 None => return Err(io::ErrorKind::NotFound.into()),
             },
         };
-        Ok(Metadata { kind: FileKind::Dir, len: 0, inode: dir.inode, mode: dir.mode, modified: SystemTime::UNIX_EPOCH })
+        Ok(Metadata { kind: FileKind::Dir, len: 0, inode: dir.inode, links: 1, mode: dir.mode, modified: SystemTime::UNIX_EPOCH })
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
@@ -177,7 +184,7 @@ impl Fs for MemFs {
         match (root.find(&source)?, root.find(&target)?) {
             (None, _) => return Err(io::ErrorKind::NotFound.into()),
             // Two names of one file, or twice the same name: POSIX wants nothing done.
-            (Some(Node::File(one)), Some(Node::File(other))) if Arc::ptr_eq(one, other) => return Ok(()),
+            (Some(Node::File(one)), Some(Node::File(other))) if one.is_of(other) => return Ok(()),
             (Some(Node::Dir(_)), Some(Node::Dir(_))) if source == target => return Ok(()),
             (Some(Node::File(_)), Some(Node::Dir(_))) => return Err(io::ErrorKind::IsADirectory.into()),
             (Some(Node::Dir(_)), Some(Node::File(_))) => return Err(io::ErrorKind::NotADirectory.into()),
@@ -209,7 +216,7 @@ impl Fs for MemFs {
             _ => error,
         })?;
         let target = free_name(&root, to)?;
-        root.dir_mut(&target.parent)?.entries.insert(target.last, Node::File(inode));
+        root.dir_mut(&target.parent)?.entries.insert(target.last, Node::File(Name::new(&inode)));
         Ok(())
     }
 

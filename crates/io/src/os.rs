@@ -11,7 +11,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{CWD, FallocateFlags, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, FallocateFlags, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::{Errno, retry_on_intr};
 
 use crate::{DirEntry, File, FileKind, Fs, Lock, Mapping, Metadata};
@@ -20,6 +20,10 @@ use crate::{DirEntry, File, FileKind, Fs, Lock, Mapping, Metadata};
 const FILE_MODE: u32 = 0o644;
 /// The permission bits of a mode, without the file type.
 const PERMISSION_BITS: u32 = 0o7777;
+
+/// What the kernel calls btrfs and XFS by (source: statfs(2)).
+const BTRFS_MAGIC: rustix::fs::FsWord = 0x9123_683e;
+const XFS_MAGIC: rustix::fs::FsWord = 0x5846_5342;
 
 /// The file system of the operating system.
 #[derive(Debug, Clone, Copy, Default)]
@@ -84,6 +88,7 @@ impl Fs for OsFs {
             kind: kind_of(found.file_type()),
             len: found.len(),
             inode: found.ino(),
+            links: found.nlink(),
             mode: found.mode() & PERMISSION_BITS,
             modified: found.modified()?,
         })
@@ -118,7 +123,11 @@ impl Fs for OsFs {
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::hard_link(from, to)
+        // The last argument says that a symbolic link is linked itself.
+        rustix::fs::linkat(CWD, from, CWD, to, AtFlags::empty()).map_err(|error| match error {
+            Errno::OPNOTSUPP | Errno::NOSYS => io::ErrorKind::Unsupported.into(),
+            error => error.into(),
+        })
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
@@ -187,6 +196,19 @@ struct OsFile {
 }
 
 impl OsFile {
+    fn sync_range(&self, offset: u64, len: u64, flags: libc::c_uint) -> io::Result<()> {
+        let (Ok(offset), Ok(len)) = (i64::try_from(offset), i64::try_from(len)) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        #[expect(
+            unsafe_code,
+            reason = "the call takes a descriptor, which is open for as long as `self`, and three numbers; it touches no memory"
+        )]
+        // SAFETY: see the reason.
+        let result = unsafe { libc::sync_file_range(self.file.as_raw_fd(), offset, len, flags) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
     /// The other file of a two-file call, if it is one of this file system.
     fn of(file: &dyn File) -> io::Result<&Self> {
         file.as_any().downcast_ref().ok_or_else(|| io::ErrorKind::Unsupported.into())
@@ -245,17 +267,21 @@ impl File for OsFile {
         Ok(copied.map_err(unsupported_or)? as u64)
     }
 
+    /// The file systems that are known to share blocks, if both files are on one.
+    fn shares_blocks_with(&self, source: &dyn File) -> bool {
+        let device = |file: &Self| file.file.metadata().map(|found| found.dev()).ok();
+        let Ok(source) = Self::of(source) else { return false };
+        let kind = rustix::fs::fstatfs(&self.file).map(|found| found.f_type);
+        kind.is_ok_and(|kind| [BTRFS_MAGIC, XFS_MAGIC].contains(&kind))
+            && device(self).is_some_and(|own| device(source) == Some(own))
+    }
+
     fn start_writeback(&self, offset: u64, len: u64) -> io::Result<()> {
-        let (Ok(offset), Ok(len)) = (i64::try_from(offset), i64::try_from(len)) else {
-            return Err(io::ErrorKind::InvalidInput.into());
-        };
-        #[expect(
-            unsafe_code,
-            reason = "the call takes a descriptor, which is open for as long as `self`, and three numbers; it touches no memory"
-        )]
-        // SAFETY: see the reason.
-        let result = unsafe { libc::sync_file_range(self.file.as_raw_fd(), offset, len, libc::SYNC_FILE_RANGE_WRITE) };
-        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+        self.sync_range(offset, len, libc::SYNC_FILE_RANGE_WRITE)
+    }
+
+    fn wait_writeback(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.sync_range(offset, len, libc::SYNC_FILE_RANGE_WAIT_BEFORE)
     }
 
     fn map(&self) -> io::Result<Mapping> {

@@ -230,8 +230,16 @@ impl File for RecordingFile {
         Ok(copied)
     }
 
+    fn shares_blocks_with(&self, source: &dyn File) -> bool {
+        Self::inner_of(source).is_ok_and(|source| self.inner.shares_blocks_with(source))
+    }
+
     fn start_writeback(&self, offset: u64, len: u64) -> io::Result<()> {
         self.inner.start_writeback(offset, len)
+    }
+
+    fn wait_writeback(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.inner.wait_writeback(offset, len)
     }
 
     fn map(&self) -> io::Result<Mapping> {

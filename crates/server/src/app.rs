@@ -7,12 +7,14 @@ use std::sync::Arc;
 use icecore_io::{Clock, Fs};
 use icecore_storage::Storage;
 
+use crate::bandwidth::Bandwidth;
+use crate::clusters::Clusters;
 use crate::config::Config;
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::remote::Fetcher;
 use crate::shutdown::Shutdown;
-use crate::stores::Store;
+use crate::stores::{Store, Stores};
 
 /// The running server, without its front doors.
 #[derive(Debug)]
@@ -21,6 +23,10 @@ pub(crate) struct App {
     pub(crate) storage: Arc<Storage>,
     /// The archives.
     pub(crate) store: Arc<dyn Store>,
+    /// The stores that are configured at run time.
+    pub(crate) stores: Stores,
+    /// The clusters that the backup manager acts on.
+    pub(crate) clusters: Clusters,
     /// What goes on without the request that asked for it.
     pub(crate) jobs: Arc<Jobs>,
     /// The file system that storage and store are on.
@@ -29,6 +35,8 @@ pub(crate) struct App {
     pub(crate) clock: Arc<dyn Clock>,
     /// What the server counts of itself.
     pub(crate) metrics: Arc<Metrics>,
+    /// What making and restoring archives may take of the disk.
+    pub(crate) bandwidth: Bandwidth,
     /// Fetches archives from other servers.
     pub(crate) fetcher: Fetcher,
     /// The settings that the server was started with.

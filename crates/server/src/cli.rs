@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::manage::{BackupCommand, JobsCommand, StoresCommand};
 use crate::tools::BenchArgs;
 
 /// icecore stores collections of points and archives them.
@@ -79,6 +80,15 @@ pub(crate) enum Command {
     ///
     /// Makes its data in a new directory, which takes about four times the size of the data and is removed afterwards.
     Bench(BenchArgs),
+    /// Make, list, restore, verify and delete backups of a running server, or of a cluster that it manages.
+    #[command(subcommand)]
+    Backup(BackupCommand),
+    /// Watch and control the jobs of a running server.
+    #[command(subcommand)]
+    Jobs(JobsCommand),
+    /// The stores in which a running server keeps backups.
+    #[command(subcommand)]
+    Stores(StoresCommand),
 }
 
 /// Tools for archives.
@@ -214,6 +224,29 @@ mod tests {
         let cli = parse(&["inspect", "--json", "a"]).unwrap();
         assert!(matches!(cli.command, Some(Command::Inspect { json: true, .. })));
         assert!(parse(&["archive", "create", "a", "b"]).is_ok());
+        for good in [
+            &["backup", "create", "c", "--zstd", "--level", "3", "--store", "s"][..],
+            &["backup", "create", "--all"],
+            &["backup", "restore", "c", "--shard", "1", "--name", "n"],
+            &["backup", "restore", "c", "--from-url", "http://h/x"],
+            &["jobs", "list", "--status", "failed", "--type", "backup"],
+            &["stores", "add", "s", "--type", "local", "--path", "/x"],
+            &["stores", "test", "s"],
+            &["stores", "test", "--type", "s3", "--bucket", "b"],
+        ] {
+            assert!(parse(good).is_ok(), "{:?}", parse(good));
+        }
+        for bad in [
+            &["backup", "create"][..],
+            &["backup", "create", "c", "--all"],
+            &["backup", "create", "c", "--level", "3"],
+            &["backup", "restore", "c"],
+            &["stores", "add", "s", "--type", "local"],
+            &["stores", "add", "s", "--type", "s3", "--bucket", "b", "--access-key", "k"],
+            &["stores", "test"],
+        ] {
+            assert!(parse(bad).is_err(), "{bad:?}");
+        }
         assert!(parse(&["archive", "create", "a"]).is_err());
         assert!(parse(&["archive", "verify"]).is_err());
         assert!(parse(&["-f", "archive", "verify", "x"]).is_err());

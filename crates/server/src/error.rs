@@ -8,8 +8,9 @@ use std::error::Error;
 use std::io;
 
 use crate::jobs::JobsError;
+use crate::jobs::kinds::managed::ManagedError;
 use crate::remote::FetchError;
-use crate::stores::StoreError;
+use crate::stores::{Fault, StoreError, StoresError};
 use crate::usecases::restore::RestoreError;
 
 /// The result of a use case.
@@ -55,6 +56,9 @@ pub(crate) enum AppError {
     /// From the store of archives.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// From the configurations of stores.
+    #[error(transparent)]
+    Stores(#[from] StoresError),
     /// A restore was refused.
     #[error(transparent)]
     Restore(#[from] RestoreError),
@@ -64,6 +68,9 @@ pub(crate) enum AppError {
     /// From the queue of jobs.
     #[error(transparent)]
     Jobs(#[from] JobsError),
+    /// A job of the backup manager's that cannot be done as it was asked for.
+    #[error(transparent)]
+    Managed(#[from] ManagedError),
     /// The description of a snapshot cannot be written as JSON.
     #[error("describe the snapshot")]
     Encode(#[source] serde_json::Error),
@@ -77,9 +84,11 @@ impl AppError {
             Self::Storage(error) => of_storage(error.kind()),
             Self::Archive(error) => of_archive(error.kind()),
             Self::Store(error) => of_store(error),
+            Self::Stores(error) => error.kind(),
             Self::Restore(error) => error.kind(),
             Self::Fetch(error) => error.kind(),
             Self::Jobs(error) => error.kind(),
+            Self::Managed(error) => error.kind(),
             Self::Encode(_) => Kind::Internal,
         }
     }
@@ -112,13 +121,19 @@ pub(crate) fn of_archive(kind: icecore_archive::ErrorKind) -> Kind {
     }
 }
 
-fn of_store(error: &StoreError) -> Kind {
+pub(crate) fn of_store(error: &StoreError) -> Kind {
     match error {
         StoreError::NotFound { .. } => Kind::NotFound,
         StoreError::Exists { .. } | StoreError::Occupied { .. } => Kind::Conflict,
         StoreError::Place(error) => of_storage(error.kind()),
         StoreError::Archive(error) => of_archive(error.kind()),
         StoreError::Io { source, .. } => of_io(source),
+        StoreError::NoBucket | StoreError::Options(_) => Kind::InvalidInput,
+        StoreError::Object(error) => match error.fault {
+            Fault::NoObject => Kind::NotFound,
+            Fault::Unavailable => Kind::Unavailable,
+            Fault::NoBucket | Fault::Denied | Fault::Changed | Fault::Other => Kind::Internal,
+        },
     }
 }
 

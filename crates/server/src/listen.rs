@@ -8,8 +8,6 @@ use std::net::SocketAddr;
 
 use tokio::net::{TcpListener, TcpSocket, lookup_host};
 
-use crate::config::Service;
-
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
@@ -18,16 +16,20 @@ const BACKLOG: u32 = 1024;
 pub(crate) struct Port {
     socket: TcpSocket,
     address: String,
+    /// The setting that it comes from.
+    key: &'static str,
 }
 
 /// Why nobody can be answered.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ListenError {
     /// Somebody else has the port.
-    #[error("{address} is in use by another process; stop it, or choose another port (`service.http_port`)")]
+    #[error("{address} is in use by another process; stop it, or choose another port (`{key}`)")]
     InUse {
         /// The address.
         address: String,
+        /// The setting that says so.
+        key: &'static str,
     },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}")]
@@ -40,31 +42,31 @@ pub(crate) enum ListenError {
 }
 
 impl Port {
-    /// Takes the port, on the first of the host's addresses where that is possible.
-    pub(crate) async fn take(service: &Service) -> Result<Self, ListenError> {
-        let address = format!("{}:{}", service.host, service.http_port);
-        match bind(service).await {
-            Ok(socket) => Ok(Self { socket, address }),
-            Err(source) => Err(failed(address, source)),
+    /// Takes the port that the setting `key` says, on the first of the host's addresses where that is possible.
+    pub(crate) async fn take(host: &str, port: u16, key: &'static str) -> Result<Self, ListenError> {
+        let address = format!("{host}:{port}");
+        match bind(host, port).await {
+            Ok(socket) => Ok(Self { socket, address, key }),
+            Err(source) => Err(failed(address, key, source)),
         }
     }
 
     /// Lets clients connect.
     pub(crate) fn listen(self) -> Result<TcpListener, ListenError> {
-        self.socket.listen(BACKLOG).map_err(|source| failed(self.address, source))
+        self.socket.listen(BACKLOG).map_err(|source| failed(self.address, self.key, source))
     }
 }
 
-fn failed(address: String, source: io::Error) -> ListenError {
+fn failed(address: String, key: &'static str, source: io::Error) -> ListenError {
     match source.kind() {
-        io::ErrorKind::AddrInUse => ListenError::InUse { address },
+        io::ErrorKind::AddrInUse => ListenError::InUse { address, key },
         _ => ListenError::Other { address, source },
     }
 }
 
-async fn bind(service: &Service) -> io::Result<TcpSocket> {
+async fn bind(host: &str, port: u16) -> io::Result<TcpSocket> {
     let mut failure = io::Error::new(io::ErrorKind::AddrNotAvailable, "the host has no address");
-    for address in lookup_host((service.host.as_str(), service.http_port)).await? {
+    for address in lookup_host((host, port)).await? {
         match bind_one(address) {
             Ok(socket) => return Ok(socket),
             Err(error) => failure = error,
@@ -85,17 +87,13 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpSocket> {
 mod tests {
     use super::*;
 
-    fn local(http_port: u16) -> Service {
-        Service { host: "127.0.0.1".to_owned(), http_port, ..Service::default() }
-    }
-
     #[tokio::test]
     async fn a_port_that_somebody_listens_on_is_not_free() {
-        let first = Port::take(&local(0)).await.unwrap().listen().unwrap();
+        let first = Port::take("127.0.0.1", 0, "service.http_port").await.unwrap().listen().unwrap();
         let port = first.local_addr().unwrap().port();
-        let error = Port::take(&local(port)).await.unwrap_err();
-        assert!(matches!(&error, ListenError::InUse { .. }), "{error}");
+        let error = Port::take("127.0.0.1", port, "manager.port").await.unwrap_err();
+        assert!(matches!(&error, ListenError::InUse { .. }) && error.to_string().contains("`manager.port`"), "{error}");
         drop(first);
-        assert!(Port::take(&local(port)).await.unwrap().listen().is_ok());
+        assert!(Port::take("127.0.0.1", port, "manager.port").await.unwrap().listen().is_ok());
     }
 }

@@ -1,15 +1,20 @@
 //! The `icecore` binary: a server for collections of points, and tools for their archives.
 
 mod app;
+mod bandwidth;
+mod cancellation;
 mod cli;
+mod clusters;
 mod config;
 mod error;
 mod http;
 mod jobs;
 mod listen;
 mod logging;
+mod manage;
 mod metrics;
 mod pipe;
+mod reload;
 mod remote;
 mod report;
 mod serve;
@@ -20,6 +25,7 @@ mod stores;
 mod testing;
 mod threads;
 mod tls;
+mod told;
 mod tools;
 mod usecases;
 
@@ -35,6 +41,9 @@ fn main() -> ExitCode {
     let outcome: Result<(), Box<dyn Error>> = match cli.command {
         Some(Command::Archive(command)) => tools::archive(command).map_err(Into::into),
         Some(Command::Inspect { path, json }) => tools::inspect(&path, json).map_err(Into::into),
+        Some(Command::Backup(command)) => manage::backup(command).map_err(Into::into),
+        Some(Command::Jobs(command)) => manage::jobs(command).map_err(Into::into),
+        Some(Command::Stores(command)) => manage::stores(command).map_err(Into::into),
         Some(Command::Bench(args)) => tools::bench(&args).map_err(Into::into),
         None => serve::run(cli.server).map_err(Into::into),
     };

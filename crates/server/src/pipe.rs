@@ -7,6 +7,7 @@
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 
 use axum::body::Bytes;
 use tokio::sync::mpsc;
@@ -60,24 +61,44 @@ impl PipeWriter {
     }
 }
 
+impl PipeReader {
+    /// The next chunk, for a reader on an async thread, which reads in no other way; `None` at the clean end.
+    pub(crate) fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+        if let Err(error) = self.check() {
+            return Poll::Ready(Err(error));
+        }
+        self.chunks.poll_recv(context).map(|received| self.judge(received))
+    }
+
+    /// No read after an error is a clean end.
+    fn check(&self) -> io::Result<()> {
+        match self.failed {
+            true => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the stream has failed before")),
+            false => Ok(()),
+        }
+    }
+
+    /// What came out of the channel: a chunk, the clean end, or an error.
+    fn judge(&mut self, received: Option<io::Result<Bytes>>) -> io::Result<Option<Bytes>> {
+        let judged = match received {
+            Some(received) => received.map(Some),
+            None if self.finished.load(Ordering::Acquire) => Ok(None),
+            None => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the stream broke off")),
+        };
+        self.failed = judged.is_err();
+        judged
+    }
+}
+
 impl BufRead for PipeReader {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         // Ends: producers send a finite number of empty chunks, if any.
         while self.chunk.is_empty() {
-            if self.failed {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the stream has failed before"));
-            }
-            match self.chunks.blocking_recv() {
-                Some(Ok(chunk)) => self.chunk = chunk,
-                Some(Err(error)) => {
-                    self.failed = true;
-                    return Err(error);
-                }
-                None if self.finished.load(Ordering::Acquire) => break,
-                None => {
-                    self.failed = true;
-                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the stream broke off"));
-                }
+            self.check()?;
+            let received = self.chunks.blocking_recv();
+            match self.judge(received)? {
+                Some(chunk) => self.chunk = chunk,
+                None => break,
             }
         }
         Ok(&self.chunk)
@@ -102,6 +123,7 @@ impl Read for PipeReader {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
     use std::thread;
 
     use tokio::runtime::{Builder, Runtime};
@@ -114,6 +136,21 @@ mod tests {
 
     fn chunk(text: &'static str) -> io::Result<Bytes> {
         Ok(Bytes::from_static(text.as_bytes()))
+    }
+
+    #[test]
+    fn an_async_reader_sees_the_same_chunks_and_ends() {
+        let next = |reader: &mut PipeReader| runtime().block_on(poll_fn(|context| reader.poll_chunk(context)));
+        let (writer, mut reader) = pipe(4);
+        runtime().block_on(writer.send(chunk("one"))).unwrap();
+        writer.finish();
+        assert_eq!(next(&mut reader).unwrap().as_deref(), Some(b"one".as_slice()));
+        assert_eq!(next(&mut reader).unwrap(), None);
+        let (writer, mut reader) = pipe(4);
+        drop(writer);
+        for _ in 0..2 {
+            assert_eq!(next(&mut reader).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        }
     }
 
     #[test]

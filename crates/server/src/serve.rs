@@ -7,6 +7,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use icecore_io::{Clock, Fs, OsClock, OsFs};
@@ -16,25 +17,31 @@ use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
 use crate::app::App;
+use crate::bandwidth::Bandwidth;
 use crate::cli::{MappingError, ServerArgs};
-use crate::config::{self, Config, ConfigError, Loaded};
+use crate::clusters::{ClusterError, Clusters};
+use crate::config::{self, Config, ConfigError, KeptIn, Loaded};
 use crate::error::{AppError, Kind, one_line};
 use crate::jobs::{self, Jobs, kinds};
 use crate::listen::{ListenError, Port};
 use crate::metrics::{Kind as Counted, Metrics};
+use crate::reload::{Hangups, Settings};
 use crate::remote::{Fetcher, Timeouts};
 use crate::report::{Reporter, throughput};
 use crate::shutdown::Shutdown;
-use crate::stores::{LocalStore, Store, StoreError};
+use crate::stores::{LocalStore, RECORDS_DIR, Records, S3Store, Store, StoreError, Stores};
 use crate::tls::{Tls, TlsError};
 use crate::usecases::naming::Place;
 use crate::usecases::restore::{self, Request};
-use crate::{http, logging};
+use crate::{http, logging, threads};
 
 /// How long threads that were told to stop may take; after that the process ends without them, as in a crash.
 const STOP_TIME: Duration = Duration::from_secs(5);
 /// Time between two looks at the storage's health.
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long the start waits for a store on another machine.
+const REMOTE_TIME: Duration = Duration::from_secs(10);
 
 /// Why the server did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +77,9 @@ pub(crate) enum ServeError {
     /// Certificates.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// A cluster of the settings.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// The port.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -92,6 +102,34 @@ impl From<AppError> for ServeError {
     }
 }
 
+/// The ports of this process.
+struct Ports {
+    service: Port,
+    manager: Option<Port>,
+}
+
+/// The ports, with clients that may connect.
+struct Listeners {
+    service: TcpListener,
+    manager: Option<TcpListener>,
+}
+
+impl Ports {
+    async fn take(config: &Config) -> Result<Self, ListenError> {
+        let service = Port::take(&config.service.host, config.service.http_port, "service.http_port").await?;
+        let host = config.manager.host.as_ref().unwrap_or(&config.service.host);
+        let manager = match config.manager.port {
+            Some(port) => Some(Port::take(host, port, "manager.port").await?),
+            None => None,
+        };
+        Ok(Self { service, manager })
+    }
+
+    fn listen(self) -> Result<Listeners, ListenError> {
+        Ok(Listeners { service: self.service.listen()?, manager: self.manager.map(Port::listen).transpose()? })
+    }
+}
+
 /// Runs the server until a signal ends it.
 pub(crate) fn run(arguments: ServerArgs) -> Result<(), ServeError> {
     let loaded = config::load(Path::new(config::DEFAULT_FILE), arguments.config_path.as_deref(), std::env::vars_os())?;
@@ -109,28 +147,37 @@ pub(crate) fn run(arguments: ServerArgs) -> Result<(), ServeError> {
 
 async fn serve(arguments: ServerArgs, config: Config) -> Result<(), ServeError> {
     let shutdown = Shutdown::new();
-    shutdown.listen().map_err(|source| ServeError::Process { what: "listen for signals", source })?;
+    let no_signals = |source| ServeError::Process { what: "listen for signals", source };
+    shutdown.listen().map_err(no_signals)?;
+    let hangups = Hangups::listen().map_err(no_signals)?;
+    let settings = Settings::new(arguments.config_path.clone(), config.clone());
     let request = request(arguments)?;
     // Before anything is opened: a server that could not be reached need not restore.
     let tls = Tls::load(&config.service, &config.tls)?;
 
     let opening = shutdown.clone();
     let app = blocking(move || open(config, opening)).await?;
-    let port = Port::take(&app.config.service).await?;
+    tokio::spawn(hangups.obey(Arc::clone(&app), settings));
+    let ports = Ports::take(&app.config).await?;
     let restoring = Arc::clone(&app);
     blocking(move || restore_all(&restoring, &request)).await?;
     if shutdown.is_requested() {
         return close(&app).await;
     }
-    let listener = port.listen()?;
+    let listeners = ports.listen()?;
+    if let Ok(address) = listeners.service.local_addr() {
+        app.clusters.listening_at(address);
+    }
     let resuming = Arc::clone(&app);
     blocking(move || Ok(resuming.jobs.resume(|job| kinds::rebuild(&resuming, job))?)).await?;
     app.jobs.start()?;
+    let sweeping = Arc::clone(&app);
+    spawn_blocking(move || sweeping.stores.sweep_remote());
     tokio::spawn(halt_jobs(Arc::clone(&app)));
-    announce(&app, &listener);
+    announce(&app, &listeners);
     let watch = tokio::spawn(watch_storage(Arc::clone(&app)));
     let watch_tls = tls.as_ref().map(|tls| tokio::spawn(tls.clone().watch()));
-    let answered = answer(&app, listener, tls).await;
+    let answered = answer(&app, listeners, tls).await;
     watch.abort();
     if let Some(watch) = watch_tls {
         watch.abort();
@@ -163,11 +210,18 @@ async fn halt_jobs(app: Arc<App>) {
 
 /// Answers requests until the end is asked for and the time for draining is over, or all are answered and all that they began is
 /// done.
-async fn answer(app: &Arc<App>, listener: TcpListener, tls: Option<Tls>) -> Result<(), ServeError> {
+async fn answer(app: &Arc<App>, listeners: Listeners, tls: Option<Tls>) -> Result<(), ServeError> {
     let tls = tls.map(|tls| tls.config());
-    let server = http::serve(listener, http::router(Arc::clone(app)), &app.config.service, tls, app.shutdown.clone());
+    let serve = |listener, routes| http::serve(listener, routes, &app.config.service, tls.clone(), app.shutdown.clone());
+    let service = serve(listeners.service, http::router(Arc::clone(app)));
+    let manager = async {
+        match listeners.manager {
+            Some(listener) => serve(listener, http::manager_router(Arc::clone(app))).await,
+            None => Ok(()),
+        }
+    };
     let answered = async {
-        server.await.map_err(|source| ServeError::Process { what: "serve", source })?;
+        tokio::try_join!(service, manager).map_err(|source| ServeError::Process { what: "serve", source })?;
         app.shutdown.idle().await;
         Ok(())
     };
@@ -208,13 +262,10 @@ pub(crate) fn open(mut config: Config, shutdown: Shutdown) -> Result<Arc<App>, S
         let (path, offset) = (torn.path.display(), torn.offset);
         tracing::warn!("cut {} bytes of an unfinished write off {path} at {offset}: {}", torn.len, torn.reason);
     }
-    let open = |error: StoreError| ServeError::from(AppError::from(error));
-    let store = LocalStore::open(Arc::clone(&fs), Arc::clone(&clock), config.storage.snapshots_path.clone()).map_err(open)?;
-    match store.sweep() {
-        Ok(0) => {}
-        Ok(swept) => tracing::info!("removed {swept} files of snapshots that a crash had left unfinished"),
-        // They take space and do no harm.
-        Err(error) => tracing::warn!("cannot look for unfinished snapshots: {}", one_line(&error)),
+    let store = open_store(&config, &fs, &clock).map_err(|error| ServeError::from(AppError::from(error)))?;
+    match store.is_remote() {
+        false => sweep(store.as_ref()),
+        true => sweep_remote(&store),
     }
     // After the storage, whose lock keeps other servers away from the directory.
     let database = config.storage.storage_path.join(jobs::FILE);
@@ -222,8 +273,55 @@ pub(crate) fn open(mut config: Config, shutdown: Shutdown) -> Result<Arc<App>, S
     let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
     let timeouts = Timeouts::with_idle(config.service.idle_timeout());
     let fetcher = Fetcher::new(config.service.snapshot_url_allow.clone(), timeouts, Handle::current(), shutdown.clone());
-    let (storage, store) = (Arc::new(storage), Arc::new(store));
-    Ok(Arc::new(App { storage, store, jobs, fs, clock, metrics, fetcher, config, shutdown }))
+    let storage = Arc::new(storage);
+    let bandwidth = Bandwidth::new(Arc::clone(&clock), config.snapshots.bandwidth_mb_s);
+    let key = config.manager.encryption_key.clone();
+    let stores = Stores::open(Arc::clone(&fs), Arc::clone(&clock), &config.storage, key, Arc::clone(&store), Handle::current())
+        .map_err(AppError::from)?;
+    let clusters = Clusters::new(&config)?;
+    Ok(Arc::new(App { storage, store, stores, clusters, jobs, fs, clock, metrics, bandwidth, fetcher, config, shutdown }))
+}
+
+/// The store that the settings name.
+fn open_store(config: &Config, fs: &Arc<dyn Fs>, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Store>, StoreError> {
+    let (fs, clock, storage) = (Arc::clone(fs), Arc::clone(clock), &config.storage);
+    Ok(match storage.snapshots.kept_in {
+        KeptIn::Local => Arc::new(LocalStore::open(fs, clock, storage.snapshots_path.clone())?),
+        KeptIn::S3 => {
+            let records = Records::new(fs, storage.storage_path.join(RECORDS_DIR));
+            let options = storage.snapshots.s3.clone();
+            Arc::new(S3Store::connect(options, records, clock, Handle::current()).map_err(StoreError::Options)?)
+        }
+    })
+}
+
+/// Removes what a crash has left in the store.
+fn sweep(store: &dyn Store) {
+    match store.sweep() {
+        Ok(0) => {}
+        Ok(swept) => tracing::info!("removed {swept} files of snapshots that a crash had left unfinished"),
+        // They take space and do no harm.
+        Err(error) => tracing::warn!("cannot look for unfinished snapshots: {}", one_line(&error)),
+    }
+}
+
+/// The same on another machine, which may not answer: the points can be served without it, and it may come back. So it is waited for
+/// [`REMOTE_TIME`] at most. What goes on after that hurts nobody, because a remote store knows what this process has begun.
+fn sweep_remote(store: &Arc<dyn Store>) {
+    let (store, (done, ended)) = (Arc::clone(store), mpsc::channel());
+    drop(threads::spawn("sweep", move || {
+        match store.probe() {
+            Ok(()) => sweep(store.as_ref()),
+            Err(error) => {
+                tracing::warn!("snapshots can be neither made nor listed until this is mended: {}", one_line(&error));
+            }
+        }
+        // Nobody may wait any more.
+        let _ = done.send(());
+    }));
+    if ended.recv_timeout(REMOTE_TIME) == Err(RecvTimeoutError::Timeout) {
+        tracing::warn!("the place of the snapshots has not answered yet; starting without it");
+    }
 }
 
 fn request(arguments: ServerArgs) -> Result<Request, ServeError> {
@@ -241,9 +339,10 @@ fn restore_all(app: &App, request: &Request) -> Result<(), ServeError> {
         return Ok(());
     }
     let reporter = Reporter::new("restoring", Some(app.shutdown.clone()));
+    let limited = app.bandwidth.limit(&reporter);
     let counted = app.metrics.snapshot(Counted::Recover, &Place::Storage);
     let start = app.clock.monotonic();
-    let restored = restore::restore(app.fs.as_ref(), &app.storage, &app.config.storage.storage_path, request, &reporter);
+    let restored = restore::restore(app.fs.as_ref(), &app.storage, &app.config.storage.storage_path, request, &limited);
     reporter.finish();
     let restored = match restored {
         Err(error) if error.kind() == Kind::Cancelled => return Err(ServeError::Stopped),
@@ -257,11 +356,18 @@ fn restore_all(app: &App, request: &Request) -> Result<(), ServeError> {
     Ok(())
 }
 
-fn announce(app: &App, listener: &TcpListener) {
-    let address = listener.local_addr().map_or_else(|_| app.config.service.host.clone(), |address| address.to_string());
+fn announce(app: &App, listeners: &Listeners) {
+    let shown = |listener: &TcpListener| {
+        listener.local_addr().map_or_else(|_| app.config.service.host.clone(), |address| address.to_string())
+    };
     let scheme = if app.config.service.enable_tls { "https" } else { "http" };
+    let address = shown(&listeners.service);
     let storage = app.config.storage.storage_path.display();
-    let snapshots = app.config.storage.snapshots_path.display();
+    let kept = &app.config.storage;
+    let snapshots = match kept.snapshots.kept_in {
+        KeptIn::Local => kept.snapshots_path.display().to_string(),
+        KeptIn::S3 => format!("s3://{}/{}", kept.snapshots.s3.bucket, kept.snapshots.s3.prefix),
+    };
     tracing::info!("listening on {scheme}://{address}, storage in {storage}, snapshots in {snapshots}");
     // Nobody may be reading, which is no reason to end.
     let _ = io::Write::write_fmt(
@@ -271,6 +377,10 @@ fn announce(app: &App, listener: &TcpListener) {
             env!("CARGO_PKG_VERSION")
         ),
     );
+    if let Some(address) = listeners.manager.as_ref().map(shown) {
+        tracing::info!("the backup manager listens on http://{address} as well");
+        let _ = io::Write::write_fmt(&mut io::stdout(), format_args!("backup manager on http://{address}\n"));
+    }
 }
 
 fn report_settings(loaded: &Loaded) {

@@ -11,16 +11,18 @@ use icecore_storage::{
     Storage, Vector,
 };
 
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 
 use crate::app::App;
+use crate::bandwidth::Bandwidth;
+use crate::clusters::Clusters;
 use crate::config::Config;
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::remote::{Fetcher, Policy, Timeouts};
 use crate::shutdown::Shutdown;
-use crate::stores::LocalStore;
-use crate::usecases::create::create;
+use crate::stores::{LocalStore, Store, Stores};
+use crate::usecases::create::{self, create};
 
 /// Opens the server whose data is in `storage` and `snapshots` of `fs`.
 pub(crate) fn app(fs: &MemFs) -> App {
@@ -35,14 +37,22 @@ pub(crate) fn app(fs: &MemFs) -> App {
     let shutdown = Shutdown::new();
     let jobs = Arc::new(Jobs::open(None, Arc::clone(&clock), shutdown.clone(), config.jobs.options()).unwrap());
     let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
-    let (storage, store) = (Arc::new(storage), Arc::new(store));
-    App { storage, store, jobs, fs, clock, metrics, fetcher: fetcher(), config, shutdown }
+    let bandwidth = Bandwidth::new(Arc::clone(&clock), 0);
+    let (storage, store): (_, Arc<dyn Store>) = (Arc::new(storage), Arc::new(store));
+    let stores = Stores::open(Arc::clone(&fs), Arc::clone(&clock), &config.storage, None, Arc::clone(&store), runtime()).unwrap();
+    let clusters = Clusters::new(&config).unwrap();
+    App { storage, store, stores, clusters, jobs, fs, clock, metrics, bandwidth, fetcher: fetcher(), config, shutdown }
 }
 
 /// Fetches from anywhere; on a runtime of its own, because most tests have none.
 pub(crate) fn fetcher() -> Fetcher {
+    Fetcher::new(Policy::default(), Timeouts::with_idle(Duration::from_secs(10)), runtime(), Shutdown::new())
+}
+
+/// Drives connections for as long as the tests run.
+pub(crate) fn runtime() -> Handle {
     static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
-    Fetcher::new(Policy::default(), Timeouts::with_idle(Duration::from_secs(10)), RUNTIME.handle().clone(), Shutdown::new())
+    RUNTIME.handle().clone()
 }
 
 /// Creates a collection of `shards` shards with the points 0 to 9, whose payloads say `label`.
@@ -62,7 +72,7 @@ pub(crate) fn fill(app: &App, collection: &str, shards: u32, label: &str) {
 
 /// Archives a scope; the path of the file.
 pub(crate) fn archive(app: &App, scope: Scope) -> PathBuf {
-    let info = create(app, &scope, None, &(), |_| Ok(())).unwrap();
+    let info = create(app, &scope, create::Options::default(), &(), |_| Ok(())).unwrap();
     Path::new("snapshots").join(match scope {
         Scope::Storage => info.name.to_string(),
         Scope::Collection(collection) => format!("{collection}/{}", info.name),

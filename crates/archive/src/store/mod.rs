@@ -20,8 +20,11 @@ use icecore_io::digest::Sha256Digest;
 
 pub(crate) use attempt::Attempt;
 pub use name::{ARCHIVE_NAME_LEN_MAX, ARCHIVE_SUFFIX, ArchiveName, COMPRESSED_SUFFIX};
-pub(crate) use side::{CHECKSUM_SUFFIX, META_SUFFIX, Meta, checksum_bytes, read_checksum, seconds, side_path, time};
+pub(crate) use side::{CHECKSUM_SUFFIX, FileNote, META_SUFFIX, Meta, checksum_bytes, read_checksum, seconds, side_path, time};
 pub use sweep::{Swept, sweep};
+
+/// Permission bits of a finished archive: nobody changes it any more.
+pub(crate) const ARCHIVE_MODE: u32 = 0o444;
 
 /// An archive in a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +45,8 @@ pub struct Stored {
     pub manifest_sha256: Option<Sha256Digest>,
     /// When all of its bytes were last read back and found sound, if ever.
     pub verified_at: Option<SystemTime>,
+    /// Whether the file has other names too (hard links), and so takes no space of its own.
+    pub shared: bool,
 }
 
 /// The archives in `dir`, sorted by name. No archive is opened.
@@ -84,16 +89,36 @@ pub fn delete(fs: &dyn Fs, dir: &Path, name: &ArchiveName) -> Result<(), Error> 
     fs.sync_dir(dir).map_err(Error::io("sync", dir))
 }
 
-/// Notes in the side file that the archive was verified at `at`. Does nothing for an archive without one.
+/// Notes in the side file that the archive was verified at `at`. Does nothing for an archive without one, or if somebody else is
+/// writing files of this name.
 pub fn record_verified(fs: &dyn Fs, dir: &Path, name: &ArchiveName, at: SystemTime) -> Result<(), Error> {
     let path = dir.join(name.as_str());
-    let Some(mut meta) = Meta::read(fs, &path)? else {
+    if Meta::read(fs, &path)?.is_none() {
+        return Ok(());
+    }
+    // Two who write the same file at once would take each other's temporary away.
+    let Some(attempt) = Attempt::begin(fs, dir, name).map_err(Error::io("create a temporary for", &path))? else {
+        return Ok(());
+    };
+    let noted = note_verified(fs, &path, at);
+    attempt.remove(fs).map_err(Error::io("remove", attempt.path()))?;
+    noted
+}
+
+/// Does it, for who may write files of this name.
+fn note_verified(fs: &dyn Fs, path: &Path, at: SystemTime) -> Result<(), Error> {
+    let Some(mut meta) = Meta::read(fs, path)? else {
         return Ok(());
     };
     meta.verified_at = Some(seconds(at));
-    let side = side_path(&path, META_SUFFIX);
+    let side = side_path(path, META_SUFFIX);
     icecore_io::publish(fs, &side, &meta.to_bytes(), icecore_io::Existing::Replace)
-        .map_err(|error| Error::io("write", &side)(error.into_source()))
+        .map_err(|error| Error::io("write", &side)(error.into_source()))?;
+    // Who has deleted the archive meanwhile may have missed the new file.
+    if !fs.exists(path).map_err(Error::io("look at", path))? {
+        remove_if_there(fs, &side).map_err(Error::io("remove", &side))?;
+    }
+    Ok(())
 }
 
 fn stored(fs: &dyn Fs, dir: &Path, name: ArchiveName) -> Result<Option<Stored>, Error> {
@@ -102,6 +127,7 @@ fn stored(fs: &dyn Fs, dir: &Path, name: ArchiveName) -> Result<Option<Stored>, 
     if file.kind != FileKind::File {
         return Ok(None);
     }
+    let shared = file.links > 1;
     let meta = Meta::read(fs, &path)?.filter(|meta| meta.size == file.len);
     let stored = match meta {
         Some(meta) => Stored {
@@ -111,8 +137,9 @@ fn stored(fs: &dyn Fs, dir: &Path, name: ArchiveName) -> Result<Option<Stored>, 
             uncompressed_len: meta.uncompressed_size,
             created_at: time(meta.created_at),
             sha256: Some(meta.sha256),
-            manifest_sha256: Some(meta.manifest_sha256),
+            manifest_sha256: meta.manifest_sha256,
             verified_at: meta.verified_at.map(time),
+            shared,
         },
         None => {
             // A digest file that is missing or is none gives no digest; `verify` reports the latter.
@@ -126,6 +153,7 @@ fn stored(fs: &dyn Fs, dir: &Path, name: ArchiveName) -> Result<Option<Stored>, 
                 sha256,
                 manifest_sha256: None,
                 verified_at: None,
+                shared,
             }
         }
     };

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use icecore_io::{FileKind, Fs, read_file};
+use icecore_io::{FileKind, Fs, Metadata, read_file};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
@@ -35,11 +35,32 @@ pub(crate) struct Meta {
     pub(crate) uncompressed_size: Option<u64>,
     #[serde(deserialize_with = "from_hex")]
     pub(crate) sha256: Sha256Digest,
-    #[serde(deserialize_with = "from_hex")]
-    pub(crate) manifest_sha256: Sha256Digest,
+    /// Digest of the manifest; null for an archive that was kept as it arrived, which nobody has read.
+    #[serde(deserialize_with = "maybe_from_hex")]
+    pub(crate) manifest_sha256: Option<Sha256Digest>,
+    /// Which file it was when it was made; none if its times do not fit.
+    #[serde(default)]
+    pub(crate) file: Option<FileNote>,
     /// Seconds since 1970-01-01T00:00:00Z when all bytes of the stored file were last read back and found sound. Null after creation,
     /// which checks what it reads from the sources but not what the disk has kept.
     pub(crate) verified_at: Option<u64>,
+}
+
+/// By what a file system tells that a file is the same and unchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(crate) struct FileNote {
+    /// Inode number.
+    pub(crate) inode: u64,
+    /// Nanoseconds since 1970-01-01T00:00:00Z when the contents were last changed.
+    pub(crate) modified_ns: u64,
+}
+
+impl FileNote {
+    /// Of a file; `None` if its time is before 1970 or after 2554.
+    pub(crate) fn of(file: &Metadata) -> Option<Self> {
+        let since = file.modified.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        Some(Self { inode: file.inode, modified_ns: u64::try_from(since.as_nanos()).ok()? })
+    }
 }
 
 impl Meta {
@@ -63,11 +84,14 @@ impl Meta {
             "created_at": self.created_at,
             "size": self.size,
             "sha256": self.sha256.to_string(),
-            "manifest_sha256": self.manifest_sha256.to_string(),
+            "manifest_sha256": self.manifest_sha256.map(|digest| digest.to_string()),
             "verified_at": self.verified_at,
         });
-        if let (Some(size), Some(object)) = (self.uncompressed_size, object.as_object_mut()) {
-            object.insert("uncompressed_size".to_owned(), size.into());
+        if let Some(size) = self.uncompressed_size {
+            object["uncompressed_size"] = size.into();
+        }
+        if let Some(FileNote { inode, modified_ns }) = self.file {
+            object["file"] = serde_json::json!({ "inode": inode, "modified_ns": modified_ns });
         }
         format!("{object}\n").into_bytes()
     }
@@ -106,6 +130,10 @@ fn from_hex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sha256Digest, 
     String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }
 
+fn maybe_from_hex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Sha256Digest>, D::Error> {
+    Option::<String>::deserialize(deserializer)?.map(|digits| digits.parse().map_err(D::Error::custom)).transpose()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,8 +141,11 @@ mod tests {
     #[test]
     fn the_index_file_is_read_as_it_is_written() {
         let (sha256, manifest_sha256) = (Sha256Digest::of(b"x"), Sha256Digest::of(b"y"));
-        for (uncompressed_size, verified_at) in [(None, None), (Some(9), Some(10))] {
-            let meta = Meta { created_at: 7, size: 8, uncompressed_size, sha256, manifest_sha256, verified_at };
+        let file = FileNote { inode: 11, modified_ns: 1_721_637_115_900_000_001 };
+        for (uncompressed_size, file, verified_at, manifest_sha256) in
+            [(None, None, None, Some(manifest_sha256)), (Some(9), Some(file), Some(10), None)]
+        {
+            let meta = Meta { created_at: 7, size: 8, uncompressed_size, sha256, manifest_sha256, file, verified_at };
             assert_eq!(serde_json::from_slice::<Meta>(&meta.to_bytes()).unwrap(), meta);
         }
         assert!(serde_json::from_str::<Meta>("{}").is_err());

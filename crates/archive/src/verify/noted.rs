@@ -42,7 +42,7 @@ impl Noted {
 
     /// The digest of the tar of this plan: of the one archive that its manifest makes. `None` if the files do not agree about that.
     pub(super) fn sha256(&self, plan: &Plan) -> Option<Sha256Digest> {
-        let meta = self.meta.as_ref().filter(|meta| meta.manifest_sha256 == plan.manifest_sha256())?;
+        let meta = self.meta.as_ref().filter(|meta| meta.manifest_sha256 == Some(plan.manifest_sha256()))?;
         let agree = match &self.checksum {
             Ok(checksum) => *checksum == meta.sha256,
             Err(error) => error.kind() == io::ErrorKind::NotFound,
@@ -62,7 +62,7 @@ impl Noted {
             }
             _ => {}
         }
-        let (expected, actual) = (self.meta.map(|meta| meta.manifest_sha256), plan.manifest_sha256());
+        let (expected, actual) = (self.meta.and_then(|meta| meta.manifest_sha256), plan.manifest_sha256());
         if let Some(expected) = expected.filter(|expected| *expected != actual) {
             problems.push(Problem::NotedManifest { path: self.meta_path, expected, actual });
         }

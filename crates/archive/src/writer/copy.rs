@@ -8,11 +8,20 @@ use std::io;
 
 use super::buffer::{BUFFER_LEN, Buffer};
 use super::hash::Digester;
+use super::shared::SharedBlocks;
 use super::{Sink, Source};
 use crate::Error;
-use crate::format::manifest::MemberRef;
+use crate::plan::Placed;
 use crate::progress::{Progress, advance};
 use icecore_io::digest::Crc32c;
+
+/// Where the data of members comes from.
+#[derive(Clone, Copy)]
+pub(super) struct Origin<'a> {
+    pub(super) source: &'a dyn Source,
+    /// What is in the archive already, and is read there.
+    pub(super) shared: Option<&'a SharedBlocks>,
+}
 
 /// Where full buffers go.
 pub(super) trait Outlet {
@@ -90,10 +99,11 @@ impl<'a, O: Outlet> Stream<'a, O> {
     }
 
     /// Appends a member's data.
-    pub(super) fn copy(&mut self, source: &dyn Source, index: usize, member: MemberRef<'_>) -> Result<(), Error> {
+    pub(super) fn copy(&mut self, origin: Origin<'_>, placed: &Placed<'_>) -> Result<(), Error> {
+        let member = placed.member;
         let failed = |error| Error::Source { member: member.path.to_owned(), source: error };
         let too_short = |actual| Error::SourceLength { member: member.path.to_owned(), expected: member.len, actual };
-        let file = source.open(index).map_err(failed)?;
+        let file = origin.source.open(placed.index).map_err(failed)?;
         let source_len = file.len().map_err(failed)?;
         if source_len < member.len {
             return Err(too_short(source_len));
@@ -103,8 +113,15 @@ impl<'a, O: Outlet> Stream<'a, O> {
         while offset < member.len {
             let room = self.buffer.room();
             let wanted = usize::try_from(member.len - offset).unwrap_or(usize::MAX).min(room.len()).min(BUFFER_LEN);
+            let in_archive = placed.data_offset + offset;
+            let shared = origin.shared.map(|shared| (shared, shared.len_at(in_archive))).filter(|(_, len)| *len > 0);
+            let wanted = shared.map_or(wanted, |(_, len)| wanted.min(usize::try_from(len).unwrap_or(usize::MAX)));
             let target = room.get_mut(..wanted).unwrap_or_default();
-            let read = match file.read_at(target, offset) {
+            let read = match shared {
+                Some((shared, _)) => shared.file().read_at(target, in_archive),
+                None => file.read_at(target, offset),
+            };
+            let read = match read {
                 Ok(0) => return Err(too_short(offset)),
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,

@@ -16,7 +16,7 @@ use std::thread;
 use zstd::zstd_safe::{CCtx, CParameter, get_error_name};
 
 use super::buffer::{BUFFER_LEN, Buffer, Pool};
-use super::copy::Outlet;
+use super::copy::{Origin, Outlet};
 use super::hash::Digester;
 use super::{Sink, Source, Written, put_all};
 use crate::Error;
@@ -79,7 +79,7 @@ pub fn write_compressed(
         }
         let (begun, spare, frames) = (VecDeque::new(), Vec::new(), Vec::new());
         let compressor = Compressor { jobs, begun, begun_count, spare, digester, sink, progress, frames, written: 0 };
-        let result = put_all(plan, source, compressor, progress).and_then(Compressor::finish);
+        let result = put_all(plan, Origin { source, shared: None }, compressor, progress).and_then(Compressor::finish);
         workers.stop.store(true, Ordering::Relaxed);
         result
     })?;

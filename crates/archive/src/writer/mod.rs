@@ -9,7 +9,9 @@ pub(crate) mod buffer;
 mod copy;
 mod frames;
 pub(crate) mod hash;
+pub(crate) mod shared;
 mod sink;
+mod stream;
 
 use std::io;
 use std::sync::Arc;
@@ -19,12 +21,14 @@ use icecore_io::File;
 use crate::Error;
 use crate::plan::Plan;
 use crate::progress::Progress;
-use copy::{Outlet, Plain, Stream};
+use copy::{Origin, Outlet, Plain, Stream};
 use hash::with_digester;
 use icecore_io::digest::Sha256Digest;
+use shared::{AroundSink, SharedBlocks};
 
 pub use frames::{Compression, LEVELS, write_compressed};
 pub use sink::{FileSink, Sink, WriteSink};
+pub use stream::{Incoming, write_stream};
 
 /// Where the data of a plan's members comes from. Closures `Fn(usize) -> io::Result<Arc<dyn File>>` are sources.
 pub trait Source: Sync {
@@ -60,8 +64,31 @@ pub struct Written {
 /// [`Error::Cancelled`].
 pub fn write_archive(plan: &Plan, source: &dyn Source, sink: &mut dyn Sink, progress: &dyn Progress) -> Result<Written, Error> {
     progress.start(plan.archive_len());
+    write_from(plan, Origin { source, shared: None }, sink, progress)
+}
+
+/// As [`write_archive`], to an empty file that may share blocks with the sources. `reserve` is called if it does not: then all of the
+/// archive is going to be written to it.
+pub(crate) fn write_to_file(
+    plan: &Plan,
+    source: &dyn Source,
+    file: &Arc<dyn File>,
+    reserve: impl FnOnce() -> Result<(), Error>,
+    progress: &dyn Progress,
+) -> Result<Written, Error> {
+    progress.start(plan.archive_len());
+    let shared = SharedBlocks::of(plan, source, file, progress)?;
+    let mut sink = FileSink::new(Arc::clone(file));
+    if shared.is_empty() {
+        reserve()?;
+        return write_from(plan, Origin { source, shared: None }, &mut sink, progress);
+    }
+    write_from(plan, Origin { source, shared: Some(&shared) }, &mut AroundSink { shared: &shared, sink }, progress)
+}
+
+fn write_from(plan: &Plan, origin: Origin<'_>, sink: &mut dyn Sink, progress: &dyn Progress) -> Result<Written, Error> {
     let (written, sha256) = with_digester(|digester| {
-        let outlet = put_all(plan, source, Plain::new(digester, sink), progress)?;
+        let outlet = put_all(plan, origin, Plain::new(digester, sink), progress)?;
         Ok(outlet.written())
     });
     let len = written?;
@@ -70,18 +97,18 @@ pub fn write_archive(plan: &Plan, source: &dyn Source, sink: &mut dyn Sink, prog
 }
 
 /// Puts all bytes of the archive into an outlet.
-fn put_all<O: Outlet>(plan: &Plan, source: &dyn Source, outlet: O, progress: &dyn Progress) -> Result<O, Error> {
+fn put_all<O: Outlet>(plan: &Plan, origin: Origin<'_>, outlet: O, progress: &dyn Progress) -> Result<O, Error> {
     let mut stream = Stream::new(outlet, progress)?;
     stream.put(&plan.manifest_header())?;
     stream.put(plan.manifest_bytes())?;
     stream.put(&plan.digest_member())?;
     for placed in plan.placed() {
         stream.put(&placed.headers())?;
-        stream.copy(source, placed.index, placed.member)?;
+        stream.copy(origin, &placed)?;
         stream.put_zeros(placed.padding_len())?;
     }
     stream.put_zeros(1024)?;
     let outlet = stream.finish()?;
-    source.check_unchanged()?;
+    origin.source.check_unchanged()?;
     Ok(outlet)
 }

@@ -25,7 +25,7 @@ fn clock() -> ManualClock {
 
 fn make(fs: &dyn Fs, archive: &str, files: &Files, progress: &dyn Progress) -> Result<Created, Error> {
     let (plan, source) = (plan(files), source(files));
-    let draft = Draft { plan: &plan, source: &source, compression: Some(fast(2)) };
+    let draft = Draft { plan: &plan, source: &source, compression: Some(fast(2)), sharing: None };
     create_draft(fs, &clock(), Path::new(DIR), &name(archive), draft, progress)
 }
 
@@ -37,12 +37,15 @@ fn it_is_listed_with_both_lengths_and_goes_with_its_side_files() {
     assert!(get(&fs, &created.path) == compressed(&files()));
     assert_eq!(get(&fs, Path::new("/store/a.snapshot.zst.checksum")), created.sha256.to_string().into_bytes());
     let meta: serde_json::Value = serde_json::from_slice(&get(&fs, Path::new("/store/a.snapshot.zst.meta.json"))).unwrap();
+    let file = fs.metadata(&created.path).unwrap();
+    let modified_ns = file.modified.duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
     let expected = serde_json::json!({
         "created_at": 1_700_000_000u64,
         "size": created.len,
         "uncompressed_size": plan(&files()).archive_len(),
         "sha256": created.sha256.to_string(),
         "manifest_sha256": plan(&files()).manifest_sha256().to_string(),
+        "file": { "inode": file.inode, "modified_ns": u64::try_from(modified_ns).unwrap() },
         "verified_at": null,
     });
     assert_eq!(meta, expected);

@@ -20,11 +20,14 @@ fn the_archive_and_its_side_files_are_there_and_nothing_else() {
     assert_eq!(names(&fs, DIR), ["a.snapshot", "a.snapshot.checksum", "a.snapshot.meta.json"]);
     assert_eq!(get(&fs, Path::new("/store/a.snapshot.checksum")), created.sha256.to_string().into_bytes());
     let meta: serde_json::Value = serde_json::from_slice(&get(&fs, Path::new("/store/a.snapshot.meta.json"))).unwrap();
+    let file = fs.metadata(&created.path).unwrap();
+    let modified_ns = file.modified.duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
     let expected = serde_json::json!({
         "created_at": 1_700_000_000u64,
         "size": created.len,
         "sha256": created.sha256.to_string(),
         "manifest_sha256": created.manifest_sha256.to_string(),
+        "file": { "inode": file.inode, "modified_ns": u64::try_from(modified_ns).unwrap() },
         "verified_at": null,
     });
     assert_eq!(meta, expected);
@@ -189,12 +192,22 @@ fn a_write_that_stops_half_way_leaves_nothing() {
 #[test]
 fn a_file_system_without_extras_will_do() {
     let (fs, mem) = counted();
-    for operation in [Operation::Allocate, Operation::StartWriteback] {
+    for operation in [Operation::Allocate, Operation::StartWriteback, Operation::WaitWriteback] {
         fs.faults().inject(Fault::on(operation).kind(io::ErrorKind::Unsupported).from_then_on());
     }
-    let created = create_in(&fs, "a.snapshot", &vec![("a".to_owned(), bytes(1, 20 << 20))]).unwrap();
-    assert!(fs.faults().fired() >= 3);
+    let created = create_in(&fs, "a.snapshot", &vec![("a".to_owned(), bytes(1, 48 << 20))]).unwrap();
+    assert!(fs.faults().fired() >= 6);
     assert_eq!(mem.metadata(&created.path).unwrap().len, created.len);
+}
+
+/// An error of an early write-back is perhaps told only once, and not by the sync at the end.
+#[test]
+fn an_archive_of_which_not_all_was_written_back_is_none() {
+    let (fs, mem) = counted();
+    fs.faults().inject(Fault::on(Operation::WaitWriteback).nth(2).errno(5));
+    let error = create_in(&fs, "a.snapshot", &vec![("a".to_owned(), bytes(1, 48 << 20))]).unwrap_err();
+    assert!(matches!(error, Error::Sink { .. }) && fs.faults().fired() == 1, "{error}");
+    assert!(names(&mem, DIR).is_empty());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::disallowed_methods, reason = "tests look at the disk behind the crate's back")]
 
+mod blocks;
 mod cancel;
 mod compat;
 mod compressed;
@@ -14,6 +15,7 @@ mod directory;
 mod format_doc;
 mod hostile;
 mod roundtrip;
+mod sharing;
 mod stream;
 mod support;
 mod tree;

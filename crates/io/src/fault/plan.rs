@@ -39,6 +39,7 @@ pub enum Operation {
     CloneRange,
     CopyRange,
     StartWriteback,
+    WaitWriteback,
     Map,
     TryLock,
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use super::MemFs;
 use super::inode::{Inode, Shared};
-use super::tree::{Dir, Node};
+use super::tree::{Dir, Name, Node};
 
 /// What a name stands for.
 #[derive(Debug, Clone)]
@@ -82,7 +82,7 @@ fn import(dir: TreeDir, shared: &Arc<Shared>, files: &mut HashMap<u64, Arc<Inode
             TreeNode::Dir(dir) => Node::Dir(import(dir, shared, files)),
             TreeNode::File(TreeFile { inode, bytes, mode }) => {
                 let file = files.entry(inode).or_insert_with(|| Arc::new(Inode::new(inode, bytes, mode, shared)));
-                Node::File(Arc::clone(file))
+                Node::File(Name::new(file))
             }
         };
         copy.entries.insert(name, node);

@@ -5,7 +5,7 @@
 
 use std::any::Any;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -19,6 +19,8 @@ pub(super) struct Shared {
     next_inode: AtomicU64,
     next_handle: AtomicU64,
     ticks: AtomicU64,
+    /// Whether files say that they share blocks.
+    pub(super) shares_blocks: AtomicBool,
     free: Mutex<u64>,
 }
 
@@ -28,6 +30,7 @@ impl Shared {
             next_inode: AtomicU64::new(next_inode),
             next_handle: AtomicU64::new(0),
             ticks: AtomicU64::new(0),
+            shares_blocks: AtomicBool::new(false),
             free: Mutex::new(free),
         }
     }
@@ -70,6 +73,8 @@ pub(super) struct Body {
     pub(super) bytes: Arc<Vec<u8>>,
     pub(super) mode: u32,
     pub(super) modified: SystemTime,
+    /// How many names it has in the tree.
+    pub(super) names: u64,
     /// Bytes taken from the free space: the length, or more after `allocate`.
     charged: u64,
     /// The handle that holds the advisory lock.
@@ -77,10 +82,10 @@ pub(super) struct Body {
 }
 
 impl Inode {
-    /// A file of the given contents, which must have been counted in the free space that `shared` was made with.
+    /// A file of the given contents and without a name, which must have been counted in the free space that `shared` was made with.
     pub(super) fn new(number: u64, bytes: Arc<Vec<u8>>, mode: u32, shared: &Arc<Shared>) -> Self {
         let charged = bytes.len() as u64;
-        let body = Body { bytes, mode, modified: shared.tick(), charged, locked_by: None };
+        let body = Body { bytes, mode, modified: shared.tick(), names: 0, charged, locked_by: None };
         Self { number, shared: Arc::clone(shared), body: Mutex::new(body) }
     }
 
@@ -227,6 +232,10 @@ impl File for MemFile {
         self.check_writable()?;
         let bytes = Self::range_of(source, source_offset, len)?;
         Ok(self.write_at(&bytes, offset)? as u64)
+    }
+
+    fn shares_blocks_with(&self, source: &dyn File) -> bool {
+        source.as_any().is::<Self>() && self.inode.shared.shares_blocks.load(Ordering::Relaxed)
     }
 
     fn start_writeback(&self, _offset: u64, _len: u64) -> io::Result<()> {

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
+use std::ops::Deref;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
@@ -14,8 +15,39 @@ use super::inode::Inode;
 /// What a name stands for.
 #[derive(Debug)]
 pub(super) enum Node {
-    File(Arc<Inode>),
+    File(Name),
     Dir(Dir),
+}
+
+/// One name of a file, which counts them for as long as they are in the tree.
+#[derive(Debug)]
+pub(super) struct Name(Arc<Inode>);
+
+impl Name {
+    /// Another name of this file.
+    pub(super) fn new(inode: &Arc<Inode>) -> Self {
+        inode.body().names += 1;
+        Self(Arc::clone(inode))
+    }
+
+    /// Whether both are names of one file.
+    pub(super) fn is_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        self.0.body().names -= 1;
+    }
+}
+
+impl Deref for Name {
+    type Target = Arc<Inode>;
+
+    fn deref(&self) -> &Arc<Inode> {
+        &self.0
+    }
 }
 
 /// A directory.

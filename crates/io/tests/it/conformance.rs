@@ -160,10 +160,16 @@ fn a_link_is_the_same_file_and_never_replaces() {
         let inode = |name: &str| fs.metadata(&dir.join(name)).unwrap().inode;
         assert_eq!(inode("a"), inode("c"));
         assert_ne!(inode("a"), inode("b"));
+        let links = |name: &str| fs.metadata(&dir.join(name)).unwrap().links;
+        assert_eq!((links("a"), links("b"), links("c")), (2, 1, 2));
 
         file.write_all_at(b"O", 0).unwrap();
         fs.remove_file(&dir.join("a")).unwrap();
-        assert_eq!(get(fs, &dir.join("c")), b"One");
+        assert_eq!((get(fs, &dir.join("c")), links("c")), (b"One".to_vec(), 1));
+        fs.link(&dir.join("c"), &dir.join("a")).unwrap();
+        fs.rename(&dir.join("b"), &dir.join("a")).unwrap();
+        fs.rename(&dir.join("c"), &dir.join("d")).unwrap();
+        assert_eq!((links("a"), links("d")), (1, 1), "a rename takes the name of what it replaces");
     });
 }
 

@@ -40,6 +40,7 @@ fn reads_and_writes_are_at_explicit_positions() {
         assert!(!file.is_empty().unwrap());
         file.sync_data().unwrap();
         file.start_writeback(0, 4).unwrap();
+        file.wait_writeback(0, 4).unwrap();
     });
 }
 

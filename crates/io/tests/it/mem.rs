@@ -45,6 +45,8 @@ fn a_fork_is_independent_and_keeps_inodes() {
     for name in ["/a", "/b"] {
         assert_eq!(fork.metadata(Path::new(name)).unwrap().inode, fs.metadata(Path::new("/a")).unwrap().inode);
     }
+    let links = |fs: &MemFs| fs.metadata(Path::new("/a")).unwrap().links;
+    assert_eq!((links(&fork), links(&fs)), (2, 1));
     put(&fork, Path::new("/c"), b"");
     assert_eq!(names(&fs, Path::new("/")), ["a"]);
 }

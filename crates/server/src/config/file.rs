@@ -77,11 +77,14 @@ fn plain(value: &Yaml, depth: usize) -> Option<Raw> {
         Yaml::Array(items) if depth < DEPTH_MAX => {
             Raw::List(items.iter().map(|item| plain(item, depth + 1)).collect::<Option<_>>()?)
         }
-        Yaml::Hash(_) => Raw::Mapping,
+        Yaml::Hash(table) if depth < DEPTH_MAX => {
+            let field = |(name, value): (&Yaml, &Yaml)| Some((name.as_str()?.to_owned(), plain(value, depth + 1)?));
+            Raw::Mapping(table.iter().map(field).collect::<Option<_>>()?)
+        }
         Yaml::Boolean(value) => Raw::Scalar(value.to_string()),
         Yaml::Integer(value) => Raw::Scalar(value.to_string()),
         Yaml::Real(text) | Yaml::String(text) => Raw::Scalar(text.clone()),
         Yaml::Null => Raw::Null,
-        Yaml::Array(_) | Yaml::Alias(_) | Yaml::BadValue => return None,
+        Yaml::Array(_) | Yaml::Hash(_) | Yaml::Alias(_) | Yaml::BadValue => return None,
     })
 }

@@ -5,15 +5,17 @@
 
 use std::path::PathBuf;
 
-use super::model::{Config, Form, Level, Secret};
+use super::clusters;
+use super::encryption::EncryptionKey;
+use super::model::{Config, Form, KeptIn, Level, ReverifyAfter, Secret};
 use super::value::Raw;
 use crate::remote::Policy;
 
 /// What a key means.
 #[derive(Clone, Copy)]
 pub(crate) enum Meaning {
-    /// It sets something; the error says what the value has to be.
-    Setting(fn(&mut Config, &Raw) -> Result<(), String>),
+    /// It sets something.
+    Setting(Setting),
     /// It is Qdrant's and means nothing here.
     NoEffect,
     /// It may say what holds anyway; anything else is refused.
@@ -25,22 +27,54 @@ pub(crate) enum Meaning {
     },
 }
 
+/// One setting.
+#[derive(Clone, Copy)]
+pub(crate) struct Setting {
+    /// Reads its value; the error says what that has to be.
+    pub(crate) set: fn(&mut Config, &Raw) -> Result<(), String>,
+    /// Whether it is the same in two configurations.
+    same: fn(&Config, &Config) -> bool,
+    /// Whether a running server takes a new value.
+    live: bool,
+}
+
+/// The settings in which two configurations differ, by their keys.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Difference {
+    /// Those that a running server takes.
+    pub(crate) live: Vec<&'static str>,
+    /// Those that need a restart.
+    pub(crate) fixed: Vec<&'static str>,
+}
+
 /// Values that switch nothing on.
 const OFF: &[&str] = &["false", "off", "no", "0"];
 const NO_JWT: &str =
     "tokens (JWT) are not supported in this version, keys are (`service.api_key`, `service.read_only_api_key`); remove it";
-const NO_S3: &str = "archives can only be kept in a local directory in this version; use `local`";
 const NO_CLUSTER: &str = "this server is a single node; remove it";
 
-/// A setting with the field that it sets and the function that reads its value.
+/// A setting with the field that it sets and the function that reads its value; `live` if a running server takes a new one.
 macro_rules! setting {
-    ($($field:ident).+ = $read:expr) => {
-        Meaning::Setting(|config, value| {
-            config.$($field).+ = $read(value)?;
-            Ok(())
+    (live $($rest:tt)+) => {
+        setting!(@ true, $($rest)+)
+    };
+    (@ $live:literal, $($field:ident).+ = $read:expr) => {
+        Meaning::Setting(Setting {
+            set: |config, value| {
+                config.$($field).+ = $read(value)?;
+                Ok(())
+            },
+            same: |one, other| one.$($field).+ == other.$($field).+,
+            live: $live,
         })
     };
+    ($($rest:tt)+) => {
+        setting!(@ false, $($rest)+)
+    };
 }
+
+/// `storage.snapshots_path` as Qdrant's first guide to snapshots has it.
+const SECOND_SPELLING: &str = "storage.snapshot_path";
 
 /// Keys and their meaning; a pattern that ends in `.*` means everything below.
 const TABLE: &[(&str, Meaning)] = &[
@@ -61,19 +95,32 @@ const TABLE: &[(&str, Meaning)] = &[
     ("service.max_upload_size_mb", setting!(service.max_upload_size_mb = limit)),
     ("storage.storage_path", setting!(storage.storage_path = path)),
     ("storage.snapshots_path", setting!(storage.snapshots_path = path)),
-    // As Qdrant's first guide to snapshots spells it.
-    ("storage.snapshot_path", setting!(storage.snapshots_path = path)),
+    (SECOND_SPELLING, setting!(storage.snapshots_path = path)),
     ("storage.memtable_mb", setting!(storage.memtable_mb = megabytes)),
     ("storage.optimizers.flush_interval_sec", setting!(storage.optimizers.flush_interval_sec = seconds)),
+    ("storage.snapshots_config.snapshots_storage", setting!(storage.snapshots.kept_in = kept_in)),
+    ("storage.snapshots_config.s3_config.bucket", setting!(storage.snapshots.s3.bucket = text)),
+    ("storage.snapshots_config.s3_config.region", setting!(storage.snapshots.s3.region = maybe_text)),
+    ("storage.snapshots_config.s3_config.access_key", setting!(storage.snapshots.s3.access_key = key)),
+    ("storage.snapshots_config.s3_config.secret_key", setting!(storage.snapshots.s3.secret_key = key)),
+    ("storage.snapshots_config.s3_config.endpoint_url", setting!(storage.snapshots.s3.endpoint = maybe_text)),
+    // Qdrant has no such key.
+    ("storage.snapshots_config.s3_config.prefix", setting!(storage.snapshots.s3.prefix = text)),
     ("snapshots.compression", setting!(snapshots.compression = form)),
     ("snapshots.compression_level", setting!(snapshots.compression_level = level)),
     ("tls.cert", setting!(tls.cert = file)),
     ("tls.key", setting!(tls.key = file)),
     ("tls.ca_cert", setting!(tls.ca_cert = file)),
+    ("snapshots.bandwidth_mb_s", setting!(live snapshots.bandwidth_mb_s = bandwidth)),
+    ("snapshots.reverify_after_sec", setting!(snapshots.reverify_after_sec = reverify_after)),
     ("jobs.concurrency", setting!(jobs.concurrency = threads)),
     ("jobs.keep_days", setting!(jobs.keep_days = days)),
+    ("manager.host", setting!(manager.host = host)),
+    ("manager.port", setting!(manager.port = optional_port)),
+    ("manager.default_cluster", setting!(manager.default_cluster = cluster_name)),
+    ("manager.encryption_key", setting!(manager.encryption_key = encryption_key)),
+    ("clusters", setting!(clusters = clusters::read)),
     ("service.jwt_rbac", Meaning::Only { accepted: OFF, refusal: NO_JWT }),
-    ("storage.snapshots_config.snapshots_storage", Meaning::Only { accepted: &["local"], refusal: NO_S3 }),
     ("storage.node_type", Meaning::Only { accepted: &["normal"], refusal: NO_CLUSTER }),
     (
         "storage.recovery_mode",
@@ -126,7 +173,6 @@ const TABLE: &[(&str, Meaning)] = &[
     ("storage.performance.*", Meaning::NoEffect),
     ("storage.quantization.*", Meaning::NoEffect),
     ("storage.shard_transfer_method", Meaning::NoEffect),
-    ("storage.snapshots_config.s3_config.*", Meaning::NoEffect),
     ("storage.temp_path", Meaning::NoEffect),
     ("storage.update_concurrency", Meaning::NoEffect),
     ("storage.update_queue_size", Meaning::NoEffect),
@@ -142,6 +188,20 @@ pub(crate) fn find(key: &str) -> Option<Meaning> {
     exact.or_else(below).map(|(_, meaning)| *meaning)
 }
 
+/// In which settings two configurations differ. One that has two spellings is named by the first.
+pub(crate) fn difference(one: &Config, other: &Config) -> Difference {
+    let mut found = Difference { live: Vec::new(), fixed: Vec::new() };
+    for (key, meaning) in TABLE {
+        if let Meaning::Setting(setting) = meaning
+            && !(setting.same)(one, other)
+            && *key != SECOND_SPELLING
+        {
+            if setting.live { found.live.push(key) } else { found.fixed.push(key) }
+        }
+    }
+    found
+}
+
 /// Whether there are keys below this one.
 pub(crate) fn is_section(key: &str) -> bool {
     TABLE.iter().any(|(pattern, _)| pattern.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')))
@@ -154,6 +214,21 @@ fn prefix(pattern: &str) -> Option<&str> {
 
 fn text(value: &Raw) -> Result<String, String> {
     value.text().map(str::to_owned)
+}
+
+fn maybe_text(value: &Raw) -> Result<Option<String>, String> {
+    match value {
+        Raw::Null => Ok(None),
+        given => text(given).map(Some),
+    }
+}
+
+fn kept_in(value: &Raw) -> Result<KeptIn, String> {
+    match value.text() {
+        Ok(word) if word.eq_ignore_ascii_case("local") => Ok(KeptIn::Local),
+        Ok(word) if word.eq_ignore_ascii_case("s3") => Ok(KeptIn::S3),
+        _ => Err(format!("{value} is neither `local` nor `s3`")),
+    }
 }
 
 fn path(value: &Raw) -> Result<PathBuf, String> {
@@ -172,6 +247,38 @@ fn port(value: &Raw) -> Result<u16, String> {
     number(value, 0, u16::MAX)
 }
 
+fn optional_port(value: &Raw) -> Result<Option<u16>, String> {
+    match value {
+        Raw::Null => Ok(None),
+        given => port(given).map(Some),
+    }
+}
+
+fn host(value: &Raw) -> Result<Option<String>, String> {
+    match value {
+        Raw::Null => Ok(None),
+        given => text(given).map(Some),
+    }
+}
+
+fn cluster_name(value: &Raw) -> Result<Option<String>, String> {
+    match value {
+        Raw::Null => Ok(None),
+        given => text(given).map(Some),
+    }
+}
+
+/// A key of 32 bytes. No message shows it.
+fn encryption_key(value: &Raw) -> Result<Option<EncryptionKey>, String> {
+    match value {
+        Raw::Null => Ok(None),
+        Raw::Scalar(text) => {
+            EncryptionKey::parse(text).map(Some).ok_or_else(|| "it is not 32 bytes in hexadecimal digits or in base64".to_owned())
+        }
+        Raw::List(_) | Raw::Mapping(_) => Err("a list is not a key".to_owned()),
+    }
+}
+
 fn megabytes<N: TryFrom<u64>>(value: &Raw) -> Result<N, String> {
     number(value, 1, 1024 * 1024_u32)
 }
@@ -185,10 +292,10 @@ fn limit(value: &Raw) -> Result<Option<u32>, String> {
 }
 
 /// An API key, or none. One that no request could carry is refused, for nobody could ever use it; no message shows it.
-fn key(value: &Raw) -> Result<Option<Secret>, String> {
+pub(super) fn key(value: &Raw) -> Result<Option<Secret>, String> {
     match value {
         Raw::Null => Ok(None),
-        Raw::List(_) | Raw::Mapping => Err("a list is not a key".to_owned()),
+        Raw::List(_) | Raw::Mapping(_) => Err("a list is not a key".to_owned()),
         Raw::Scalar(text) if text.is_empty() => Err("an empty key protects nothing; give one, or remove it".to_owned()),
         Raw::Scalar(text) if text.trim() != text => Err("the key begins or ends with white space".to_owned()),
         Raw::Scalar(text) if text.chars().any(char::is_control) => Err("the key has control characters".to_owned()),
@@ -217,6 +324,19 @@ fn level(value: &Raw) -> Result<Level, String> {
     number(value, 1, 22_u32).map(Level)
 }
 
+/// 10^6 bytes a second; 0 and nothing are no limit.
+fn bandwidth(value: &Raw) -> Result<u32, String> {
+    match value {
+        Raw::Null => Ok(0),
+        given => number(given, 0, 1_000_000_u32),
+    }
+}
+
+/// Zero says that nothing counts.
+fn reverify_after(value: &Raw) -> Result<ReverifyAfter, String> {
+    number(value, 0, 36_500 * 24 * 60 * 60_u64).map(ReverifyAfter)
+}
+
 fn threads(value: &Raw) -> Result<usize, String> {
     number(value, 1, 64_u32)
 }
@@ -241,6 +361,18 @@ mod tests {
         let count = keys.len();
         keys.dedup();
         assert_eq!(keys.len(), count);
+    }
+
+    #[test]
+    fn differences_are_told_by_key_and_by_what_they_need() {
+        let one = Config::default();
+        assert_eq!(difference(&one, &one), Difference { live: vec![], fixed: vec![] });
+        let mut other = one.clone();
+        other.snapshots.bandwidth_mb_s = 5;
+        other.storage.snapshots_path = "/elsewhere".into();
+        other.service.api_key = Some(Secret::new("k"));
+        let fixed = vec!["service.api_key", "storage.snapshots_path"];
+        assert_eq!(difference(&one, &other), Difference { live: vec!["snapshots.bandwidth_mb_s"], fixed });
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Nothing is ignored in silence: every key is looked up in one table (`keys`), which knows whether it is a setting, means nothing
 //! here (and is named in one warning), or must not be ignored (and is refused). Anything else is an error with its key and origin.
 
+mod clusters;
+mod encryption;
 mod env;
 mod file;
 mod keys;
@@ -12,7 +14,11 @@ mod value;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-pub(crate) use model::{Config, Form, Secret, Service, SnapshotSettings, TlsSettings};
+use crate::stores::OptionsError;
+pub(crate) use clusters::EMBEDDED;
+pub(crate) use encryption::{EncryptionKey, from_hex, to_hex};
+pub(crate) use keys::{Difference, difference};
+pub(crate) use model::{ClusterSettings, Config, Form, KeptIn, Secret, Service, SnapshotSettings, StorageSettings, TlsSettings};
 use value::{Entry, Origin, Raw};
 
 /// The file that is read if it is there and no other is named.
@@ -76,11 +82,20 @@ pub(crate) enum ConfigError {
         /// What it has to be.
         reason: String,
     },
+    /// Archives are to be kept in S3, and what is needed for that is not given.
+    #[error("`storage.snapshots_config`: {0}")]
+    S3(OptionsError),
     /// Two keys for different rights are the same.
     #[error("`service.read_only_api_key` is the same key as `{other}`, which also allows to write; choose another")]
     SameKeys {
         /// The setting of the stronger key.
         other: &'static str,
+    },
+    /// The cluster that is acted on by default is not one of those that are configured.
+    #[error("`manager.default_cluster`: there is no cluster {name:?} in `clusters`")]
+    DefaultCluster {
+        /// The name.
+        name: String,
     },
 }
 
@@ -106,6 +121,11 @@ pub(crate) fn load(
         apply(&mut loaded, entry)?;
     }
     different_keys(&loaded.config.service)?;
+    let snapshots = &loaded.config.storage.snapshots;
+    if snapshots.kept_in == KeptIn::S3 {
+        snapshots.s3.check().map_err(ConfigError::S3)?;
+    }
+    known_default(&loaded.config)?;
     loaded.ignored.sort();
     loaded.ignored.dedup();
     Ok(loaded)
@@ -121,11 +141,20 @@ fn different_keys(service: &Service) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// The default cluster has to be one.
+fn known_default(config: &Config) -> Result<(), ConfigError> {
+    let Some(name) = &config.manager.default_cluster else { return Ok(()) };
+    match name == EMBEDDED || config.clusters.iter().any(|cluster| cluster.name == *name) {
+        true => Ok(()),
+        false => Err(ConfigError::DefaultCluster { name: name.clone() }),
+    }
+}
+
 fn apply(loaded: &mut Loaded, entry: Entry) -> Result<(), ConfigError> {
     let Entry { key, value, origin } = entry;
     match keys::find(&key) {
-        Some(keys::Meaning::Setting(set)) => {
-            set(&mut loaded.config, &value).map_err(|reason| ConfigError::Value { key, origin, reason })
+        Some(keys::Meaning::Setting(setting)) => {
+            (setting.set)(&mut loaded.config, &value).map_err(|reason| ConfigError::Value { key, origin, reason })
         }
         Some(keys::Meaning::NoEffect) => {
             loaded.ignored.push(key);
@@ -221,16 +250,47 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_of_bandwidth_is_none_unless_it_is_given() {
+        let bandwidth = |text: &str| with(&[("my.yaml", text)], &[]).map(|loaded| loaded.config.snapshots.bandwidth_mb_s);
+        for none in ["snapshots: {}", "snapshots: {bandwidth_mb_s: }", "snapshots: {bandwidth_mb_s: 0}"] {
+            assert_eq!(bandwidth(none).unwrap(), 0, "{none}");
+        }
+        assert_eq!(bandwidth("snapshots: {bandwidth_mb_s: 250}").unwrap(), 250);
+        for wrong in ["-1", "1.5", "fast", "1000001"] {
+            let error = error(&[], &[("ICECORE__SNAPSHOTS__BANDWIDTH_MB_S", wrong)]);
+            assert!(error.contains("BANDWIDTH_MB_S") && error.contains("1000000"), "{error}");
+        }
+    }
+
+    #[test]
     fn what_must_not_be_ignored_is_refused() {
-        for (name, value) in [
-            ("QDRANT__SERVICE__JWT_RBAC", "true"),
-            ("QDRANT__CLUSTER__ENABLED", "true"),
-            ("QDRANT__STORAGE__SNAPSHOTS_CONFIG__SNAPSHOTS_STORAGE", "s3"),
-        ] {
+        for (name, value) in [("QDRANT__SERVICE__JWT_RBAC", "true"), ("QDRANT__CLUSTER__ENABLED", "true")] {
             let error = error(&[], &[(name, value)]);
             assert!(error.contains(name) && !error.contains("hush"), "{error}");
         }
         assert!(with(&[], &[("QDRANT__CLUSTER__ENABLED", "False")]).is_ok());
+    }
+
+    #[test]
+    fn archives_are_kept_in_a_bucket_if_it_is_given() {
+        let text = "storage:\n  snapshots_config:\n    snapshots_storage: s3\n    s3_config: {bucket: b, region: r, access_key: hush-1, \
+                    secret_key: hush-2, endpoint_url: 'http://127.0.0.1:9000', prefix: p}\n";
+        let storage = with(&[("my.yaml", text)], &[]).unwrap().config.storage;
+        assert_eq!(storage.snapshots.kept_in, KeptIn::S3);
+        let s3 = &storage.snapshots.s3;
+        assert_eq!((s3.bucket.as_str(), s3.region.as_deref(), s3.prefix.as_str()), ("b", Some("r"), "p"));
+        assert_eq!((s3.endpoint.as_deref(), &s3.secret_key), (Some("http://127.0.0.1:9000"), &Some(Secret::new("hush-2"))));
+        assert!(!format!("{storage:?}").contains("hush"));
+
+        let name = "QDRANT__STORAGE__SNAPSHOTS_CONFIG__SNAPSHOTS_STORAGE";
+        assert_eq!(with(&[], &[(name, "local")]).unwrap().config.storage.snapshots.kept_in, KeptIn::Local);
+        assert!(error(&[], &[(name, "s3")]).contains("no bucket"));
+        assert!(error(&[], &[(name, "gcs")]).contains(name));
+        for (key, value) in [("SECRET_KEY", ""), ("ENDPOINT_URL", "nonsense")] {
+            let key = format!("QDRANT__STORAGE__SNAPSHOTS_CONFIG__S3_CONFIG__{key}");
+            let error = error(&[("my.yaml", text)], &[(&key, value)]);
+            assert!(!error.contains("hush"), "{error}");
+        }
     }
 
     #[test]

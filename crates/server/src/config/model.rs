@@ -7,7 +7,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use url::Url;
+
+use super::encryption::EncryptionKey;
 use crate::remote::Policy;
+use crate::stores::S3Options;
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +28,36 @@ pub(crate) struct Config {
     pub(crate) jobs: JobSettings,
     /// How archives are made.
     pub(crate) snapshots: SnapshotSettings,
+    /// The backup manager.
+    pub(crate) manager: ManagerSettings,
+    /// Clusters on other machines that the backup manager acts on, by distinct names.
+    pub(crate) clusters: Vec<ClusterSettings>,
+}
+
+/// Section `manager`, which Qdrant has not.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct ManagerSettings {
+    /// Address of the manager's own port; without it that of the service.
+    pub(crate) host: Option<String>,
+    /// A port for the manager alone, beside the service's; 0 lets the system choose.
+    pub(crate) port: Option<u16>,
+    /// The cluster that requests mean which name none; without it the embedded engine.
+    pub(crate) default_cluster: Option<String>,
+    /// Encrypts the secrets of stores; without it a key file in the storage directory does.
+    pub(crate) encryption_key: Option<EncryptionKey>,
+}
+
+/// An item of the list `clusters`, which Qdrant has not.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ClusterSettings {
+    /// What requests call it.
+    pub(crate) name: String,
+    /// Its nodes, at least one: `http` or `https`, without user, query and fragment. The first that can be connected to is asked.
+    pub(crate) urls: Vec<Url>,
+    /// The key that it wants.
+    pub(crate) api_key: Option<Secret>,
+    /// A file of certificates (PEM), which alone are trusted; without it those of the system are.
+    pub(crate) ca_cert: Option<PathBuf>,
 }
 
 /// Section `service`.
@@ -86,6 +120,27 @@ pub(crate) struct StorageSettings {
     pub(crate) memtable_mb: u32,
     /// Section `storage.optimizers`.
     pub(crate) optimizers: Optimizers,
+    /// Section `storage.snapshots_config`.
+    pub(crate) snapshots: SnapshotStorage,
+}
+
+/// Section `storage.snapshots_config`: where archives are kept.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct SnapshotStorage {
+    /// Key `snapshots_storage`.
+    pub(crate) kept_in: KeptIn,
+    /// Section `s3_config`, which counts only for [`KeptIn::S3`].
+    pub(crate) s3: S3Options,
+}
+
+/// Where archives are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum KeptIn {
+    /// In the directory `storage.snapshots_path`.
+    #[default]
+    Local,
+    /// In a bucket.
+    S3,
 }
 
 /// Section `storage.optimizers`: the only key of it that means something here.
@@ -102,6 +157,10 @@ pub(crate) struct SnapshotSettings {
     pub(crate) compression: Form,
     /// The level of zstd for archives that do not ask for one.
     pub(crate) compression_level: Level,
+    /// What all making and restoring of archives together may take, in 10^6 bytes a second; 0 is no limit.
+    pub(crate) bandwidth_mb_s: u32,
+    /// For how long it counts that an archive was verified, when an equal one may share its bytes.
+    pub(crate) reverify_after_sec: ReverifyAfter,
 }
 
 /// The form of an archive.
@@ -126,6 +185,17 @@ impl Default for Level {
     }
 }
 
+/// A time in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ReverifyAfter(pub(crate) u32);
+
+impl Default for ReverifyAfter {
+    /// A week.
+    fn default() -> Self {
+        Self(7 * 24 * 60 * 60)
+    }
+}
+
 /// Section `jobs`, which Qdrant has not.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct JobSettings {
@@ -144,6 +214,8 @@ impl Default for Config {
             storage: StorageSettings::default(),
             jobs: JobSettings::default(),
             snapshots: SnapshotSettings::default(),
+            manager: ManagerSettings::default(),
+            clusters: Vec::new(),
         }
     }
 }
@@ -176,6 +248,7 @@ impl Default for StorageSettings {
             snapshots_path: "./snapshots".into(),
             memtable_mb: 64,
             optimizers: Optimizers::default(),
+            snapshots: SnapshotStorage::default(),
         }
     }
 }
@@ -245,6 +318,13 @@ impl StorageSettings {
             flush_interval: Duration::from_secs(u64::from(self.optimizers.flush_interval_sec)),
             ..icecore_storage::Options::default()
         }
+    }
+}
+
+impl SnapshotSettings {
+    /// For how long it counts that an archive was verified.
+    pub(crate) fn reverify_after(&self) -> Duration {
+        Duration::from_secs(self.reverify_after_sec.0.into())
     }
 }
 

@@ -34,8 +34,8 @@ pub(crate) enum Raw {
     Scalar(String),
     /// A list.
     List(Vec<Raw>),
-    /// A mapping inside of a list: no setting is one. Elsewhere mappings are keys with dots.
-    Mapping,
+    /// A mapping inside of a list, in the order of its keys. Elsewhere mappings are keys with dots.
+    Mapping(Vec<(String, Raw)>),
 }
 
 impl fmt::Display for Origin {
@@ -52,7 +52,7 @@ impl Raw {
     pub(crate) fn integer(&self, min: u64, max: u64) -> Result<u64, String> {
         let read = match self {
             Self::Scalar(text) => text.trim().parse().ok().filter(|number| (min..=max).contains(number)),
-            Self::Null | Self::List(_) | Self::Mapping => None,
+            Self::Null | Self::List(_) | Self::Mapping(_) => None,
         };
         read.ok_or_else(|| format!("{self} is not a whole number from {min} to {max}"))
     }
@@ -61,7 +61,7 @@ impl Raw {
     pub(crate) fn switch(&self) -> Result<bool, String> {
         let text = match self {
             Self::Scalar(text) => text.trim().to_ascii_lowercase(),
-            Self::Null | Self::List(_) | Self::Mapping => String::new(),
+            Self::Null | Self::List(_) | Self::Mapping(_) => String::new(),
         };
         match text.as_str() {
             "true" | "on" | "yes" | "1" => Ok(true),
@@ -83,7 +83,7 @@ impl Raw {
         let texts: Vec<&str> = match self {
             Self::List(items) => items.iter().map(Self::text).collect::<Result<_, _>>()?,
             Self::Scalar(text) => text.split(',').collect(),
-            Self::Null | Self::Mapping => Vec::new(),
+            Self::Null | Self::Mapping(_) => Vec::new(),
         };
         let texts: Vec<&str> = texts.into_iter().map(str::trim).collect();
         match texts.iter().any(|text| text.is_empty()) || texts.is_empty() {
@@ -97,7 +97,7 @@ impl Raw {
         match self {
             Self::Null => true,
             Self::Scalar(text) => words.iter().any(|word| word.eq_ignore_ascii_case(text)),
-            Self::List(_) | Self::Mapping => false,
+            Self::List(_) | Self::Mapping(_) => false,
         }
     }
 }
@@ -108,7 +108,7 @@ impl fmt::Display for Raw {
             Self::Null => formatter.write_str("nothing"),
             Self::Scalar(text) => write!(formatter, "{text:?}"),
             Self::List(_) => formatter.write_str("a list"),
-            Self::Mapping => formatter.write_str("a mapping"),
+            Self::Mapping(_) => formatter.write_str("a mapping"),
         }
     }
 }

@@ -25,7 +25,7 @@ const KEY_HEADER: &str = "api-key";
 
 /// Answered without a key: whether the server is up, what it is, and the description of its operations, which is the same on every
 /// server. Everything of the tables below is compared segment by segment; `{}` is any parameter.
-pub(super) const OPEN: [&str; 6] = ["/", "/docs", "/healthz", "/livez", "/openapi.json", "/readyz"];
+pub(super) const OPEN: [&str; 7] = ["/", "/api/v1/healthz", "/docs", "/healthz", "/livez", "/openapi.json", "/readyz"];
 
 /// Requests by `GET` that do more than read: this one makes a snapshot.
 pub(super) const WRITING_GETS: [&str; 1] = ["/collections/{}/shards/{}/snapshot"];
@@ -231,6 +231,11 @@ mod tests {
             (Method::PUT, Some("/collections/{name}/points"), Access::Full),
             (Method::DELETE, Some("/collections/{name}/points/scroll"), Access::Full),
             (Method::OPTIONS, Some("/collections"), Access::Full),
+            (Method::GET, Some("/api/v1/jobs/{id}"), Access::Read),
+            (Method::GET, Some("/api/v1/ws"), Access::Read),
+            (Method::GET, Some("/api/v1/events"), Access::Read),
+            (Method::POST, Some("/api/v1/jobs"), Access::Full),
+            (Method::POST, Some("/api/v1/jobs/{id}/cancel"), Access::Full),
         ];
         for (method, route, access) in cases {
             assert_eq!(needed(&method, route), access, "{method} {route:?}");

@@ -11,6 +11,9 @@
 //! keep-alive ends with the same time (source: hyper's `h1/conn.rs`, whose timer starts whenever a head is waited for). No time
 //! is set for the answer itself: clients wait for long operations as long as they like.
 //!
+//! A connection may be upgraded (to a WebSocket, by the route that offers it); then its own time limits hold, and it is no longer one of
+//! this port's. For that the library looks at the first bytes of every connection by itself, which is watched by [`HttpOneAcceptor`].
+//!
 //! A connection beyond [`connections_max`] is closed at once, so that files can still be opened. Which request gets which answer
 //! is not decided here.
 
@@ -30,6 +33,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_io_timeout::TimeoutWriter;
 
+use super::http_one::HttpOneAcceptor;
 use crate::config::Service;
 use crate::shutdown::Shutdown;
 
@@ -67,16 +71,16 @@ async fn serve_within(
     let plain = Acceptor { limits, handle: handle.clone() };
     let server = Server::from_listener(listener).handle(handle.clone());
     match tls {
-        None => accept(server.acceptor(plain), limits, routes, &handle, shutdown).await,
+        None => accept(server.acceptor(HttpOneAcceptor::new(plain, limits.head)), limits, routes, &handle, shutdown).await,
         Some(config) => {
-            let acceptor = RustlsAcceptor::new(config).handshake_timeout(limits.head).acceptor(plain);
-            accept(server.acceptor(acceptor), limits, routes, &handle, shutdown).await
+            let encrypted = RustlsAcceptor::new(config).handshake_timeout(limits.head).acceptor(plain);
+            accept(server.acceptor(HttpOneAcceptor::new(encrypted, limits.head)), limits, routes, &handle, shutdown).await
         }
     }
 }
 
 async fn accept<A>(
-    server: Server<SocketAddr, A>,
+    mut server: Server<SocketAddr, A>,
     limits: Limits,
     routes: Router,
     handle: &Handle<SocketAddr>,
@@ -87,7 +91,7 @@ where
     A::Stream: AsyncRead + AsyncWrite + Unpin + Send,
     A::Future: Send,
 {
-    let mut server = server.http1_only();
+    // Not `http1_only`, with which the library offers no upgrades.
     server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(limits.head);
     let mut serving = pin!(server.serve(routes.into_make_service()));
     tokio::select! {

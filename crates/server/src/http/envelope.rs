@@ -1,7 +1,7 @@
 //! What every answer looks like: `{"result": …, "status": "ok", "time": seconds}`, or `{"status": {"error": …}, "time": seconds}`.
 //!
-//! One exhaustive `match` maps kinds of errors to statuses and prefixes (source: Qdrant's `StorageError`). Answers of 500 and
-//! above say nothing of paths or contents of files (a failed fetch tells of its URL alone): the whole chain of causes goes to the log, once, here.
+//! One exhaustive `match` maps kinds of errors to statuses and prefixes (source: Qdrant's `StorageError`). What of an error a
+//! client may read is decided in [`told`](crate::told): the whole chain of causes goes to the log, once, here.
 
 use std::time::Instant;
 
@@ -14,18 +14,8 @@ use crate::jobs::Submitted;
 use crate::jobs::kinds::Waiting;
 use crate::remote::FetchError;
 use crate::settings::SettingsError;
-use crate::stores::StoreError;
+use crate::told::{DAMAGED, STOPPED, UNEXPECTED, told};
 use crate::usecases::location::LocationError;
-use crate::usecases::restore::RestoreError;
-
-/// What a client is told of a failure that has no kind of its own.
-const UNEXPECTED: &str = "an unexpected failure; the server's log says more";
-
-/// What a client is told whose operation was stopped, mostly because the server ends.
-const STOPPED: &str = "the operation was stopped";
-
-/// What a client is told of data that is not as it was written.
-const DAMAGED: &str = "stored data is damaged; the server's log says where";
 
 /// Why a request is not answered with a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,30 +115,18 @@ impl ApiError {
 
 impl From<AppError> for ApiError {
     fn from(error: AppError) -> Self {
+        let text = told(&error);
         let (status, message) = match error.kind() {
-            Kind::NotFound => (StatusCode::NOT_FOUND, format!("Not found: {}", shown(&error))),
-            Kind::Conflict => (StatusCode::CONFLICT, format!("Wrong input: {}", shown(&error))),
-            Kind::Forbidden => (StatusCode::FORBIDDEN, format!("Forbidden: {}", shown(&error))),
+            Kind::NotFound => (StatusCode::NOT_FOUND, format!("Not found: {text}")),
+            Kind::Conflict => (StatusCode::CONFLICT, format!("Wrong input: {text}")),
+            Kind::Forbidden => (StatusCode::FORBIDDEN, format!("Forbidden: {text}")),
             Kind::InvalidInput if matches!(error, AppError::Fetch(FetchError::Scheme { .. })) => {
-                (StatusCode::BAD_REQUEST, format!("Bad request: {error}"))
+                (StatusCode::BAD_REQUEST, format!("Bad request: {text}"))
             }
-            Kind::InvalidInput | Kind::Unsupported => (StatusCode::BAD_REQUEST, format!("Wrong input: {}", shown(&error))),
-            // What a client has sent, or named, is damaged; nothing of ours is.
-            Kind::Corrupt if matches!(error, AppError::Restore(_)) => {
-                (StatusCode::BAD_REQUEST, format!("Wrong input: {}", shown(&error)))
-            }
-            Kind::Corrupt => internal(DAMAGED),
-            Kind::Unavailable => unavailable("not possible at the moment; the server's log says why"),
-            Kind::Poisoned => internal(
-                "writes are refused since an earlier failure; restart the server once the cause that its log names is fixed",
-            ),
-            Kind::Cancelled => unavailable(STOPPED),
-            Kind::NoSpace => internal(&no_space(&error)),
-            // Their texts say nothing of this machine, and the client alone can mend the cause.
-            Kind::Internal if matches!(error, AppError::Fetch(_) | AppError::Restore(RestoreError::Broken { .. })) => {
-                internal(&one_line(&error))
-            }
-            Kind::Internal => internal(UNEXPECTED),
+            Kind::InvalidInput | Kind::Unsupported => (StatusCode::BAD_REQUEST, format!("Wrong input: {text}")),
+            Kind::Corrupt if matches!(error, AppError::Restore(_)) => (StatusCode::BAD_REQUEST, format!("Wrong input: {text}")),
+            Kind::Unavailable | Kind::Cancelled => unavailable(&text),
+            Kind::Corrupt | Kind::Poisoned | Kind::NoSpace | Kind::Internal => internal(&text),
         };
         if status.is_server_error() {
             tracing::error!(status = status.as_u16(), "{}", one_line(&error));
@@ -163,42 +141,6 @@ fn internal(text: &str) -> (StatusCode, String) {
 
 fn unavailable(text: &str) -> (StatusCode, String) {
     (StatusCode::SERVICE_UNAVAILABLE, format!("Service temporarily unavailable: {text}"))
-}
-
-/// Both numbers, where they are known.
-fn no_space(error: &AppError) -> String {
-    use icecore_archive::Error::NoSpace;
-    let numbers = match error {
-        AppError::Restore(RestoreError::NoSpace { needed, free, .. }) => Some((needed, free)),
-        AppError::Archive(NoSpace { needed, free, .. })
-        | AppError::Restore(RestoreError::Archive(NoSpace { needed, free, .. }))
-        | AppError::Store(StoreError::Archive(NoSpace { needed, free, .. })) => Some((needed, free)),
-        _ => None,
-    };
-    match numbers {
-        Some((needed, free)) => format!("No space left on device: {needed} bytes are needed, {free} bytes are free"),
-        None => "No space left on device".to_owned(),
-    }
-}
-
-/// What the client may read of an error that is about its request: no paths of the machine. An archive that is restored is called
-/// by what the client called it.
-fn shown(error: &AppError) -> String {
-    match error {
-        AppError::Storage(_)
-        | AppError::Fetch(_)
-        | AppError::Store(StoreError::NotFound { .. } | StoreError::Exists { .. } | StoreError::Place(_)) => error.to_string(),
-        // Its cause is about files of this machine.
-        AppError::Restore(RestoreError::Content { .. }) => {
-            tracing::warn!("{}", one_line(error));
-            error.to_string()
-        }
-        AppError::Restore(error) => one_line(error),
-        other => {
-            tracing::warn!("{}", one_line(other));
-            "something on the server's disk stands in the way; its log says what".to_owned()
-        }
-    }
 }
 
 impl From<icecore_storage::Error> for ApiError {
@@ -229,7 +171,9 @@ impl From<LocationError> for ApiError {
     fn from(error: LocationError) -> Self {
         match error {
             LocationError::Scheme { .. } | LocationError::FileHost | LocationError::Missing { .. } => Self::bad_request(error),
-            LocationError::ShardScheme { .. } => Self::wrong_input(error),
+            LocationError::ShardScheme { .. } | LocationError::Object { .. } | LocationError::NoBucket => {
+                Self::wrong_input(error)
+            }
             LocationError::NoArchive { .. } => Self::not_found(error),
             LocationError::Outside { .. } | LocationError::Disabled => Self::forbidden(error),
             LocationError::Unreadable { .. } => {
@@ -339,11 +283,17 @@ pub(super) fn success<T: Serialize>(result: &T, started: Instant) -> Response {
 }
 
 /// Says that the work has begun and will go on after the response.
-fn accepted(started: Instant) -> Response {
+pub(super) fn accepted(started: Instant) -> Response {
     json(StatusCode::ACCEPTED, &Accepted { status: "accepted", time: started.elapsed().as_secs_f64() })
 }
 
-fn failure(error: &ApiError, time: f64) -> Response {
+/// The response to a request that is refused.
+pub(super) fn refused(error: &ApiError, started: Instant) -> Response {
+    failure(error, started.elapsed().as_secs_f64())
+}
+
+/// The same, after so many seconds.
+pub(super) fn failure(error: &ApiError, time: f64) -> Response {
     let message = shortened(error.message.clone());
     json(error.status, &Failure { status: FailureStatus { error: &message }, time })
 }
@@ -369,6 +319,8 @@ mod tests {
 
     use axum::body::to_bytes;
     use serde_json::{Value, json};
+
+    use crate::stores::StoreError;
 
     use super::*;
 
@@ -458,6 +410,31 @@ mod tests {
             let answer = ApiError::from(AppError::from(error));
             assert_eq!(answer.status.as_u16(), status);
             assert!(answer.message.starts_with(message), "{}", answer.message);
+        }
+    }
+
+    #[test]
+    fn failures_of_a_bucket_are_told_wherever_they_happen() {
+        let failed = |fault| S3Error {
+            operation: "read",
+            object: "s3://b/k".to_owned(),
+            reason: "the server says SlowDown".to_owned(),
+            fault,
+        };
+        let while_reading = icecore_archive::Error::Io {
+            action: "read",
+            path: "/secret/file".into(),
+            source: io::Error::from(failed(Fault::Other)),
+        };
+        let errors: [(AppError, u16); 3] = [
+            (StoreError::from(failed(Fault::Unavailable)).into(), 503),
+            (StoreError::from(failed(Fault::Denied)).into(), 500),
+            (RestoreError::Archive(while_reading).into(), 500),
+        ];
+        for (error, status) in errors {
+            let answer = ApiError::from(error);
+            assert_eq!(answer.status.as_u16(), status);
+            assert!(answer.message.ends_with(": read s3://b/k: the server says SlowDown"), "{}", answer.message);
         }
     }
 

@@ -17,7 +17,7 @@ use super::envelope::{ApiError, ApiResult};
 use super::limits;
 use crate::app::App;
 use crate::config::{Form, SnapshotSettings};
-use crate::jobs::kinds::Waiting;
+use crate::jobs::kinds::{Waiting, snapshot_create};
 
 /// The longest name of a collection, in characters (source: Qdrant's validator).
 const COLLECTION_NAME_LEN_MAX: usize = 255;
@@ -141,6 +141,7 @@ pub(super) struct Making {
     /// The level of zstd, from 1 to 22; only with `compression=zstd`.
     #[param(value_type = i32, required = false, minimum = 1, maximum = 22)]
     level: Option<i32>,
+    full: Option<bool>,
 }
 
 impl Making {
@@ -149,8 +150,13 @@ impl Making {
         Wait { wait: self.wait }.waiting()
     }
 
-    /// The level of zstd, if the archive is to be compressed; by default as `settings` say.
-    pub(super) fn zstd_level(self, settings: &SnapshotSettings) -> ApiResult<Option<i32>> {
+    /// The rest; by default as `settings` say.
+    pub(super) fn options(self, settings: &SnapshotSettings) -> ApiResult<snapshot_create::Options> {
+        Ok(snapshot_create::Options { zstd_level: self.zstd_level(settings)?, full: self.full.unwrap_or(false) })
+    }
+
+    /// The level of zstd, if the archive is to be compressed.
+    fn zstd_level(self, settings: &SnapshotSettings) -> ApiResult<Option<i32>> {
         let wrong = |rule| Err(ApiError::invalid("query parameters", "level", rule));
         match (self.compression.unwrap_or(settings.compression), self.level) {
             (Form::None, None) => Ok(None),

@@ -8,8 +8,10 @@ mod connections;
 mod download;
 mod envelope;
 mod extract;
+mod http_one;
 mod incoming;
 mod limits;
+mod manager;
 mod observe;
 mod openapi;
 mod paths;
@@ -19,4 +21,6 @@ mod router;
 mod tests;
 
 pub(crate) use connections::serve;
-pub(crate) use router::router;
+/// A collection as Qdrant describes it, which is how every cluster is asked.
+pub(crate) use qdrant::collection_info::render as describe_collection;
+pub(crate) use router::{manager_router, router};

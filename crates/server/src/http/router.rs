@@ -17,14 +17,24 @@ use tower_http::cors::{AllowHeaders, CorsLayer};
 use super::auth::{Keys, authorised};
 use super::envelope::ApiError;
 use super::incoming::guarded;
-use super::{observe, openapi, paths, qdrant};
+use super::{manager, observe, openapi, paths, qdrant};
 use crate::app::App;
 
 /// All routes of the server.
 pub(crate) fn router(app: Arc<App>) -> Router {
+    assembled(app, openapi::served(qdrant::routes()).merge(manager::routes()))
+}
+
+/// The routes of the backup manager alone.
+pub(crate) fn manager_router(app: Arc<App>) -> Router {
+    assembled(app, manager::routes())
+}
+
+/// Routes with all that a request passes on its way to them.
+fn assembled(app: Arc<App>, routes: Router<Arc<App>>) -> Router {
     let service = &app.config.service;
     let (keys, idle, with_cors) = (Keys::new(service).map(Arc::new), service.idle_timeout(), service.enable_cors);
-    let mut routes = openapi::served(qdrant::routes()).fallback(nothing).method_not_allowed_fallback(nothing);
+    let mut routes = routes.fallback(nothing).method_not_allowed_fallback(nothing);
     if let Some(keys) = keys {
         routes = routes.layer(from_fn_with_state(keys, authorised));
     }

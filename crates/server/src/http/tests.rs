@@ -25,11 +25,12 @@ use tower::ServiceExt;
 
 use super::router;
 use crate::app::App;
+use crate::clusters::Clusters;
 use crate::config::{Config, Service};
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
-use crate::stores::LocalStore;
+use crate::stores::{LocalStore, Store, Stores};
 
 struct Server {
     router: Router,
@@ -61,13 +62,26 @@ impl Server {
         let jobs = Arc::new(Jobs::open(None, Arc::clone(&clock), shutdown.clone(), config.jobs.options()).unwrap());
         jobs.start().unwrap();
         let metrics = Arc::new(Metrics::new(Arc::clone(&clock)));
-        let (storage, store) = (Arc::new(storage), Arc::new(store));
+        let (storage, store): (_, Arc<dyn Store>) = (Arc::new(storage), Arc::new(store));
+        let stores = Stores::open(
+            Arc::clone(&fs),
+            Arc::clone(&clock),
+            &config.storage,
+            None,
+            Arc::clone(&store),
+            crate::testing::runtime(),
+        )
+        .unwrap();
+        let clusters = Clusters::new(&config).unwrap();
         let app = App {
             storage,
             store,
+            stores,
+            clusters,
             jobs,
             fs,
             clock,
+            bandwidth: crate::bandwidth::Bandwidth::new(Arc::new(icecore_io::OsClock::new()), 0),
             metrics,
             fetcher: crate::testing::fetcher(),
             config,

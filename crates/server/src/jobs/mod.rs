@@ -7,9 +7,12 @@
 //!
 //! Everything but [`Submitted::outcome`] blocks, on the disk at least.
 
+mod control;
 mod error;
+mod events;
 pub(crate) mod kinds;
 mod model;
+mod pulse;
 mod queue;
 mod resume;
 mod runner;
@@ -20,17 +23,21 @@ mod tests;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use icecore_io::Clock;
 use serde_json::Value;
-use tokio::sync::oneshot;
+use tokio::sync::{broadcast, oneshot};
 
+#[cfg(test)]
+pub(crate) use control::Pace;
+pub(crate) use control::{Bytes, Ended as JobEnd};
 pub(crate) use error::JobsError;
+pub(crate) use events::Event;
 use model::Ended;
-pub(crate) use model::{JobId, JobKind, NewJob, OnRestart, StoredJob, Work};
+pub(crate) use model::{Description, Filter, JobId, JobKind, NewJob, OnRestart, State, StoredJob, Work};
 use queue::{End, Queue, Sequence};
 use runner::Shared;
 pub(crate) use running::Running;
@@ -68,6 +75,35 @@ pub(crate) struct Jobs {
     /// The last job of former processes, until they are resumed.
     former: Mutex<Option<Sequence>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Shared while a job is in the database and not yet in the schedule: whoever takes it alone finds no job in between.
+    entering: RwLock<()>,
+}
+
+/// What was found when a job was to be cancelled.
+#[derive(Debug)]
+pub(crate) enum Cancel {
+    /// It waited, and has ended as cancelled.
+    Done,
+    /// It runs, and stops at its next step, which it may reach too late.
+    Asked {
+        /// Whether nobody had asked before.
+        first: bool,
+        /// Its end.
+        end: JobEnd,
+    },
+    /// There is none of this name that is not done.
+    Unknown,
+}
+
+/// What was found when a job was to be done again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retry {
+    /// It waits.
+    Done,
+    /// There is none of this name that has failed or was cancelled.
+    Unknown,
+    /// What it needs is not there any more.
+    Impossible,
 }
 
 /// A job that will be done even if this is dropped.
@@ -79,7 +115,6 @@ pub(crate) struct Submitted {
 
 impl Submitted {
     /// The job's name.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no front door shows it yet"))]
     pub(crate) fn id(&self) -> JobId {
         self.id
     }
@@ -101,7 +136,7 @@ impl Jobs {
         let former = queue.last()?;
         let shared = Arc::new(Shared::new(queue, clock, shutdown, options));
         shared.prune();
-        Ok(Self { shared, former: Mutex::new(Some(former)), threads: Mutex::new(Vec::new()) })
+        Ok(Self { shared, former: Mutex::new(Some(former)), threads: Mutex::new(Vec::new()), entering: RwLock::new(()) })
     }
 
     /// The number of this node, from 1 to 2^53: made at random with the database and the same ever after.
@@ -122,6 +157,7 @@ impl Jobs {
         for number in 1..=self.shared.options.concurrency {
             threads.push(self.shared.spawn(number)?);
         }
+        threads.push(pulse::spawn(&self.shared)?);
         Ok(())
     }
 
@@ -129,28 +165,37 @@ impl Jobs {
     ///
     /// An error means that this process does not do it.
     pub(crate) fn submit(&self, new: NewJob, work: Work) -> Result<Submitted> {
+        let _entering = self.entering.read().unwrap_or_else(PoisonError::into_inner);
         let (sequence, id) = self.shared.queue.insert(&new, self.shared.now())?;
+        self.shared.tell(id, new.kind, State::Pending, None);
         let NewJob { kind, target, on_restart, waits_for_others, .. } = new;
         let (waiter, outcome) = oneshot::channel();
         let waiter = Some(waiter);
         let job = Waiting { id, kind, target, on_restart, waits_for_others, attempts: 0, checkpoint: None, work, waiter };
+        self.enter(sequence, job);
+        Ok(Submitted { id, outcome })
+    }
+
+    /// Lets a job be run. While the server ends it only waits for the next process.
+    fn enter(&self, sequence: Sequence, job: Waiting) {
         let mut schedule = self.shared.schedule();
         if !schedule.halted {
             schedule.add(sequence, job);
             drop(schedule);
             self.shared.wake_one();
         }
-        Ok(Submitted { id, outcome })
     }
 
-    /// Takes back a job that waits, or asks one that runs to stop at its next step, which it may reach too late. Returns false if
-    /// there is none of this name that is not done.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no front door offers it yet"))]
-    pub(crate) fn cancel(&self, id: JobId) -> Result<bool> {
-        let found = self.shared.schedule().cancel(id);
+    /// Takes back a job that waits, or asks one that runs to stop. An error means that it is as it was, and is done if not by this
+    /// process then by the next.
+    pub(crate) fn cancel(&self, id: JobId) -> Result<Cancel> {
+        let found = {
+            let _alone = self.entering.write().unwrap_or_else(PoisonError::into_inner);
+            self.shared.schedule().cancel(id)
+        };
         match found {
-            Cancelled::Unknown => Ok(false),
-            Cancelled::Running => Ok(true),
+            Cancelled::Unknown => Ok(Cancel::Unknown),
+            Cancelled::Running { first, ended } => Ok(Cancel::Asked { first, end: ended }),
             Cancelled::Waiting(sequence, job) => {
                 let error = JobsError::Cancelled { id };
                 let end = End::not_run(Ended::Cancelled, error.to_string());
@@ -159,9 +204,56 @@ impl Jobs {
                     // Whoever dropped the other end does not wait.
                     let _ = waiter.send(Err(error.into()));
                 }
-                Ok(noted.map(|()| true)?)
+                noted?;
+                self.shared.tell(id, job.kind, State::Cancelled, None);
+                Ok(Cancel::Done)
             }
         }
+    }
+
+    /// Lets a job that has failed or was cancelled be done once more, under its old name and as if it had not run; `rebuild` makes
+    /// its work anew, or returns `None` if that is impossible.
+    pub(crate) fn retry(&self, id: JobId, rebuild: impl FnOnce(&StoredJob) -> Option<Work>) -> Result<Retry> {
+        let Some(found) = self.shared.queue.ended(id)? else { return Ok(Retry::Unknown) };
+        let Some(work) = rebuild(&found.job) else { return Ok(Retry::Impossible) };
+        let _entering = self.entering.read().unwrap_or_else(PoisonError::into_inner);
+        // Of several who ask at once one gets it.
+        if !self.shared.queue.retry(found.sequence)? {
+            return Ok(Retry::Unknown);
+        }
+        let StoredJob { id, kind, target, attempts, checkpoint, .. } = found.job;
+        self.shared.tell(id, kind, State::Pending, None);
+        let (on_restart, waits_for_others) = (found.on_restart, kind.may_wait_for_others());
+        let job = Waiting { id, kind, target, on_restart, waits_for_others, attempts, checkpoint, work, waiter: None };
+        self.enter(found.sequence, job);
+        Ok(Retry::Done)
+    }
+
+    /// The job of this name as it is now.
+    pub(crate) fn describe(&self, id: JobId) -> Result<Option<Description>> {
+        Ok(self.shared.queue.describe(id)?.map(|found| self.now(found)))
+    }
+
+    /// The shown jobs that `filter` lets through, the newest first, from the one at `offset` on; and how many there are in all.
+    pub(crate) fn list(&self, filter: Filter, offset: u64, limit: u32) -> Result<(Vec<Description>, u64)> {
+        let (found, total) = self.shared.queue.list(filter, offset, limit)?;
+        Ok((found.into_iter().map(|found| self.now(found)).collect(), total))
+    }
+
+    /// What happens to shown jobs from now on; `None` if too many listen already.
+    pub(crate) fn listen(&self) -> Option<broadcast::Receiver<Event>> {
+        self.shared.events.listen()
+    }
+
+    /// A description with the numbers of the moment instead of those that were noted last.
+    fn now(&self, (sequence, mut description): (Sequence, Description)) -> Description {
+        if description.state == State::Running
+            && let Some(running) = self.shared.schedule().running().into_iter().find(|running| running.sequence == sequence)
+        {
+            description.bytes = running.control.bytes();
+            description.pace = running.control.pace(self.shared.clock.monotonic());
+        }
+        description
     }
 
     /// Lets no job begin any more. Whoever waits for one that has not begun is told so.

@@ -4,18 +4,21 @@
 //! known here.
 
 use std::fmt;
+use std::str::FromStr;
+use std::time::SystemTime;
 
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::Running;
+use super::control::{Bytes, Pace};
 use crate::error::Result;
 
 /// What a job does, on a thread of its own for as long as it takes. What it returns is kept with the job and given to whoever
 /// waits for it.
 pub(crate) type Work = Box<dyn FnOnce(&Running) -> Result<Value> + Send>;
 
-/// The name of a job: a UUID of version 7, so that newer ones sort last.
+/// The name of a job: a UUID. Those that the manager's API shows are of version 4, as its clients expect; others of version 7.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct JobId(pub(super) Uuid);
 
@@ -25,9 +28,16 @@ impl fmt::Display for JobId {
     }
 }
 
+impl FromStr for JobId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        Uuid::try_parse(text).map(Self)
+    }
+}
+
 /// What sort of work a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::enum_variant_names, reason = "they are called as in the database, where more than snapshots has a place")]
 pub(crate) enum JobKind {
     /// Makes an archive.
     SnapshotCreate,
@@ -37,10 +47,29 @@ pub(crate) enum JobKind {
     SnapshotRecover,
     /// Restores from an archive that came with the request.
     SnapshotUpload,
+    /// A backup of a collection, or of everything, that the manager was asked for.
+    Backup,
+    /// A restore of a collection, or of everything, that the manager was asked for.
+    Restore,
+    /// A backup of one shard that the manager was asked for.
+    ShardBackup,
+    /// A restore of one shard that the manager was asked for.
+    ShardRestore,
 }
 
 impl JobKind {
-    const ALL: [Self; 4] = [Self::SnapshotCreate, Self::SnapshotDelete, Self::SnapshotRecover, Self::SnapshotUpload];
+    const ALL: [Self; 8] = [
+        Self::SnapshotCreate,
+        Self::SnapshotDelete,
+        Self::SnapshotRecover,
+        Self::SnapshotUpload,
+        Self::Backup,
+        Self::Restore,
+        Self::ShardBackup,
+        Self::ShardRestore,
+    ];
+    /// Those that the manager's API makes, shows, stops and does again.
+    pub(crate) const MANAGED: [Self; 4] = [Self::Backup, Self::Restore, Self::ShardBackup, Self::ShardRestore];
 
     /// The kind's name in the database.
     pub(crate) fn as_str(self) -> &'static str {
@@ -49,19 +78,28 @@ impl JobKind {
             Self::SnapshotDelete => "snapshot_delete",
             Self::SnapshotRecover => "snapshot_recover",
             Self::SnapshotUpload => "snapshot_upload",
+            Self::Backup => "backup",
+            Self::Restore => "restore",
+            Self::ShardBackup => "shard_backup",
+            Self::ShardRestore => "shard_restore",
         }
+    }
+
+    /// Whether the manager's API shows jobs of this kind.
+    pub(crate) fn is_managed(self) -> bool {
+        Self::MANAGED.contains(&self)
     }
 
     /// Whether jobs of this kind may wait for other servers.
     pub(super) fn may_wait_for_others(self) -> bool {
         match self {
-            Self::SnapshotRecover => true,
-            Self::SnapshotCreate | Self::SnapshotDelete | Self::SnapshotUpload => false,
+            Self::SnapshotRecover | Self::Restore | Self::ShardRestore => true,
+            Self::SnapshotCreate | Self::SnapshotDelete | Self::SnapshotUpload | Self::Backup | Self::ShardBackup => false,
         }
     }
 
     /// The kind of this name; `None` for those of other versions.
-    pub(super) fn of(name: &str) -> Option<Self> {
+    pub(crate) fn of(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 }
@@ -96,7 +134,52 @@ impl OnRestart {
     }
 }
 
-/// In which way a job has come to its end. Before that it is `pending` or `running`, which only the database says.
+/// Where a job is between its submission and its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It waits for its turn.
+    Pending,
+    /// It runs.
+    Running,
+    /// It has returned a result.
+    Completed,
+    /// It has returned an error, or will never be done.
+    Failed,
+    /// Somebody stopped it.
+    Cancelled,
+}
+
+impl State {
+    const ALL: [Self; 5] = [Self::Pending, Self::Running, Self::Completed, Self::Failed, Self::Cancelled];
+
+    /// Its name in the database.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The state of this name.
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+}
+
+impl From<Ended> for State {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Completed => Self::Completed,
+            Ended::Failed => Self::Failed,
+            Ended::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+/// In which way a job has come to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
     /// It has returned a result.
@@ -110,11 +193,7 @@ pub(super) enum Ended {
 impl Ended {
     /// Its name in the database.
     pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
+        State::from(self).as_str()
     }
 }
 
@@ -150,6 +229,44 @@ pub(crate) struct StoredJob {
     pub(crate) checkpoint: Option<Value>,
 }
 
+/// A job as front doors show it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Description {
+    /// Its name.
+    pub(crate) id: JobId,
+    /// What sort of work it is.
+    pub(crate) kind: JobKind,
+    /// Where it is.
+    pub(crate) state: State,
+    /// What was asked for.
+    pub(crate) request: Value,
+    /// What it has noted for its next run.
+    pub(crate) checkpoint: Option<Value>,
+    /// Why it has not been completed.
+    pub(crate) error: Option<String>,
+    /// How often somebody has asked for it again.
+    pub(crate) retries: u32,
+    /// How far it is, or was at its end.
+    pub(crate) bytes: Bytes,
+    /// How fast it is, if it runs.
+    pub(crate) pace: Option<Pace>,
+    /// When it was submitted.
+    pub(crate) created: SystemTime,
+    /// When it began last.
+    pub(crate) started: Option<SystemTime>,
+    /// When it ended.
+    pub(crate) finished: Option<SystemTime>,
+}
+
+/// Which jobs are to be listed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Filter {
+    /// Those in this state only.
+    pub(crate) state: Option<State>,
+    /// Those of this kind only.
+    pub(crate) kind: Option<JobKind>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,6 +277,10 @@ mod tests {
             assert_eq!(JobKind::of(kind.as_str()), Some(kind));
         }
         assert_eq!(JobKind::of("snapshot_polish"), None);
+        for state in State::ALL {
+            assert_eq!(State::of(state.as_str()), Some(state));
+        }
+        assert_eq!(State::of("paused"), None);
         for choice in [OnRestart::Again, OnRestart::Fail] {
             assert_eq!(OnRestart::of(choice.as_str()), Some(choice));
         }

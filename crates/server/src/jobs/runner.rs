@@ -13,12 +13,15 @@ use std::time::Duration;
 use icecore_io::Clock;
 use serde_json::Value;
 
-use super::model::{Ended, JobId, JobKind, OnRestart};
+use super::control::Control;
+use super::events::{Event, Events};
+use super::model::{Ended, JobId, JobKind, OnRestart, State};
 use super::queue::{End, Queue};
 use super::schedule::{Claimed, Schedule, Waiting};
 use super::{JobsError, Millis, Options, Running};
-use crate::error::{Kind, Result, one_line};
+use crate::error::{AppError, Kind, Result, one_line};
 use crate::shutdown::{Begun, Shutdown};
+use crate::told::told;
 
 /// Finished jobs that are kept at most, however young.
 const FINISHED_MAX: u32 = 10_000;
@@ -31,9 +34,13 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) shutdown: Shutdown,
     pub(super) options: Options,
+    /// Tells what happens to jobs.
+    pub(super) events: Events,
     schedule: Mutex<Schedule>,
     /// A job can begin, nothing begins any more, or a thread has ended.
     changed: Condvar,
+    /// Nothing begins any more. Apart from the other, so that what is told to one thread is told to one that runs jobs.
+    halted: Condvar,
     /// Ends since old jobs were forgotten last.
     ended: AtomicU32,
 }
@@ -50,7 +57,17 @@ enum Verdict {
 impl Shared {
     pub(super) fn new(queue: Queue, clock: Arc<dyn Clock>, shutdown: Shutdown, options: Options) -> Self {
         let (schedule, changed) = (Mutex::new(Schedule::new(options.concurrency)), Condvar::new());
-        Self { queue, clock, shutdown, options, schedule, changed, ended: AtomicU32::new(0) }
+        Self {
+            queue,
+            clock,
+            shutdown,
+            options,
+            events: Events::new(),
+            schedule,
+            changed,
+            halted: Condvar::new(),
+            ended: AtomicU32::new(0),
+        }
     }
 
     pub(super) fn schedule(&self) -> MutexGuard<'_, Schedule> {
@@ -81,7 +98,22 @@ impl Shared {
     pub(super) fn halt(&self) {
         let dropped = self.schedule().halt();
         self.changed.notify_all();
+        self.halted.notify_all();
         drop(dropped);
+    }
+
+    /// Waits until nothing begins any more, but not for longer than `within`. Says whether that is so.
+    pub(super) fn wait_for_halt(&self, within: Duration) -> bool {
+        let waited = self.halted.wait_timeout_while(self.schedule(), within, |schedule| !schedule.halted);
+        let (schedule, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        schedule.halted
+    }
+
+    /// Tells that a job is in another state, if it is one that is shown.
+    pub(super) fn tell(&self, job: JobId, kind: JobKind, state: State, error: Option<String>) {
+        if kind.is_managed() {
+            self.events.tell(Event::State { job, state, error });
+        }
     }
 
     /// From now on the end of a job that still runs is not noted: the next process takes it as interrupted.
@@ -132,14 +164,26 @@ impl Shared {
         }
     }
 
+    /// Tells how a job has ended, and how far it was.
+    fn tell_end(&self, job: JobId, kind: JobKind, end: End) {
+        let state = end.state.into();
+        if kind.is_managed() {
+            self.events.tell(Event::Progress { job, state, bytes: end.bytes, pace: None });
+        }
+        let error = end.error.filter(|_| end.state == Ended::Failed);
+        self.tell(job, kind, state, error);
+    }
+
     fn run(self: &Arc<Self>, claimed: Claimed) {
-        let Claimed { sequence, job, cancelled } = claimed;
+        let Claimed { sequence, job, control } = claimed;
+        let _ended = TellEnd(Arc::clone(&control));
         let Waiting { id, kind, target, on_restart, attempts, checkpoint, work, waiter, .. } = job;
         let attempt = self.queue.start(sequence, self.now()).unwrap_or_else(|error| {
             tracing::error!("job {id} begins without a note of it: {}", one_line(&error));
             attempts.saturating_add(1)
         });
-        let running = Running::new(Arc::clone(self), sequence, attempt, checkpoint, cancelled);
+        self.tell(id, kind, State::Running, None);
+        let running = Running::new(Arc::clone(self), sequence, attempt, checkpoint, control);
         // What a panic leaves behind is the work's own; here only the counters are looked at again.
         let outcome =
             catch_unwind(AssertUnwindSafe(|| work(&running))).unwrap_or_else(|_panic| Err(JobsError::Panicked { id }.into()));
@@ -147,12 +191,15 @@ impl Shared {
         if self.schedule().abandoned {
             return;
         }
-        let noted = match verdict(&outcome, &running, self.shutdown.check().is_break(), on_restart) {
-            Verdict::Ended(end) => self.queue.finish(sequence, &end, self.now()),
+        let verdict = verdict(kind, &outcome, &running, self.shutdown.check().is_break(), on_restart);
+        let noted = match &verdict {
+            Verdict::Ended(end) => self.queue.finish(sequence, end, self.now()),
             Verdict::PutBack => self.queue.put_back(sequence),
         };
-        if let Err(error) = noted {
-            tracing::error!("job {id} has ended without a note of it: {}", one_line(&error));
+        match (noted, verdict) {
+            (Err(error), _) => tracing::error!("job {id} has ended without a note of it: {}", one_line(&error)),
+            (Ok(()), Verdict::Ended(end)) => self.tell_end(id, kind, end),
+            (Ok(()), Verdict::PutBack) => {}
         }
         self.schedule().release(&target);
         // This thread takes one of the jobs that can begin now, and there may be two.
@@ -170,6 +217,15 @@ impl Shared {
     }
 }
 
+/// Tells whoever waits for the end of a job that it has come, in whatever way.
+struct TellEnd(Arc<Control>);
+
+impl Drop for TellEnd {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 /// Counts a thread until it ends in whatever way, or has never begun.
 struct Ending(Arc<Shared>);
 
@@ -180,7 +236,7 @@ impl Drop for Ending {
     }
 }
 
-fn log_failure(id: JobId, kind: JobKind, target: &str, error: &crate::error::AppError) {
+fn log_failure(id: JobId, kind: JobKind, target: &str, error: &AppError) {
     let reason = one_line(error);
     match error.kind() {
         Kind::Cancelled => tracing::info!("job {id} ({kind} of {target}) was stopped: {reason}"),
@@ -189,13 +245,15 @@ fn log_failure(id: JobId, kind: JobKind, target: &str, error: &crate::error::App
 }
 
 /// `forced` tells whether the server's end stops what runs.
-fn verdict(outcome: &Result<Value>, running: &Running, forced: bool, on_restart: OnRestart) -> Verdict {
-    let (done, total) = running.bytes();
-    let ended = |state, error, result| Verdict::Ended(End { state, error, result, done, total });
+fn verdict(kind: JobKind, outcome: &Result<Value>, running: &Running, forced: bool, on_restart: OnRestart) -> Verdict {
+    let bytes = running.bytes();
+    let ended = |state, error, result| Verdict::Ended(End { state, error, result, bytes });
+    // What clients are shown says nothing of this machine; the rest of it is in the log.
+    let reason = |error: &AppError| if kind.is_managed() { told(error) } else { one_line(error) };
     match outcome {
         Ok(result) => ended(Ended::Completed, None, Some(result.clone())),
-        Err(error) if error.kind() != Kind::Cancelled => ended(Ended::Failed, Some(one_line(error)), None),
-        Err(error) if running.is_cancelled() || !forced => ended(Ended::Cancelled, Some(one_line(error)), None),
+        Err(error) if error.kind() != Kind::Cancelled => ended(Ended::Failed, Some(reason(error)), None),
+        Err(error) if running.is_cancelled() || !forced => ended(Ended::Cancelled, Some(reason(error)), None),
         Err(_) => match on_restart {
             OnRestart::Again => Verdict::PutBack,
             OnRestart::Fail => ended(Ended::Failed, Some(super::resume::STOPPED_RUNNING.to_owned()), None),

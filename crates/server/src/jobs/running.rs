@@ -1,14 +1,15 @@
 //! A job as its own work sees it: how far it is, whether it has to stop, and what it leaves for its next run.
 
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use icecore_archive::Progress;
 use serde_json::Value;
 
+use super::control::{Bytes, Control};
 use super::queue::Sequence;
 use super::runner::Shared;
+use crate::cancellation::Cancellation;
 use crate::error::Result;
 
 /// A job that runs. As a [`Progress`] it counts the bytes, and breaks off once the job is cancelled or the server has to end.
@@ -17,9 +18,7 @@ pub(crate) struct Running {
     sequence: Sequence,
     attempt: u32,
     checkpoint: Mutex<Option<Value>>,
-    cancelled: Arc<AtomicBool>,
-    done: AtomicU64,
-    total: AtomicU64,
+    control: Arc<Control>,
 }
 
 impl Running {
@@ -28,10 +27,9 @@ impl Running {
         sequence: Sequence,
         attempt: u32,
         checkpoint: Option<Value>,
-        cancelled: Arc<AtomicBool>,
+        control: Arc<Control>,
     ) -> Self {
-        let (done, total) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { shared, sequence, attempt, checkpoint: Mutex::new(checkpoint), cancelled, done, total }
+        Self { shared, sequence, attempt, checkpoint: Mutex::new(checkpoint), control }
     }
 
     /// Which run of the job this is, from 1. Runs that the server's end has stopped count.
@@ -52,25 +50,29 @@ impl Running {
         Ok(())
     }
 
-    /// Whether somebody has cancelled the job.
-    pub(super) fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
+    /// The wish that the job stops, for work that waits where no [`Progress`] is asked.
+    pub(crate) fn cancellation(&self) -> &Cancellation {
+        &self.control.cancellation
     }
 
-    /// Bytes done and bytes in all, of the operation that the work has begun last.
-    pub(super) fn bytes(&self) -> (u64, u64) {
-        (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
+    /// Whether somebody has cancelled the job.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.control.cancellation.is_cancelled()
+    }
+
+    /// How far the operation is that the work has begun last.
+    pub(super) fn bytes(&self) -> Bytes {
+        self.control.bytes()
     }
 }
 
 impl Progress for Running {
     fn start(&self, total: u64) {
-        self.done.store(0, Ordering::Relaxed);
-        self.total.store(total, Ordering::Relaxed);
+        self.control.start(total, self.shared.clock.monotonic());
     }
 
     fn advance(&self, bytes: u64) -> ControlFlow<()> {
-        self.done.fetch_add(bytes, Ordering::Relaxed);
+        self.control.advance(bytes);
         match self.is_cancelled() {
             true => ControlFlow::Break(()),
             false => self.shared.shutdown.check(),

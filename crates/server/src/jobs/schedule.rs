@@ -7,11 +7,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 use tokio::sync::oneshot;
 
+use super::control::{Control, Ended};
 use super::model::{JobId, JobKind, OnRestart, Work};
 use super::queue::Sequence;
 use crate::error::Result;
@@ -37,8 +37,8 @@ pub(super) struct Waiting {
 pub(super) struct Claimed {
     pub(super) sequence: Sequence,
     pub(super) job: Waiting,
-    /// Becomes true when the job is cancelled.
-    pub(super) cancelled: Arc<AtomicBool>,
+    /// What others see of it.
+    pub(super) control: Arc<Control>,
 }
 
 /// The jobs that wait and those that run.
@@ -56,10 +56,14 @@ pub(super) struct Schedule {
     pub(super) threads: usize,
 }
 
-struct Running {
-    id: JobId,
+/// A job that runs.
+#[derive(Clone)]
+pub(super) struct Running {
+    pub(super) sequence: Sequence,
+    pub(super) id: JobId,
+    pub(super) kind: JobKind,
     waits_for_others: bool,
-    cancelled: Arc<AtomicBool>,
+    pub(super) control: Arc<Control>,
 }
 
 /// What was found when a job was to be cancelled.
@@ -67,7 +71,12 @@ pub(super) enum Cancelled {
     /// It waited, and is out of the queue.
     Waiting(Sequence, Waiting),
     /// It runs, and will see it.
-    Running,
+    Running {
+        /// Whether nobody had cancelled it before.
+        first: bool,
+        /// Its end, which may be another one.
+        ended: Ended,
+    },
     /// There is none, or none any more.
     Unknown,
 }
@@ -96,11 +105,12 @@ impl Schedule {
     /// Takes a job that [`Schedule::next`] has found; its target is busy until [`Schedule::release`].
     pub(super) fn claim(&mut self, sequence: Sequence) -> Option<Claimed> {
         let job = self.waiting.remove(&sequence)?;
-        let cancelled = Arc::new(AtomicBool::new(false));
-        let running = Running { id: job.id, waits_for_others: job.waits_for_others, cancelled: Arc::clone(&cancelled) };
+        let control = Arc::new(Control::new());
+        let Waiting { id, kind, waits_for_others, .. } = job;
+        let running = Running { sequence, id, kind, waits_for_others, control: Arc::clone(&control) };
         let before = self.running.insert(job.target.clone(), running);
         assert!(before.is_none(), "two jobs of target {} at once", job.target);
-        Some(Claimed { sequence, job, cancelled })
+        Some(Claimed { sequence, job, control })
     }
 
     /// Lets the next job of the target begin, and perhaps another one that waited for a thread.
@@ -110,15 +120,20 @@ impl Schedule {
 
     /// Takes a job out of those that wait, or tells a running one.
     pub(super) fn cancel(&mut self, id: JobId) -> Cancelled {
-        if let Some(running) = self.running.values().find(|running| running.id == id) {
-            running.cancelled.store(true, Ordering::Relaxed);
-            return Cancelled::Running;
-        }
+        // One that waits again may still be among those that run, if its last run has only just ended.
         let found = self.waiting.iter().find(|(_, job)| job.id == id).map(|(sequence, _)| *sequence);
-        match found.and_then(|sequence| Some((sequence, self.waiting.remove(&sequence)?))) {
-            Some((sequence, job)) => Cancelled::Waiting(sequence, job),
+        if let Some((sequence, job)) = found.and_then(|sequence| Some((sequence, self.waiting.remove(&sequence)?))) {
+            return Cancelled::Waiting(sequence, job);
+        }
+        match self.running.values().find(|running| running.id == id) {
+            Some(Running { control, .. }) => Cancelled::Running { first: control.cancellation.cancel(), ended: control.ended() },
             None => Cancelled::Unknown,
         }
+    }
+
+    /// What runs.
+    pub(super) fn running(&self) -> Vec<Running> {
+        self.running.values().cloned().collect()
     }
 
     /// Lets nothing begin any more. Returns what waits, to be dropped where nobody waits for the lock.
@@ -210,8 +225,9 @@ mod tests {
         let id = |number| JobId(uuid::Uuid::from_u128(number));
         let mut schedule = schedule(&[(1, "a"), (2, "a")]);
         let first = schedule.next().and_then(|next| schedule.claim(next)).unwrap();
-        assert!(matches!(schedule.cancel(id(1)), Cancelled::Running));
-        assert!(first.cancelled.load(Ordering::Relaxed));
+        assert!(matches!(schedule.cancel(id(1)), Cancelled::Running { first: true, .. }));
+        assert!(first.control.cancellation.is_cancelled());
+        assert!(matches!(schedule.cancel(id(1)), Cancelled::Running { first: false, .. }));
         assert!(matches!(schedule.cancel(id(2)), Cancelled::Waiting(sequence, _) if sequence == Sequence::of(2)));
         assert!(matches!(schedule.cancel(id(2)), Cancelled::Unknown));
         schedule.release("a");

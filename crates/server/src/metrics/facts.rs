@@ -73,8 +73,11 @@ fn snapshots(app: &App, names: &[String], registry: &mut Registry) {
     registry.register("snapshot_created", "Snapshots made since the start", created);
 }
 
-/// The archives of what exists.
+/// The archives of what exists; of a store on another machine nothing, because every scrape would be many requests.
 fn store(app: &App, shards: &BTreeMap<String, Vec<u32>>, registry: &mut Registry) {
+    if app.store.is_remote() {
+        return;
+    }
     let collections = shards.keys().map(|name| Place::Collection(name.clone()));
     let of_shards = shards.iter().flat_map(|(collection, numbers)| {
         numbers.iter().map(|shard| Place::Shard { collection: collection.clone(), shard: *shard })

@@ -7,6 +7,7 @@
 mod downloads;
 mod facts;
 mod labels;
+mod managed;
 pub(crate) mod process;
 mod requests;
 mod snapshots;
@@ -22,6 +23,7 @@ use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::registry::Registry;
 
 use self::downloads::Downloads;
+use self::managed::Managed;
 use self::requests::Requests;
 use self::snapshots::Snapshots;
 use crate::app::App;
@@ -38,6 +40,7 @@ pub(crate) struct Metrics {
     requests: Requests,
     snapshots: Snapshots,
     downloads: Downloads,
+    managed: Managed,
 }
 
 impl Metrics {
@@ -47,7 +50,8 @@ impl Metrics {
         let requests = Requests::new(&mut registry);
         let snapshots = Snapshots::new(&mut registry);
         let downloads = Downloads::new(&mut registry);
-        Self { started: clock.now(), clock, registry, requests, snapshots, downloads }
+        let managed = Managed::new(&mut registry);
+        Self { started: clock.now(), clock, registry, requests, snapshots, downloads, managed }
     }
 
     /// When the server was started.
@@ -77,6 +81,7 @@ mod tests {
 
     use super::*;
     use crate::testing;
+    use crate::usecases::create;
     use crate::usecases::naming::Place;
 
     const DOCUMENT: &str = include_str!("../../../../docs/metrics.md");
@@ -132,9 +137,8 @@ mod tests {
     fn facts_are_those_of_the_moment() {
         let app = testing::app(&MemFs::new());
         testing::fill(&app, "c", 2, "a");
-        let archive =
-            crate::usecases::create::create(&app, &icecore_storage::Scope::Collection("c".to_owned()), None, &(), |_| Ok(()))
-                .unwrap();
+        let scope = icecore_storage::Scope::Collection("c".to_owned());
+        let archive = create::create(&app, &scope, create::Options::default(), &(), |_| Ok(())).unwrap();
         let text = render(&app).unwrap();
         for line in [
             "collections_total 1",

@@ -141,6 +141,7 @@ impl Running {
         snapshots.bytes.get_or_create(&label).inc_by(bytes);
         snapshots.seconds.get_or_create(&label).observe(time.as_secs_f64());
         if self.kind == Kind::Create {
+            self.metrics.managed.created(bytes, time);
             snapshots.collections().entry(self.id.clone()).or_default().created += 1;
         }
     }

@@ -89,17 +89,29 @@ pub(crate) enum FetchError {
         cause: String,
     },
     /// The end of this server has stopped it.
-    #[error("Http request error: {url}: {}", Stopping)]
+    #[error("Http request error: {url}: {}", Stopping::Server)]
     Stopped {
+        /// The first URL.
+        url: String,
+    },
+    /// Somebody has cancelled it.
+    #[error("Http request error: {url}: {}", Stopping::Download)]
+    Cancelled {
         /// The first URL.
         url: String,
     },
 }
 
-/// The end of this server has stopped the download, as the error that its reader gets.
-#[derive(Debug, thiserror::Error)]
-#[error("this server is being stopped")]
-pub(crate) struct Stopping;
+/// What has stopped a download, as the error that its reader gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Stopping {
+    /// The end of this server.
+    #[error("this server is being stopped")]
+    Server,
+    /// Whoever cancelled the operation.
+    #[error("the operation was cancelled")]
+    Download,
+}
 
 impl FetchError {
     /// What the caller can do about it.
@@ -115,7 +127,7 @@ impl FetchError {
             | Self::Empty { .. }
             | Self::Encoding { .. } => Kind::InvalidInput,
             Self::Http { .. } => Kind::Internal,
-            Self::Stopped { .. } => Kind::Cancelled,
+            Self::Stopped { .. } | Self::Cancelled { .. } => Kind::Cancelled,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The rules: each request is judged anew and connected to the judged addresses only; credentials go to the first URL's origin and
 //! no other; the body is the file's bytes or an error. A body that ends before its announced length is an `UnexpectedEof` of the
 //! reader; one without a length ends where the remote closes, so what reads it must know an archive's end. Silence is limited,
-//! the whole download is not. The end of this server stops it, once what runs is told to stop.
+//! the whole download is not. The end of this server stops it, once what runs is told to stop, and so does a cancellation.
 
 use std::io;
 use std::net::IpAddr;
@@ -19,6 +19,7 @@ use super::error::{FetchError, Stopping, cause, io_kind};
 use super::policy::{Policy, Refusal};
 use super::redact::redacted;
 use super::resolve::{Pinned, Resolver};
+use crate::cancellation::Cancellation;
 use crate::pipe::{PipeReader, PipeWriter, pipe};
 use crate::shutdown::Shutdown;
 
@@ -36,6 +37,22 @@ pub(crate) struct Timeouts {
     pub(crate) connect: Duration,
     /// For the response to begin, and then between two parts of the body.
     pub(crate) idle: Duration,
+}
+
+/// What stops a download before its end.
+#[derive(Debug)]
+struct Stops {
+    shutdown: Shutdown,
+    cancellation: Cancellation,
+}
+
+impl Stops {
+    async fn stopped(&self) -> Stopping {
+        tokio::select! {
+            () = self.shutdown.forced() => Stopping::Server,
+            () = self.cancellation.cancelled() => Stopping::Download,
+        }
+    }
 }
 
 /// Fetches archives.
@@ -83,16 +100,18 @@ impl Fetcher {
 
     /// Asks for an archive and waits until its first bytes may be read. `api_key` goes to the URL's origin only, as do a user and
     /// password in the URL. To be called on a blocking thread: it panics on an async thread of a runtime.
-    pub(crate) fn open(&self, url: &Url, api_key: Option<&str>) -> Result<Remote, FetchError> {
+    pub(crate) fn open(&self, url: &Url, api_key: Option<&str>, cancellation: &Cancellation) -> Result<Remote, FetchError> {
         let (response, url) = self.runtime.block_on(async {
             tokio::select! {
                 followed = self.follow(url, api_key) => followed,
                 () = self.shutdown.forced() => Err(FetchError::Stopped { url: redacted(url) }),
+                () = cancellation.cancelled() => Err(FetchError::Cancelled { url: redacted(url) }),
             }
         })?;
         let len = response.content_length();
         let (writer, body) = pipe(CHUNKS);
-        self.runtime.spawn(pump(response, redacted(&url), len, self.timeouts.idle, self.shutdown.clone(), writer));
+        let stops = Stops { shutdown: self.shutdown.clone(), cancellation: cancellation.clone() };
+        self.runtime.spawn(pump(response, redacted(&url), len, self.timeouts.idle, stops, writer));
         Ok(Remote { len, body })
     }
 
@@ -247,15 +266,15 @@ fn plain(url: &Url, headers: &HeaderMap, name: HeaderName, header: &'static str,
 }
 
 /// Carries the body into the pipe, to its end or until nobody reads. How long the reader takes is not the remote's silence.
-async fn pump(mut response: Response, url: String, len: Option<u64>, idle: Duration, shutdown: Shutdown, writer: PipeWriter) {
+async fn pump(mut response: Response, url: String, len: Option<u64>, idle: Duration, stops: Stops, writer: PipeWriter) {
     let mut received = 0_u64;
     loop {
         let next = tokio::select! {
             next = timeout(idle, response.chunk()) => next,
             () = writer.closed() => return,
-            () = shutdown.forced() => {
+            why = stops.stopped() => {
                 // Fails if nobody reads any more.
-                let _ = writer.send(Err(io::Error::other(Stopping))).await;
+                let _ = writer.send(Err(io::Error::other(why))).await;
                 return;
             }
         };

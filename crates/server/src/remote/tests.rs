@@ -13,6 +13,7 @@ use url::Url;
 
 use super::resolve::Resolver;
 use super::{FetchError, Fetcher, Policy, Stopping, Timeouts};
+use crate::cancellation::Cancellation;
 use crate::error::Kind;
 use crate::shutdown::Shutdown;
 use server::{Answer, Server};
@@ -46,7 +47,7 @@ impl Client {
     }
 
     fn open(&self, url: &str) -> Result<super::fetch::Remote, FetchError> {
-        self.fetcher.open(&Url::parse(url).unwrap(), Some("hush-key"))
+        self.fetcher.open(&Url::parse(url).unwrap(), Some("hush-key"), &Cancellation::new())
     }
 
     fn read(&self, url: &str) -> io::Result<Vec<u8>> {
@@ -153,6 +154,24 @@ fn the_end_of_this_server_is_the_end_of_every_fetch() {
 }
 
 #[test]
+fn a_cancelled_fetch_ends_wherever_it_is() {
+    let stalled = Server::start(vec![Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc").held()]);
+    let client = Client::patient();
+    let cancellation = Cancellation::new();
+    let mut body = client.fetcher.open(&Url::parse(&stalled.url("/")).unwrap(), None, &cancellation).unwrap().body;
+    let mut three = [0; 3];
+    body.read_exact(&mut three).unwrap();
+    cancellation.cancel();
+    let error = body.read(&mut three).unwrap_err();
+    let why = error.get_ref().and_then(|cause| cause.downcast_ref::<Stopping>());
+    assert_eq!(why, Some(&Stopping::Download));
+
+    let mute = Server::start(vec![Answer::raw("").held()]);
+    let error = client.fetcher.open(&Url::parse(&mute.url("/")).unwrap(), None, &cancellation).unwrap_err();
+    assert!(matches!(error, FetchError::Cancelled { .. }) && error.kind() == Kind::Cancelled, "{error}");
+}
+
+#[test]
 fn a_reader_that_goes_away_ends_the_connection() {
     let server = Server::start(vec![Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc").held()]);
     let client = Client::patient();
@@ -228,7 +247,7 @@ fn other_schemes_are_refused() {
 #[test]
 fn a_key_that_is_no_header_is_refused_before_anything_is_sent() {
     let url = Url::parse("http://127.0.0.1:1/").unwrap();
-    let error = Client::patient().fetcher.open(&url, Some("hush\r\nhost: x")).unwrap_err();
+    let error = Client::patient().fetcher.open(&url, Some("hush\r\nhost: x"), &Cancellation::new()).unwrap_err();
     assert!(matches!(error, FetchError::ApiKey) && !format!("{error} {error:?}").contains("hush"), "{error}");
 }
 

@@ -3,8 +3,11 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
-use icecore_archive::{ArchiveName, Draft, FileDigest, Hasher, Member, MemberPath, Plan, Progress, Sha256Digest, Source};
+use icecore_archive::{
+    ArchiveName, Draft, FileDigest, Hasher, Member, MemberPath, Plan, Progress, Sha256Digest, Sharing, Source,
+};
 use icecore_io::{File, Fs, MemFs};
 
 use super::{ArchiveInfo, Result, Store, StoreError};
@@ -16,11 +19,20 @@ pub(crate) fn put(store: &dyn Store, place: &Place, name: &str, data: &[u8]) -> 
 }
 
 fn draft<'a>(plan: &'a Plan, source: &'a dyn Source) -> Draft<'a> {
-    Draft { plan, source, compression: None }
+    Draft { plan, source, compression: None, sharing: None }
+}
+
+/// What becomes of an archive that is open while it is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OpenOnes {
+    /// They are read on.
+    ReadOn,
+    /// They are read on as far as they are in memory, or fail.
+    MayFail,
 }
 
 /// Checks the whole contract on an empty store.
-pub(crate) fn check(store: &dyn Store) {
+pub(crate) fn check(store: &dyn Store, open_ones: OpenOnes) {
     let places = [
         Place::Storage,
         Place::Collection("a".to_owned()),
@@ -33,10 +45,12 @@ pub(crate) fn check(store: &dyn Store) {
         assert_eq!(store.list(place).unwrap(), [], "{place:?}");
     }
     for place in &places {
-        round_trip(store, place);
+        round_trip(store, place, open_ones);
         never_overwrites(store, place);
         failed_puts_leave_nothing(store, place);
         missing_ones_are_said_to_be(store, place);
+        streams_are_kept_as_they_arrive(store, place);
+        equal_ones_are_independent(store, place);
     }
     // One of each is left, and none is seen from another place.
     for place in &places {
@@ -45,7 +59,7 @@ pub(crate) fn check(store: &dyn Store) {
     assert_eq!(store.sweep().unwrap(), 0);
 }
 
-fn round_trip(store: &dyn Store, place: &Place) {
+fn round_trip(store: &dyn Store, place: &Place, open_ones: OpenOnes) {
     let later = put(store, place, "b.snapshot", b"later").unwrap();
     let info = put(store, place, "a.snapshot", b"data").unwrap();
     assert_eq!(store.list(place).unwrap(), [info.clone(), later], "{place:?}");
@@ -60,7 +74,11 @@ fn round_trip(store: &dyn Store, place: &Place) {
 
     store.delete(place, &archive_name("a.snapshot")).unwrap();
     assert_eq!(names(store, place), ["b.snapshot"]);
-    assert_eq!(read(open.file.as_ref()), bytes, "who has it open reads on");
+    let mut after = vec![0; bytes.len()];
+    match open.file.read_exact_at(&mut after, 0) {
+        Ok(()) => assert_eq!(after, bytes, "who has it open reads on"),
+        Err(error) => assert!(open_ones == OpenOnes::MayFail, "{error}"),
+    }
 }
 
 fn never_overwrites(store: &dyn Store, place: &Place) {
@@ -89,6 +107,59 @@ fn missing_ones_are_said_to_be(store: &dyn Store, place: &Place) {
     let name = archive_name("none.snapshot");
     assert!(matches!(store.open(place, &name), Err(StoreError::NotFound { .. })));
     assert!(matches!(store.delete(place, &name), Err(StoreError::NotFound { .. })));
+}
+
+fn streams_are_kept_as_they_arrive(store: &dyn Store, place: &Place) {
+    let before = store.list(place).unwrap();
+    let name = archive_name("kept.snapshot");
+    let bytes = b"whatever arrives";
+    let keep =
+        |mut bytes: &[u8], len: Option<u64>, progress: &dyn Progress| store.put_stream(place, &name, &mut bytes, len, progress);
+    for len in [None, Some(bytes.len() as u64)] {
+        let info = keep(bytes, len, &()).unwrap();
+        assert_eq!((info.size, info.sha256), (bytes.len() as u64, Some(Sha256Digest::of(bytes))));
+        assert!(store.list(place).unwrap().contains(&info), "{place:?}");
+        assert!(matches!(keep(b"other", None, &()), Err(StoreError::Exists { .. })));
+        assert_eq!(read(store.open(place, &name).unwrap().file.as_ref()), bytes);
+        store.delete(place, &name).unwrap();
+    }
+    for len in [bytes.len() as u64 - 1, bytes.len() as u64 + 1] {
+        assert!(keep(bytes, Some(len), &()).is_err(), "{len}");
+    }
+    assert!(keep(bytes, None, &Cancelled).is_err());
+    assert!(store.put_stream(place, &name, &mut io::Read::chain(&bytes[..], Broken), None, &()).is_err());
+    assert_eq!(store.list(place).unwrap(), before);
+    keep(b"", None, &()).unwrap();
+    store.delete(place, &name).unwrap();
+}
+
+/// Breaks off.
+struct Broken;
+
+impl io::Read for Broken {
+    fn read(&mut self, _buffer: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::ConnectionReset.into())
+    }
+}
+
+fn equal_ones_are_independent(store: &dyn Store, place: &Place) {
+    let (plan, source) = (plan(b"equal"), source(b"equal"));
+    let damaged = |error: &icecore_archive::Error| panic!("{error}");
+    let sharing = Some(Sharing { reverify_after: Duration::ZERO, damaged: &damaged });
+    let equal = ["e1.snapshot", "e2.snapshot", "e3.snapshot"].map(archive_name);
+    let made = equal.each_ref().map(|name| store.put(place, name, Draft { sharing, ..draft(&plan, &source) }, &()).unwrap());
+    assert!(!made[0].shared, "there is nothing to share yet");
+    let bytes = read(store.open(place, &equal[0]).unwrap().file.as_ref());
+    for (name, info) in equal.iter().zip(&made) {
+        assert_eq!((info.size, info.sha256), (made[0].size, made[0].sha256));
+        assert_eq!(read(store.open(place, name).unwrap().file.as_ref()), bytes);
+    }
+    for (deleted, left) in [(0, 2), (2, 1)] {
+        store.delete(place, &equal[deleted]).unwrap();
+        assert_eq!(read(store.open(place, &equal[left]).unwrap().file.as_ref()), bytes);
+    }
+    assert!(!store.open(place, &equal[1]).unwrap().info.shared, "it is the last one");
+    store.delete(place, &equal[1]).unwrap();
 }
 
 /// Asks to stop at once.

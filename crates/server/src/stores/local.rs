@@ -4,11 +4,11 @@
 //! in `<collection>/shards/<number>`. No archive is called `shards`, because archives end in `.snapshot`. A collection may be
 //! called like an archive of everything; then the name is taken for whoever comes later, who gets an error and changes nothing.
 
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use icecore_archive::{ArchiveName, Draft, Progress, Stored};
+use icecore_archive::{ArchiveName, Draft, Incoming, Progress, Stored};
 use icecore_io::{Clock, FileKind, Fs};
 
 use super::{ArchiveInfo, Result, Store, StoreError, StoredArchive};
@@ -129,9 +129,32 @@ impl Store for LocalStore {
                 created: created.created_at,
                 size: created.len,
                 sha256: Some(created.sha256),
+                shared: created.shared,
             }),
-            Err(icecore_archive::Error::AlreadyExists { .. }) => Err(StoreError::Exists { name: name.clone() }),
-            Err(error) => Err(StoreError::Archive(error)),
+            Err(error) => Err(taken(error, name)),
+        }
+    }
+
+    fn put_stream(
+        &self,
+        place: &Place,
+        name: &ArchiveName,
+        reader: &mut dyn Read,
+        len: Option<u64>,
+        progress: &dyn Progress,
+    ) -> Result<ArchiveInfo> {
+        let dir = self.create_dir(place)?;
+        let label = dir.join(name.as_str());
+        let incoming = Incoming { reader, len, label: &label };
+        match icecore_archive::keep(self.fs.as_ref(), self.clock.as_ref(), &dir, name, incoming, progress) {
+            Ok(kept) => Ok(ArchiveInfo {
+                name: name.clone(),
+                created: kept.created_at,
+                size: kept.len,
+                sha256: Some(kept.sha256),
+                shared: false,
+            }),
+            Err(error) => Err(taken(error, name)),
         }
     }
 
@@ -180,7 +203,15 @@ impl Store for LocalStore {
 }
 
 fn info(stored: Stored) -> ArchiveInfo {
-    ArchiveInfo { name: stored.name, created: stored.created_at, size: stored.len, sha256: stored.sha256 }
+    let Stored { name, created_at, len, sha256, shared, .. } = stored;
+    ArchiveInfo { name, created: created_at, size: len, sha256, shared }
+}
+
+fn taken(error: icecore_archive::Error, name: &ArchiveName) -> StoreError {
+    match error {
+        icecore_archive::Error::AlreadyExists { .. } => StoreError::Exists { name: name.clone() },
+        error => StoreError::Archive(error),
+    }
 }
 
 fn missing(error: icecore_archive::Error, name: &ArchiveName) -> StoreError {
@@ -208,7 +239,7 @@ mod tests {
     use icecore_io::{ManualClock, MemFs, OsFs};
 
     use super::*;
-    use crate::stores::conformance;
+    use crate::stores::conformance::{self, OpenOnes};
 
     fn store(fs: Arc<dyn Fs>, root: &Path) -> LocalStore {
         LocalStore::open(fs, Arc::new(ManualClock::new(Duration::from_secs(1_000))), root.to_owned()).unwrap()
@@ -216,9 +247,9 @@ mod tests {
 
     #[test]
     fn keeps_the_promises_in_memory_and_on_disk() {
-        conformance::check(&store(Arc::new(MemFs::new()), Path::new("snapshots")));
+        conformance::check(&store(Arc::new(MemFs::new()), Path::new("snapshots")), OpenOnes::ReadOn);
         let dir = tempfile::tempdir().unwrap();
-        conformance::check(&store(Arc::new(OsFs), &dir.path().join("a/b")));
+        conformance::check(&store(Arc::new(OsFs), &dir.path().join("a/b")), OpenOnes::ReadOn);
     }
 
     #[test]

@@ -4,13 +4,17 @@
 //! - Putting never overwrites: a taken name is an error and leaves what is there as it was.
 //! - Deleting or opening what does not exist says so.
 //! - A failed or interrupted put leaves nothing listed.
+//! - Archives that share their bytes are independent all the same: deleting one leaves the others whole.
 
+pub(crate) mod address;
 #[cfg(test)]
 mod conformance;
 mod local;
+pub(crate) mod registry;
+mod s3;
 
 use std::fmt::Debug;
-use std::io;
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -20,18 +24,34 @@ use icecore_io::File;
 
 use crate::usecases::naming::Place;
 
+pub(crate) use address::ObjectAddress;
 pub(crate) use local::LocalStore;
+pub(crate) use registry::{Stores, StoresError};
+pub(crate) use s3::{Fault, OptionsError, RECORDS_DIR, Records, S3Error, S3Options, S3Store};
 
 /// The result of a store's operation.
 pub(crate) type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// A place that keeps archives.
 pub(crate) trait Store: Debug + Send + Sync {
-    /// Makes the archive of a draft under `name`, which says whether it is compressed. After `Ok` it is durable and listed.
+    /// Makes the archive of a draft under `name`, which says whether it is compressed. After `Ok` it is durable and listed. If the
+    /// draft allows it, it may share its bytes with an equal one of the same place.
     ///
     /// `Exists` if the name is taken, or somebody else is making an archive of that name: cheap, before any data is read. Any
     /// other error leaves the place as it was.
     fn put(&self, place: &Place, name: &ArchiveName, draft: Draft<'_>, progress: &dyn Progress) -> Result<ArchiveInfo>;
+
+    /// Keeps an archive that was made elsewhere, as it arrives: all that `reader` gives, which has to be `len` bytes if that is
+    /// known. What it promises is what [`put`](Self::put) does; the digest is that of the bytes that arrived. What they are is not
+    /// looked at, not even whether the name says rightly if they are compressed.
+    fn put_stream(
+        &self,
+        place: &Place,
+        name: &ArchiveName,
+        reader: &mut dyn Read,
+        len: Option<u64>,
+        progress: &dyn Progress,
+    ) -> Result<ArchiveInfo>;
 
     /// The archives of a place, sorted by name; none if nothing was ever put there.
     fn list(&self, place: &Place) -> Result<Vec<ArchiveInfo>>;
@@ -39,11 +59,27 @@ pub(crate) trait Store: Debug + Send + Sync {
     /// Opens an archive for reading, whole or in ranges. `NotFound` if there is none of the name.
     fn open(&self, place: &Place, name: &ArchiveName) -> Result<StoredArchive>;
 
-    /// Deletes an archive. `NotFound` if there is none of the name. Who has it open reads on.
+    /// Deletes an archive. `NotFound` if there is none of the name. Who has it open reads on, or fails; never reads other bytes.
     fn delete(&self, place: &Place, name: &ArchiveName) -> Result<()>;
 
-    /// Removes what crashes have left; to be called at start, before anything is put. Says how many files went.
+    /// Removes what crashes have left; to be called at start, before anything is put (of a remote store: at any time). Says how many
+    /// files or objects went.
     fn sweep(&self) -> Result<usize>;
+
+    /// Whether it can be reached now.
+    fn probe(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether every look at it is a request to another machine, so that nobody should look without need.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
+    /// Opens any object that is reached as the store's own are, archive of it or not. `NoBucket` if it has no way to objects.
+    fn open_object(&self, _address: &ObjectAddress) -> Result<OpenedObject> {
+        Err(StoreError::NoBucket)
+    }
 }
 
 /// What a store knows of an archive.
@@ -57,9 +93,20 @@ pub(crate) struct ArchiveInfo {
     pub(crate) size: u64,
     /// SHA-256 of the whole file, if it was noted when the file was put there.
     pub(crate) sha256: Option<Sha256Digest>,
+    /// Whether it shares its bytes with another archive, and so takes no space of its own.
+    pub(crate) shared: bool,
 }
 
-/// An archive opened for reading. Stays readable after a deletion.
+/// An object that was opened by its address.
+#[derive(Debug)]
+pub(crate) struct OpenedObject {
+    /// The bytes.
+    pub(crate) file: Arc<dyn File>,
+    /// SHA-256 of the whole, if an object beside it notes one.
+    pub(crate) sha256: Option<Sha256Digest>,
+}
+
+/// An archive opened for reading. Its bytes never become others; after a deletion they may be gone.
 #[derive(Debug)]
 pub(crate) struct StoredArchive {
     /// What the store knows of it.
@@ -91,6 +138,15 @@ pub(crate) enum StoreError {
         /// The path.
         path: PathBuf,
     },
+    /// The store is none of objects.
+    #[error("objects of S3 cannot be reached: no bucket is configured (`storage.snapshots_config`)")]
+    NoBucket,
+    /// A bucket cannot be reached with these options.
+    #[error(transparent)]
+    Options(OptionsError),
+    /// A request to a bucket failed.
+    #[error(transparent)]
+    Object(#[from] S3Error),
     /// The place's collection has a name that cannot be a directory.
     #[error(transparent)]
     Place(icecore_storage::Error),

@@ -21,6 +21,7 @@ use icecore_io::{Fs, OsFs};
 use crate::cli::ArchiveCommand;
 
 pub(crate) use bench::{BenchArgs, BenchError};
+pub(crate) use table::Table;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 /// Rows of cells under headings.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     /// The headings, each with whether its column has numbers.
     headings: Vec<(&'static str, bool)>,
     rows: Vec<Vec<String>>,
@@ -12,13 +12,13 @@ pub(super) struct Table {
 
 impl Table {
     /// A table whose columns have these headings; one that ends in `#` is of numbers, and loses that sign.
-    pub(super) fn new(headings: &[&'static str]) -> Self {
+    pub(crate) fn new(headings: &[&'static str]) -> Self {
         let heading = |text: &&'static str| (text.trim_end_matches('#'), text.ends_with('#'));
         Self { headings: headings.iter().map(heading).collect(), rows: Vec::new() }
     }
 
     /// Adds a row with a cell for each heading. Control characters, which names from a foreign archive may have, are escaped.
-    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         self.rows.push(cells.into_iter().map(|cell| printable(&cell)).collect());
     }
 
@@ -28,7 +28,7 @@ impl Table {
     }
 
     /// Writes headings and rows.
-    pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+    pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let width = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
             cells.chain(self.headings.get(column).map(|(heading, _)| heading.len())).max().unwrap_or(0)

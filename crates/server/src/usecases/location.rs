@@ -11,6 +11,7 @@ use icecore_archive::ArchiveName;
 use url::Url;
 
 use crate::remote::redacted;
+use crate::stores::{ObjectAddress, address};
 
 /// Where an archive is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub(crate) enum Location {
     File(PathBuf),
     /// An archive of the place that it is to be restored to.
     Stored(ArchiveName),
+    /// In a bucket.
+    Object(ObjectAddress),
 }
 
 impl Location {
@@ -30,6 +33,7 @@ impl Location {
             Self::Remote(url) => redacted(url),
             Self::File(path) => Url::from_file_path(path).map_or_else(|()| path.display().to_string(), String::from),
             Self::Stored(name) => name.to_string(),
+            Self::Object(address) => address.to_string(),
         }
     }
 }
@@ -53,6 +57,19 @@ pub(crate) enum LocationError {
         /// Its scheme.
         scheme: String,
     },
+    /// A URL of S3 that names no object.
+    #[error("Invalid snapshot URL {url}: {reason}")]
+    Object {
+        /// The URL, without secrets.
+        url: String,
+        /// The rule that it breaks.
+        reason: &'static str,
+    },
+    /// A URL of S3, and no way there.
+    #[error(
+        "Snapshot recovery from s3:// needs S3 as the storage of snapshots (`storage.snapshots_config`), which is not configured"
+    )]
+    NoBucket,
     /// A file on another machine.
     #[error("Invalid snapshot URI, file path must be absolute or on localhost")]
     FileHost,
@@ -94,6 +111,8 @@ pub(crate) struct Reach<'a> {
     pub(crate) snapshots_path: &'a Path,
     /// Whether URLs may be fetched.
     pub(crate) urls: bool,
+    /// Whether objects of S3 may be read.
+    pub(crate) objects: bool,
 }
 
 /// The location of a collection's archive.
@@ -101,6 +120,7 @@ pub(crate) fn of_collection(url: &Url, reach: Reach<'_>) -> Result<Location, Loc
     match url.scheme() {
         "http" | "https" => remote(url, reach),
         "file" => file(url, reach.snapshots_path),
+        address::SCHEME => object(url, reach),
         scheme => Err(LocationError::Scheme { url: redacted(url), scheme: scheme.to_owned() }),
     }
 }
@@ -109,6 +129,7 @@ pub(crate) fn of_collection(url: &Url, reach: Reach<'_>) -> Result<Location, Loc
 pub(crate) fn of_shard(text: &str, reach: Reach<'_>) -> Result<Location, LocationError> {
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => remote(&url, reach),
+        Ok(url) if url.scheme() == address::SCHEME => object(&url, reach),
         Ok(url) => Err(LocationError::ShardScheme { url: redacted(&url), scheme: url.scheme().to_owned() }),
         Err(_) => match text.parse() {
             Ok(name) => Ok(Location::Stored(name)),
@@ -120,6 +141,13 @@ pub(crate) fn of_shard(text: &str, reach: Reach<'_>) -> Result<Location, Locatio
 
 fn remote(url: &Url, reach: Reach<'_>) -> Result<Location, LocationError> {
     if reach.urls { Ok(Location::Remote(url.clone())) } else { Err(LocationError::Disabled) }
+}
+
+fn object(url: &Url, reach: Reach<'_>) -> Result<Location, LocationError> {
+    if !reach.objects {
+        return Err(LocationError::NoBucket);
+    }
+    ObjectAddress::parse(url).map(Location::Object).map_err(|reason| LocationError::Object { url: redacted(url), reason })
 }
 
 fn file(url: &Url, snapshots_path: &Path) -> Result<Location, LocationError> {
@@ -134,6 +162,10 @@ fn file(url: &Url, snapshots_path: &Path) -> Result<Location, LocationError> {
     };
     let dir = match snapshots_path.canonicalize() {
         Ok(dir) => dir,
+        // Where archives are kept in a bucket, there may be none.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(LocationError::Outside { dir: snapshots_path.to_owned() });
+        }
         Err(source) => return Err(LocationError::Unreadable { path: snapshots_path.to_owned(), source }),
     };
     if !found.starts_with(&dir) {
@@ -162,7 +194,7 @@ mod tests {
         std::fs::write(snapshots.join("c/a.snapshot"), b"x").unwrap();
         std::fs::write(root.join("secret"), b"x").unwrap();
         std::os::unix::fs::symlink(root.join("secret"), snapshots.join("link.snapshot")).unwrap();
-        let reach = Reach { snapshots_path: &snapshots, urls: false };
+        let reach = Reach { snapshots_path: &snapshots, urls: false, objects: false };
         let of = |text: String| of_collection(&Url::parse(&text).unwrap(), reach);
         let at = |path: &str| of(format!("file://{}/{path}", snapshots.display()));
 
@@ -180,8 +212,24 @@ mod tests {
     }
 
     #[test]
+    fn objects_are_reached_only_if_there_is_a_way() {
+        let url = Url::parse("s3://b/c/a.snapshot").unwrap();
+        let reach = Reach { snapshots_path: Path::new("none"), urls: false, objects: true };
+        let found = of_collection(&url, reach).unwrap();
+        assert_eq!(found.redacted(), "s3://b/c/a.snapshot");
+        assert_eq!(of_shard(url.as_str(), reach).unwrap(), found);
+        for refused in
+            [of_collection(&url, Reach { objects: false, ..reach }), of_shard(url.as_str(), Reach { objects: false, ..reach })]
+        {
+            assert!(matches!(refused, Err(LocationError::NoBucket)), "{refused:?}");
+        }
+        let secret = text(of_collection(&Url::parse("s3://u:hush@b/a").unwrap(), reach));
+        assert!(secret.starts_with("Invalid snapshot URL s3://b/a: ") && !secret.contains("hush"), "{secret}");
+    }
+
+    #[test]
     fn schemes_are_told_apart() {
-        let reach = Reach { snapshots_path: Path::new("none"), urls: true };
+        let reach = Reach { snapshots_path: Path::new("none"), urls: true, objects: false };
         let url = Url::parse("http://user:pass@host/x").unwrap();
         assert_eq!(of_collection(&url, reach).unwrap(), Location::Remote(url.clone()));
         assert!(matches!(of_collection(&url, Reach { urls: false, ..reach }), Err(LocationError::Disabled)));

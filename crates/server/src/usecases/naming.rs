@@ -25,6 +25,17 @@ pub(crate) enum Place {
     },
 }
 
+impl Place {
+    /// Where archives of a scope belong whose collection is given by its own name.
+    pub(crate) fn of(scope: Scope) -> Self {
+        match scope {
+            Scope::Storage => Self::Storage,
+            Scope::Collection(collection) => Self::Collection(collection),
+            Scope::Shard { collection, shard } => Self::Shard { collection, shard },
+        }
+    }
+}
+
 /// Names for a new archive of `place` made at `now`, in the order of trying: `<place>-<UTC time>.snapshot`, then with `-2`, `-3`
 /// and so on before the suffix, which is `.snapshot.zst` for a compressed one. That of a collection has the id of this node before the time (source: Qdrant).
 ///

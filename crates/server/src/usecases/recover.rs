@@ -1,4 +1,4 @@
-//! Recovers a collection or a shard from where an archive is: opens it there and restores it.
+//! Recovers everything, a collection or a shard from where an archive is: opens it there and restores it.
 
 use std::path::Path;
 
@@ -9,8 +9,10 @@ use super::location::{Location, Reach};
 use super::naming::Place;
 use super::restore::{self, Expected, Goal, Input, Staged};
 use crate::app::App;
-use crate::config::Secret;
+use crate::cancellation::Cancellation;
+use crate::config::{KeptIn, Secret};
 use crate::error::Result;
+use crate::stores::Store;
 
 /// What is to be recovered, and from where.
 #[derive(Debug)]
@@ -31,24 +33,17 @@ impl Recovery {
     pub(crate) fn has_secrets(&self) -> bool {
         let in_url = match &self.location {
             Location::Remote(url) => !url.username().is_empty() || url.password().is_some() || url.query().is_some(),
-            Location::File(_) | Location::Stored(_) => false,
+            Location::File(_) | Location::Stored(_) | Location::Object(_) => false,
         };
         in_url || self.api_key.is_some()
     }
 }
 
 impl Goal {
-    /// The collection's name and the shard's number.
-    pub(crate) fn parts(&self) -> (&str, Option<u32>) {
-        match self {
-            Self::Collection(collection) => (collection, None),
-            Self::Shard { collection, shard } => (collection, Some(*shard)),
-        }
-    }
-
     /// What is restored, as a scope.
     pub(crate) fn scope(&self) -> Scope {
         match self.clone() {
+            Self::Storage => Scope::Storage,
             Self::Collection(collection) => Scope::Collection(collection),
             Self::Shard { collection, shard } => Scope::Shard { collection, shard },
         }
@@ -56,16 +51,18 @@ impl Goal {
 
     /// Where archives of it belong.
     pub(crate) fn place(&self) -> Place {
-        match self.clone() {
-            Self::Collection(collection) => Place::Collection(collection),
-            Self::Shard { collection, shard } => Place::Shard { collection, shard },
-        }
+        Place::of(self.scope())
     }
 }
 
 /// What recoveries may reach.
 pub(crate) fn reach(app: &App) -> Reach<'_> {
-    Reach { snapshots_path: &app.config.storage.snapshots_path, urls: app.config.service.enable_snapshot_url_recovery }
+    let storage = &app.config.storage;
+    Reach {
+        snapshots_path: &storage.snapshots_path,
+        urls: app.config.service.enable_snapshot_url_recovery,
+        objects: storage.snapshots.kept_in == KeptIn::S3,
+    }
 }
 
 /// Refuses at once what would be refused later for certain.
@@ -75,15 +72,23 @@ pub(crate) fn check(app: &App, recovery: &Recovery) -> Result<()> {
         Location::Stored(name) => Ok(app.store.open(&recovery.goal.place(), name).map(drop)?),
         // Looked at when it was located.
         Location::File(_) => Ok(()),
+        Location::Object(address) => Ok(app.store.open_object(address).map(drop)?),
     }
 }
 
-/// Opens the archive and restores it as far as [`restore::stage`] does.
-pub(crate) fn stage(app: &App, recovery: &Recovery, progress: &dyn Progress) -> Result<Staged> {
+/// Opens the archive, one that is stored in `store`, and restores it as far as [`restore::stage`] does. `cancellation` ends waiting for
+/// another server, `progress` everything else.
+pub(crate) fn stage(
+    app: &App,
+    store: &dyn Store,
+    recovery: &Recovery,
+    progress: &dyn Progress,
+    cancellation: &Cancellation,
+) -> Result<Staged> {
     let given = recovery.checksum.map(Expected::Given);
     let (input, expected) = match &recovery.location {
         Location::Remote(url) => {
-            let remote = app.fetcher.open(url, recovery.api_key.as_ref().map(Secret::expose))?;
+            let remote = app.fetcher.open(url, recovery.api_key.as_ref().map(Secret::expose), cancellation)?;
             let label = recovery.location.redacted();
             (Input::stream(Box::new(remote.body), Path::new(&label), remote.len)?, given)
         }
@@ -92,17 +97,25 @@ pub(crate) fn stage(app: &App, recovery: &Recovery, progress: &dyn Progress) -> 
             (input, given.or(beside))
         }
         Location::Stored(name) => {
-            let stored = app.store.open(&recovery.goal.place(), name)?;
+            let stored = store.open(&recovery.goal.place(), name)?;
             let noted = stored.info.sha256.map(Expected::Beside);
-            (Input::opened(stored.file, Path::new(name.as_str()))?, given.or(noted))
+            let label = Path::new(name.as_str());
+            match app.store.is_remote() {
+                true => Input::fetched(stored.file, label, &recovery.goal, given, noted)?,
+                false => (Input::opened(stored.file, label)?, given.or(noted)),
+            }
+        }
+        Location::Object(address) => {
+            let object = app.store.open_object(address)?;
+            let noted = object.sha256.map(Expected::Beside);
+            Input::fetched(object.file, Path::new(&address.to_string()), &recovery.goal, given, noted)?
         }
     };
     restore::stage(app, input, recovery.goal.clone(), expected, progress)
 }
 
-/// The directories of the shards that a restore would replace; none if there is no such collection.
-pub(crate) fn directories(app: &App, goal: &Goal) -> Vec<ShardDirId> {
-    let (collection, shard) = goal.parts();
+/// The directories of a collection's shards, or of the one of this number; none if there is no such collection.
+pub(crate) fn directories(app: &App, collection: &str, shard: Option<u32>) -> Vec<ShardDirId> {
     let shards = app.storage.info(collection).map(|info| info.shards).unwrap_or_default();
     shards.into_iter().filter(|found| shard.is_none_or(|shard| found.number == shard)).map(|found| found.dir).collect()
 }

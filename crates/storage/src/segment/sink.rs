@@ -3,6 +3,7 @@
 //! Write-back is asked for after each buffer, so that the sync at the end has little left to do. Says nothing about what the
 //! bytes mean.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +15,8 @@ use crate::error::{Result, on};
 
 /// Bytes that are written at once.
 const BUFFER_LEN: usize = 1024 * 1024;
+/// Bytes on their way to the disk before which a writer waits: whoever syncs a log meanwhile may have to wait for all of them.
+const OUTSTANDING_LEN_MAX: u64 = 16 << 20;
 
 /// A file that is being written.
 #[derive(Debug)]
@@ -98,6 +101,17 @@ impl Sink {
         let _ = self.file.start_writeback(offset, self.buffer.len() as u64);
         self.hasher.update(&self.buffer);
         self.buffer.clear();
-        Ok(())
+        match offset.checked_sub(OUTSTANDING_LEN_MAX) {
+            Some(written) => self.wait_writeback(written),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for the bytes of one buffer. An error is one of writing, of which the sync at the end would perhaps say nothing.
+    fn wait_writeback(&self, offset: u64) -> Result<()> {
+        match self.file.wait_writeback(offset, BUFFER_LEN as u64) {
+            Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(on("write", &self.path)(error)),
+            _ => Ok(()),
+        }
     }
 }

@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use icecore_io::in_background;
+
 use super::Shard;
 use super::structure::{Change, NewSegment};
 use super::view::{LiveSegment, Version};
@@ -41,8 +43,10 @@ impl Shard {
     /// Merges these live segments into one.
     fn merge(&self, sources: &[Arc<LiveSegment>]) -> Result<()> {
         self.poison_check()?;
-        let rows = MergedRows::new(sources)?;
-        let add = if rows.order.is_empty() { None } else { Some(self.seal(&rows)?) };
+        let add = in_background(|| {
+            let rows = MergedRows::new(sources)?;
+            if rows.order.is_empty() { Ok(None) } else { self.seal(&rows).map(Some) }
+        })?;
         let held = self.lock_structure();
         let marks = marked_meanwhile(sources, &self.view().version, add.as_ref())?;
         let remove = sources.iter().map(|live| live.id()).collect();

@@ -6,8 +6,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use std::thread;
+
+use icecore_io::in_background;
 
 use super::commit::Committer;
 use super::structure::{Change, NewSegment, Unnamed};
@@ -49,22 +53,29 @@ impl Shard {
 
         let mut committer = self.lock_committer();
         self.poison_check()?;
-        if !self.sync_log(&mut committer) {
+        let last = committer.writer.last_lsn();
+        let dir = self.path().join(layout::WAL);
+        // Both syncs at once: whoever waits here waits no longer than for a commit.
+        let (synced, next) = thread::scope(|scope| {
+            let next = scope.spawn(|| next.head(&dir, last.next()));
+            let synced = self.sync_log(&mut committer);
+            (synced, next.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        });
+        if !synced {
             return self.poison_check();
         }
-        let last = committer.writer.last_lsn();
-        let writer = next.begin(&self.path().join(layout::WAL), last.next()).inspect_err(|error| {
+        let writer = next?.begin(&dir).inspect_err(|error| {
             // The file may come back after a crash, and would contradict the one that goes on.
             if error.kind() == ErrorKind::Poisoned {
                 self.poison.set(error.to_string());
             }
         })?;
         let log = LogFile::new(FileRef::new(&self.dir, writer.path().to_owned(), writer.len()), last.next());
-        let next = Memtable::new(self.budget.clone(), log);
+        let active = Memtable::new(self.budget.clone(), log);
         self.update_view(|view| {
             view.active.log.seal(committer.writer.mark());
             let frozen = view.frozen.iter().chain(std::iter::once(&view.active)).cloned().collect();
-            View { version: view.version.clone(), frozen, active: next.clone() }
+            View { version: view.version.clone(), frozen, active: active.clone() }
         });
         self.log_bytes.store(writer.len(), Ordering::Relaxed);
         committer.durable = writer.mark();
@@ -105,7 +116,7 @@ impl Shard {
         // A manifest that says that a file is flushed is damage without the file behind it.
         self.name_log()?;
         // What stays of a point as it was is in a segment, and is read only now.
-        let add = self.write_memtable(&memtable).inspect_err(|error| self.poison_if_damaged(error))?;
+        let add = in_background(|| self.write_memtable(&memtable)).inspect_err(|error| self.poison_if_damaged(error))?;
         let held = self.lock_structure();
         let view = self.view();
         if !view.frozen.first().is_some_and(|oldest| Arc::ptr_eq(oldest, &memtable)) {

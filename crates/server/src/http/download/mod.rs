@@ -41,6 +41,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
     }
 }
 
+impl Asked {
+    /// `GET` or `HEAD`.
+    pub(super) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// All headers of the request.
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+}
+
 /// What is answered.
 #[derive(Debug, PartialEq, Eq)]
 enum Answer {
@@ -128,10 +140,16 @@ fn decide(asked: &Asked, found: &Validators, len: u64) -> Answer {
 
 /// A response without its body: that follows.
 fn content(status: StatusCode, file_name: &str, len: u64) -> Response {
+    let mut response = content_of(status, file_name);
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(len));
+    response
+}
+
+/// A response with a file of any length, without its body.
+pub(super) fn content_of(status: StatusCode, file_name: &str) -> Response {
     let mut response = (status, Body::empty()).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(len));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-transform"));
     insert(headers, header::CONTENT_DISPOSITION, &disposition(file_name));
     response

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::settings::{SPARSE_VECTORS, VECTORS, fields};
 
 /// The result of `GET /collections/{collection}`. `stuck` says that points cannot be moved from memory to the disk.
-pub(super) fn render(info: &CollectionInfo, stuck: bool) -> Value {
+pub(crate) fn render(info: &CollectionInfo, stuck: bool) -> Value {
     let settings = &info.config.settings;
     let points: u64 = info.shards.iter().map(|shard| shard.points).sum();
     let segments: u64 = info.shards.iter().map(|shard| shard.segments).sum();

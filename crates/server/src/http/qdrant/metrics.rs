@@ -22,7 +22,7 @@ pub(super) fn routes() -> Door {
 }
 
 /// `GET /metrics`
-pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
+pub(in crate::http) async fn metrics(State(app): State<Arc<App>>) -> Response {
     respond(move |_| {
         let text = metrics::render(&app).map_err(|error| {
             tracing::error!("the metrics cannot be written: {error}");

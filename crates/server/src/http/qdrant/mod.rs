@@ -5,7 +5,7 @@
 mod aliases;
 mod cluster;
 mod collection_config;
-mod collection_info;
+pub(in crate::http) mod collection_info;
 mod collection_schema;
 mod collection_update;
 mod collections;
@@ -22,6 +22,7 @@ mod telemetry;
 mod unsupported;
 mod upload;
 
+pub(super) use self::metrics::metrics;
 use crate::http::openapi::Door;
 
 /// All routes.

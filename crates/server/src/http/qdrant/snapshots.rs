@@ -34,6 +34,8 @@ pub(super) struct Description {
     /// The SHA-256 of the archive, in hexadecimal digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     checksum: Option<String>,
+    /// Whether it takes no space of its own, because it has the same bytes as another one. Not of Qdrant's API.
+    shared: bool,
 }
 
 impl From<&ArchiveInfo> for Description {
@@ -43,6 +45,7 @@ impl From<&ArchiveInfo> for Description {
             creation_time: naming::creation_time(info.created),
             size: info.size,
             checksum: info.sha256.as_ref().map(ToString::to_string),
+            shared: info.shared,
         }
     }
 }
@@ -139,8 +142,8 @@ pub(super) async fn make(app: Arc<App>, scope: Scope, making: Making) -> Respons
     let started = Instant::now();
     let waiting = making.waiting();
     let submitted = blocking(move || {
-        let zstd_level = making.zstd_level(&app.config.snapshots)?;
-        Ok(snapshot_create::submit(&app, scope, zstd_level, waiting)?)
+        let options = making.options(&app.config.snapshots)?;
+        Ok(snapshot_create::submit(&app, scope, options, waiting)?)
     })
     .await;
     envelope::outcome(submitted, waiting, started, |result| {
@@ -187,6 +190,7 @@ mod tests {
             created: UNIX_EPOCH + Duration::from_millis(1_721_637_115_900),
             size: 7,
             sha256: None,
+            shared: true,
         };
         assert_eq!(
             serde_json::to_value(Description::from(&info)).unwrap(),
@@ -194,6 +198,7 @@ mod tests {
                 "name": "c-2024-07-22-08-31-55.snapshot",
                 "creation_time": "2024-07-22T08:31:55",
                 "size": 7,
+                "shared": true,
             })
         );
     }

@@ -9,11 +9,24 @@ const WRONG_KEY: &str = "Invalid API key or JWT";
 const READ_ONLY: &str = "Forbidden: Global manage access is required";
 
 /// Answered without a key.
-const OPEN: [&str; 6] = ["/", "/docs", "/healthz", "/livez", "/openapi.json", "/readyz"];
+const OPEN: [&str; 7] = ["/", "/api/v1/healthz", "/docs", "/healthz", "/livez", "/openapi.json", "/readyz"];
 
 /// Answered with any key.
-const READING_GETS: [&str; 18] = [
+const READING_GETS: [&str; 31] = [
     "/aliases",
+    "/api/v1/cluster",
+    "/api/v1/cluster/nodes",
+    "/api/v1/clusters",
+    "/api/v1/collections",
+    "/api/v1/collections/c",
+    "/api/v1/collections/c/cluster",
+    "/api/v1/collections/c/shards/0/snapshots",
+    "/api/v1/collections/c/shards/0/snapshots/x.snapshot",
+    "/api/v1/collections/c/snapshots",
+    "/api/v1/collections/c/snapshots/x.snapshot",
+    "/api/v1/metrics",
+    "/api/v1/storage/config",
+    "/api/v1/system/capabilities",
     "/cluster",
     "/collections",
     "/collections/c",
@@ -34,7 +47,19 @@ const READING_GETS: [&str; 18] = [
 ];
 
 /// Answered with a key for everything only.
-const WRITES: [(&str, &str); 38] = [
+const WRITES: [(&str, &str); 50] = [
+    ("DELETE", "/api/v1/collections/c/shards/0/snapshots/x.snapshot"),
+    ("DELETE", "/api/v1/collections/c/snapshots/x.snapshot"),
+    ("DELETE", "/api/v1/storage/config/x"),
+    ("POST", "/api/v1/collections/c/shards/0/snapshots"),
+    ("POST", "/api/v1/collections/c/shards/0/snapshots/recover"),
+    ("POST", "/api/v1/collections/c/snapshots"),
+    ("POST", "/api/v1/collections/c/snapshots/recover"),
+    ("POST", "/api/v1/storage/config"),
+    ("POST", "/api/v1/storage/test"),
+    ("PUT", "/api/v1/collections/c/shards/0/snapshots/recover"),
+    ("PUT", "/api/v1/collections/c/snapshots/recover"),
+    ("PUT", "/api/v1/storage/config/x"),
     ("GET", "/collections/c/shards/0/snapshot"),
     ("PATCH", "/collections/c"),
     ("POST", "/collections/aliases"),

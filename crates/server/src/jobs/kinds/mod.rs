@@ -3,6 +3,7 @@
 //! Jobs whose caller waits are not done again after a restart: the caller has seen the connection break and asks again. Those whose
 //! caller was told "accepted" are.
 
+pub(crate) mod managed;
 pub(crate) mod snapshot_create;
 pub(crate) mod snapshot_delete;
 pub(crate) mod snapshot_recover;
@@ -29,6 +30,7 @@ pub(crate) fn rebuild(app: &Arc<App>, job: &StoredJob) -> Option<Work> {
         JobKind::SnapshotRecover => snapshot_recover::rebuild(app, job),
         // What was uploaded went with the process.
         JobKind::SnapshotUpload => None,
+        JobKind::Backup | JobKind::Restore | JobKind::ShardBackup | JobKind::ShardRestore => managed::rebuild(app, job),
     }
 }
 

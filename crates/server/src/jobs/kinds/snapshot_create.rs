@@ -17,16 +17,27 @@ use super::super::{JobKind, NewJob, Running, StoredJob, Submitted, Work};
 use super::{Subject, Waiting, request, resolved, target, to_json};
 use crate::app::App;
 use crate::error::Result;
-use crate::stores::ArchiveInfo;
+use crate::stores::{ArchiveInfo, Store};
+use crate::usecases::naming::Place;
 use crate::usecases::{create, fetch};
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Request {
     #[serde(flatten)]
     subject: Subject,
-    /// The level of zstd, if the archive is compressed.
+    #[serde(flatten)]
+    options: Options,
+}
+
+/// How the archive is made.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(crate) struct Options {
+    /// The level of zstd, if it is compressed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    zstd_level: Option<i32>,
+    pub(crate) zstd_level: Option<i32>,
+    /// Whether it is written even if it could share the bytes of an equal one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) full: bool,
 }
 
 /// The result of the job.
@@ -38,6 +49,9 @@ struct Created {
     /// In bytes.
     size: u64,
     sha256: Option<String>,
+    /// Whether it shares the bytes of an equal one.
+    #[serde(default)]
+    shared: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -45,24 +59,24 @@ struct Checkpoint {
     name: String,
 }
 
-/// Submits it, once it is known that there is something to archive. With a level of zstd the archive is compressed.
-pub(crate) fn submit(app: &Arc<App>, scope: Scope, zstd_level: Option<i32>, waiting: Waiting) -> Result<Submitted> {
+/// Submits it, once it is known that there is something to archive.
+pub(crate) fn submit(app: &Arc<App>, scope: Scope, options: Options, waiting: Waiting) -> Result<Submitted> {
     fetch::place(app, &scope)?;
-    let compression = compression(zstd_level)?;
+    let checked = checked(options)?;
     let scope = resolved(app, scope);
     let job = NewJob {
         kind: JobKind::SnapshotCreate,
         target: target(&scope),
-        request: to_json(Request { subject: Subject::of(&scope), zstd_level })?,
+        request: to_json(Request { subject: Subject::of(&scope), options })?,
         on_restart: waiting.on_restart(),
         waits_for_others: false,
     };
-    app.jobs.submit(job, work(app, scope, compression))
+    app.jobs.submit(job, work(app, scope, checked))
 }
 
 pub(super) fn rebuild(app: &Arc<App>, job: &StoredJob) -> Option<Work> {
-    let Request { subject, zstd_level } = request(job)?;
-    Some(work(app, subject.scope(), compression(zstd_level).ok()?))
+    let Request { subject, options } = request(job)?;
+    Some(work(app, subject.scope(), checked(options).ok()?))
 }
 
 /// The archive that a completed job has made.
@@ -73,32 +87,42 @@ pub(crate) fn archive(result: Value) -> Option<ArchiveInfo> {
         created: UNIX_EPOCH + Duration::from_secs(created.created_at),
         size: created.size,
         sha256: created.sha256.and_then(|digest| digest.parse().ok()),
+        shared: created.shared,
     })
 }
 
-/// On all cores.
-fn compression(zstd_level: Option<i32>) -> Result<Option<Compression>> {
+/// Compresses on all cores.
+pub(super) fn checked(options: Options) -> Result<create::Options> {
     let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    Ok(zstd_level.map(|level| Compression::new(level, threads)).transpose()?)
+    let compression = options.zstd_level.map(|level| Compression::new(level, threads)).transpose()?;
+    Ok(create::Options { compression, full: options.full })
 }
 
-fn work(app: &Arc<App>, scope: Scope, compression: Option<Compression>) -> Work {
+fn work(app: &Arc<App>, scope: Scope, options: create::Options) -> Work {
     let app = Arc::clone(app);
-    Box::new(move |running| {
-        if let Some(done) = made_before(&app, &scope, running) {
-            return to_json(created(&done));
-        }
-        let info = create::create(&app, &scope, compression, running, |name| {
-            running.set_checkpoint(&to_json(Checkpoint { name: name.to_string() })?)
-        })?;
-        to_json(created(&info))
-    })
+    Box::new(move |running| made(&app, app.store.as_ref(), &scope, options, running))
+}
+
+/// Makes the archive in `store`, unless a former run has. The scope's collection is given by its own name.
+pub(super) fn made(app: &App, store: &dyn Store, scope: &Scope, options: create::Options, running: &Running) -> Result<Value> {
+    if let Some(done) = made_before(store, scope, running) {
+        return to_json(created(&done));
+    }
+    let info = create::create_in(app, store, scope, options, running, |name| {
+        running.set_checkpoint(&to_json(Checkpoint { name: name.to_string() })?)
+    })?;
+    to_json(created(&info))
 }
 
 /// The archive that a former run has finished.
-fn made_before(app: &App, scope: &Scope, running: &Running) -> Option<ArchiveInfo> {
-    let checkpoint: Checkpoint = serde_json::from_value(running.checkpoint()?).ok()?;
-    fetch::open(app, scope, &checkpoint.name).ok().map(|archive| archive.info)
+fn made_before(store: &dyn Store, scope: &Scope, running: &Running) -> Option<ArchiveInfo> {
+    let name = noted(&running.checkpoint()?)?;
+    store.open(&Place::of(scope.clone()), &name.parse().ok()?).ok().map(|archive| archive.info)
+}
+
+/// The name of the archive that a checkpoint speaks of.
+pub(super) fn noted(checkpoint: &Value) -> Option<String> {
+    Checkpoint::deserialize(checkpoint).ok().map(|checkpoint| checkpoint.name)
 }
 
 fn created(info: &ArchiveInfo) -> Created {
@@ -107,5 +131,6 @@ fn created(info: &ArchiveInfo) -> Created {
         created_at: info.created.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         size: info.size,
         sha256: info.sha256.map(|digest| digest.to_string()),
+        shared: info.shared,
     }
 }

@@ -6,26 +6,27 @@
 
 use std::sync::Arc;
 
-use icecore_archive::Sha256Digest;
+use icecore_archive::{Progress, Sha256Digest};
+use icecore_storage::Scope;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::super::{JobKind, NewJob, OnRestart, StoredJob, Submitted, Work};
-use super::{Waiting, request, target, to_json};
+use super::super::{JobKind, NewJob, OnRestart, Running, StoredJob, Submitted, Work};
+use super::{Subject, Waiting, request, target, to_json};
 use crate::app::App;
 use crate::error::Result;
 use crate::metrics::Kind;
+use crate::stores::Store;
 use crate::usecases::location::Location;
 use crate::usecases::recover::{self, Recovery};
-use crate::usecases::restore::Goal;
+use crate::usecases::restore::{Goal, Staged};
 
 /// What the database keeps of it: nothing that is secret.
 #[derive(Debug, Serialize, Deserialize)]
 struct Request {
-    collection: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    shard: Option<u32>,
+    #[serde(flatten)]
+    subject: Subject,
     location: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     checksum: Option<String>,
@@ -33,10 +34,8 @@ struct Request {
 
 /// Submits it. A recovery with secrets is not done again after a restart, because they are kept nowhere.
 pub(crate) fn submit(app: &Arc<App>, recovery: Recovery, waiting: Waiting) -> Result<Submitted> {
-    let (collection, shard) = recovery.goal.parts();
     let record = Request {
-        collection: collection.to_owned(),
-        shard,
+        subject: Subject::of(&recovery.goal.scope()),
         location: recovery.location.redacted(),
         checksum: recovery.checksum.map(|digest| digest.to_string()),
     };
@@ -46,16 +45,17 @@ pub(crate) fn submit(app: &Arc<App>, recovery: Recovery, waiting: Waiting) -> Re
         target: target(&recovery.goal.scope()),
         request: to_json(record)?,
         on_restart,
-        waits_for_others: matches!(recovery.location, Location::Remote(_)),
+        waits_for_others: matches!(recovery.location, Location::Remote(_) | Location::Object(_)),
     };
     app.jobs.submit(job, work(app, recovery, false))
 }
 
 pub(super) fn rebuild(app: &Arc<App>, job: &StoredJob) -> Option<Work> {
-    let Request { collection, shard, location, checksum } = request(job)?;
-    let goal = match shard {
-        None => Goal::Collection(collection),
-        Some(shard) => Goal::Shard { collection, shard },
+    let Request { subject, location, checksum } = request(job)?;
+    let goal = match subject.scope() {
+        Scope::Storage => Goal::Storage,
+        Scope::Collection(collection) => Goal::Collection(collection),
+        Scope::Shard { collection, shard } => Goal::Shard { collection, shard },
     };
     let checksum = match checksum {
         Some(digest) => Some(digest.parse::<Sha256Digest>().ok()?),
@@ -77,17 +77,33 @@ fn work(app: &Arc<App>, recovery: Recovery, committed: bool) -> Work {
         if committed {
             return Ok(Value::Bool(true));
         }
-        let counted = app.metrics.snapshot(Kind::Recover, &recovery.goal.place());
-        let staged = recover::stage(&app, &recovery, running)?;
-        let bytes = staged.bytes();
-        // Only now: while the archive arrived, somebody may have made or deleted the collection.
-        running.set_checkpoint(&directories(&app, &recovery.goal))?;
-        staged.commit(&app)?;
-        counted.finish(bytes);
-        Ok(Value::Bool(true))
+        restored(&app, app.store.as_ref(), &recovery, running, |_| directories(&app, &recovery.goal))
     })
 }
 
+/// Restores: stages, notes what `before` makes of it as the checkpoint, and commits. A cancellation that comes before the note leaves
+/// everything as it was; one that comes later is too late.
+pub(super) fn restored(
+    app: &App,
+    store: &dyn Store,
+    recovery: &Recovery,
+    running: &Running,
+    before: impl FnOnce(&Staged) -> Value,
+) -> Result<Value> {
+    let counted = app.metrics.snapshot(Kind::Recover, &recovery.goal.place());
+    let staged = recover::stage(app, store, recovery, running, running.cancellation())?;
+    let bytes = staged.bytes();
+    if running.advance(0).is_break() {
+        return Err(icecore_archive::Error::Cancelled.into());
+    }
+    // Only now: while the archive arrived, somebody may have made or deleted the collection.
+    running.set_checkpoint(&before(&staged))?;
+    staged.commit(app)?;
+    counted.finish(bytes);
+    Ok(Value::Bool(true))
+}
+
 fn directories(app: &App, goal: &Goal) -> Value {
-    json!(recover::directories(app, goal))
+    let Subject { collection, shard } = Subject::of(&goal.scope());
+    json!(recover::directories(app, &collection.unwrap_or_default(), shard))
 }

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::super::{JobKind, NewJob, OnRestart, Submitted};
-use super::target;
+use super::{Subject, target};
 use crate::app::App;
 use crate::error::Result;
 use crate::usecases::restore::{Goal, Staged};
 
 /// Submits it.
 pub(crate) fn submit(app: &Arc<App>, goal: &Goal, staged: Staged) -> Result<Submitted> {
-    let (collection, shard) = goal.parts();
+    let Subject { collection, shard } = Subject::of(&goal.scope());
     let job = NewJob {
         kind: JobKind::SnapshotUpload,
         target: target(&goal.scope()),

@@ -11,10 +11,10 @@ use crate::app::App;
 use crate::error::{Kind, Result};
 use crate::jobs::{JobId, NewJob, Running};
 use crate::testing::{app, archive, fill, label};
-use crate::usecases::create::create;
+use crate::usecases::create::{Options, create};
 use crate::usecases::fetch;
 
-fn started(fs: &MemFs) -> Arc<App> {
+pub(super) fn started(fs: &MemFs) -> Arc<App> {
     let app = Arc::new(app(fs));
     app.jobs.start().unwrap();
     fill(&app, "a", 2, "one");
@@ -25,13 +25,13 @@ fn collection() -> Scope {
     Scope::Collection("a".to_owned())
 }
 
-fn stored(kind: JobKind, request: Value) -> StoredJob {
+pub(super) fn stored(kind: JobKind, request: Value) -> StoredJob {
     let id = JobId(uuid::Uuid::nil());
     StoredJob { id, kind, target: "collection/a".to_owned(), request, attempts: 1, checkpoint: None }
 }
 
 /// Does a job that a former process has left after it noted `checkpoint`.
-fn again(app: &Arc<App>, kind: JobKind, request: Value, checkpoint: Option<Value>) -> Result<Value> {
+pub(super) fn again(app: &Arc<App>, kind: JobKind, request: Value, checkpoint: Option<Value>) -> Result<Value> {
     let left = StoredJob { checkpoint: checkpoint.clone(), ..stored(kind, request) };
     let work = rebuild(app, &left).unwrap();
     run(app, kind, move |running| {
@@ -86,7 +86,7 @@ fn a_name_that_is_taken_is_not_noted() {
         let taken: Vec<String> =
             fetch::list(&app, &collection()).unwrap().iter().map(|archive| archive.name.to_string()).collect();
         let mut noted = Vec::new();
-        let made = create(&app, &collection(), None, &(), |name| {
+        let made = create(&app, &collection(), Options::default(), &(), |name| {
             noted.push(name.to_string());
             Ok(())
         });

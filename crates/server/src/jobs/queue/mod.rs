@@ -1,8 +1,9 @@
-//! The durable side of the queue: rows in a SQLite database, one a job. All SQL of the server stands here and in [`schema`].
+//! The durable side of the queue: rows in a SQLite database, one a job. All SQL of jobs stands here, in [`describe`] and in [`schema`].
 //!
 //! What a function has changed is durable when it returns. Which job runs when is decided elsewhere: this only remembers, so that
 //! whatever was submitted is found again after the process has ended in any way.
 
+mod describe;
 mod schema;
 
 use std::collections::BTreeMap;
@@ -14,20 +15,26 @@ use rusqlite::{Connection, Row, TransactionBehavior, params};
 use serde_json::Value;
 use uuid::{Builder, Uuid};
 
+use super::control::Bytes;
 use super::model::{Ended, JobId, JobKind, NewJob, OnRestart, StoredJob};
 use super::{JobsError, Millis};
 
 const INSERT: &str = "INSERT INTO jobs (id, kind, target, request, on_restart, state, created_ms)
     VALUES (?1, ?2, ?3, ?4, ?5, 'pending', ?6)";
-const START: &str = "UPDATE jobs SET state = 'running', attempts = attempts + 1, started_ms = ?2
+const START: &str = "UPDATE jobs SET state = 'running', attempts = attempts + 1, started_ms = ?2, bytes_done = 0, bytes_total = 0
     WHERE sequence = ?1 RETURNING attempts";
 const CHECKPOINT: &str = "UPDATE jobs SET checkpoint = ?2 WHERE sequence = ?1";
+const PROGRESS: &str = "UPDATE jobs SET bytes_done = ?2, bytes_total = ?3 WHERE sequence = ?1 AND state = 'running'";
 const FINISH: &str = "UPDATE jobs SET state = ?2, error = ?3, result = ?4, finished_ms = ?5, bytes_done = ?6, bytes_total = ?7
     WHERE sequence = ?1";
 const PUT_BACK: &str = "UPDATE jobs SET state = 'pending', interruptions = interruptions + ?2 WHERE sequence = ?1";
 const UNFINISHED: &str =
     "SELECT sequence, id, kind, target, request, attempts, checkpoint, on_restart, state = 'running', interruptions
     FROM jobs WHERE finished_ms IS NULL AND sequence <= ?1 ORDER BY sequence";
+/// Only of what has ended, and not well.
+const RETRY: &str = "UPDATE jobs SET state = 'pending', retries = retries + 1, error = NULL, result = NULL, checkpoint = NULL,
+    interruptions = 0, bytes_done = 0, bytes_total = 0, started_ms = NULL, finished_ms = NULL
+    WHERE sequence = ?1 AND state IN ('failed', 'cancelled')";
 const LAST: &str = "SELECT coalesce(max(sequence), 0) FROM jobs";
 const PRUNE_OLD: &str = "DELETE FROM jobs WHERE finished_ms < ?1";
 const PRUNE_MANY: &str = "DELETE FROM jobs WHERE sequence IN (
@@ -44,6 +51,9 @@ pub(super) struct Sequence(i64);
 /// The rows.
 pub(super) struct Queue {
     path: PathBuf,
+    /// For questions, which do not wait for commits. A database in memory has only the one connection. It is closed before that one,
+    /// because the last to be closed empties the log.
+    reader: Option<Mutex<Connection>>,
     connection: Mutex<Connection>,
     peer_id: u64,
 }
@@ -57,16 +67,14 @@ pub(super) struct End {
     pub(super) error: Option<String>,
     /// What it has returned.
     pub(super) result: Option<Value>,
-    /// Bytes that it has handled.
-    pub(super) done: u64,
-    /// Bytes that it would have handled in all.
-    pub(super) total: u64,
+    /// How far it was.
+    pub(super) bytes: Bytes,
 }
 
 impl End {
     /// The end of a job that does not run.
     pub(super) fn not_run(state: Ended, reason: String) -> Self {
-        Self { state, error: Some(reason), result: None, done: 0, total: 0 }
+        Self { state, error: Some(reason), result: None, bytes: Bytes::default() }
     }
 }
 
@@ -109,14 +117,15 @@ pub(super) enum Fate {
 impl Queue {
     /// Opens the database in the file, or an empty one in memory.
     pub(super) fn open(path: Option<&Path>) -> Result<Self, JobsError> {
-        let (connection, path) = schema::open(path)?;
+        let (file, (connection, path)) = (path, schema::open(path)?);
+        let reader = file.map(schema::open_reader).transpose()?.map(Mutex::new);
         let peer_id = || {
             connection.execute(MAKE_PEER_ID, [])?;
             connection.query_row(PEER_ID, [], |row| row.get::<_, i64>(0))
         };
         let stored = peer_id().map_err(|source| JobsError::of(path.clone(), "read the id of this node", source))?;
         match u64::try_from(stored) {
-            Ok(peer_id) if peer_id > 0 => Ok(Self { path, connection: Mutex::new(connection), peer_id }),
+            Ok(peer_id) if peer_id > 0 => Ok(Self { path, connection: Mutex::new(connection), reader, peer_id }),
             _ => Err(JobsError::Damaged { path, reason: format!("the id of this node is {stored}") }),
         }
     }
@@ -130,8 +139,15 @@ impl Queue {
     pub(super) fn insert(&self, job: &NewJob, now: Millis) -> Result<(Sequence, JobId), JobsError> {
         let NewJob { kind, target, request, on_restart, .. } = job;
         self.with("add a job", |connection| {
-            let random: [u8; 10] = connection.query_row("SELECT randomblob(10)", [], |row| row.get(0))?;
-            let id = Builder::from_unix_timestamp_millis(now.0.unsigned_abs(), &random).into_uuid();
+            let random: [u8; 16] = connection.query_row("SELECT randomblob(16)", [], |row| row.get(0))?;
+            let id = match kind.is_managed() {
+                true => Builder::from_random_bytes(random),
+                false => {
+                    let [random @ .., _, _, _, _, _, _] = random;
+                    Builder::from_unix_timestamp_millis(now.0.unsigned_abs(), &random)
+                }
+            };
+            let id = id.into_uuid();
             let values = params![id.to_string(), kind.as_str(), target, request.to_string(), on_restart.as_str(), now.0];
             connection.execute(INSERT, values)?;
             Ok((Sequence(connection.last_insert_rowid()), JobId(id)))
@@ -151,6 +167,22 @@ impl Queue {
         self.with("keep the checkpoint of a job", |connection| {
             connection.execute(CHECKPOINT, params![job.0, checkpoint.to_string()]).map(drop)
         })
+    }
+
+    /// Notes how far running jobs are, all in one commit.
+    pub(super) fn progress(&self, jobs: &[(Sequence, Bytes)]) -> Result<(), JobsError> {
+        self.with("note the progress of jobs", |connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            for (job, Bytes { done, total }) in jobs {
+                transaction.execute(PROGRESS, params![job.0, integer(*done), integer(*total)])?;
+            }
+            transaction.commit()
+        })
+    }
+
+    /// Lets a job that failed or was cancelled wait once more, as if it had not run. Returns false if it is no such job (any more).
+    pub(super) fn retry(&self, job: Sequence) -> Result<bool, JobsError> {
+        self.with("let a job be done again", |connection| Ok(connection.execute(RETRY, [job.0])? == 1))
     }
 
     /// Notes how the job has ended.
@@ -212,17 +244,29 @@ impl Queue {
         operation: &'static str,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
     ) -> Result<T, JobsError> {
+        self.on(&self.connection, operation, work)
+    }
+
+    fn on<T>(
+        &self,
+        connection: &Mutex<Connection>,
+        operation: &'static str,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, JobsError> {
         // A panic leaves at worst a transaction that its guard has rolled back.
-        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
         work(&mut connection).map_err(|source| JobsError::of(self.path.clone(), operation, source))
     }
 }
 
 fn finish(connection: &Connection, job: Sequence, end: &End, now: Millis) -> rusqlite::Result<()> {
-    let bytes = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-    let End { state, error, result, done, total } = end;
+    let End { state, error, result, bytes: Bytes { done, total } } = end;
     let result = result.as_ref().map(Value::to_string);
-    connection.execute(FINISH, params![job.0, state.as_str(), error, result, now.0, bytes(*done), bytes(*total)]).map(drop)
+    connection.execute(FINISH, params![job.0, state.as_str(), error, result, now.0, integer(*done), integer(*total)]).map(drop)
+}
+
+fn integer(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// A row of [`UNFINISHED`].

@@ -15,8 +15,8 @@ use crate::jobs::JobsError;
 
 /// `icjb`, the mark of our databases of jobs.
 const APPLICATION_ID: i64 = 0x6963_6a62;
-/// The version of the schema below.
-const VERSION: i64 = 1;
+/// The version of the schema after all [`STEPS`].
+const VERSION: i64 = 2;
 /// How long a statement waits for whoever looks at the database with a tool.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Requests may be confidential; SQLite gives its side files the mode of the database.
@@ -25,7 +25,7 @@ const FILE_MODE: u32 = 0o600;
 /// `sequence` is the order of submission and never used twice. A job has a `finished_ms` (like all times in milliseconds since
 /// 1970) exactly when it is completed, failed or cancelled. `attempts` counts its beginnings, `interruptions` those that the process
 /// did not survive.
-const SCHEMA: &str = "
+const FIRST: &str = "
     CREATE TABLE meta (
         key TEXT PRIMARY KEY,
         value TEXT NOT NULL
@@ -53,6 +53,15 @@ const SCHEMA: &str = "
     CREATE INDEX jobs_unfinished ON jobs (sequence) WHERE finished_ms IS NULL;
     CREATE INDEX jobs_finished ON jobs (finished_ms) WHERE finished_ms IS NOT NULL;
 ";
+/// `retries` counts how often somebody has asked for a job again. The index has the jobs that are shown in the order of their list, with
+/// what they are filtered by; its condition is that of [`describe`](super::describe), word for word.
+const SECOND: &str = "
+    ALTER TABLE jobs ADD COLUMN retries INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX jobs_shown ON jobs (created_ms, sequence, kind, state)
+        WHERE kind IN ('backup', 'restore', 'shard_backup', 'shard_restore');
+";
+/// What makes each version of the one before, from an empty database on. Steps that were released never change.
+const STEPS: [&str; 2] = [FIRST, SECOND];
 
 /// Opens the database in the file `path`, which is made if there is none; without a path, an empty one in memory.
 pub(super) fn open(path: Option<&Path>) -> Result<(Connection, PathBuf), JobsError> {
@@ -82,17 +91,22 @@ pub(super) fn open(path: Option<&Path>) -> Result<(Connection, PathBuf), JobsErr
     }
     connection.pragma_update(None, "synchronous", "full").map_err(failed("switch to durable commits"))?;
     connection.pragma_update(None, "foreign_keys", true).map_err(failed("switch to checked references"))?;
-    match age {
-        Age::Empty => create(&mut connection).map_err(failed("create the tables"))?,
-        Age::Current => check(&connection, &shown)?,
+    if age > 0 {
+        check(&connection, &shown)?;
+    }
+    if age < STEPS.len() {
+        upgrade(&mut connection, age).map_err(failed("create the tables"))?;
     }
     Ok((connection, shown))
 }
 
-/// What a database that may be used is.
-enum Age {
-    Empty,
-    Current,
+/// Opens a database that [`open`] has opened once more, to be read only: readers do not wait for commits.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, JobsError> {
+    let failed = |source| JobsError::of(path.to_owned(), "open for reading", source);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    Ok(connection)
 }
 
 /// Makes an empty file, which is an empty database, unless there is a file.
@@ -101,25 +115,25 @@ fn make_file(path: &Path) -> Result<(), JobsError> {
     opened.map(drop).map_err(|source| JobsError::Create { path: path.to_owned(), source })
 }
 
-/// Reads what the database says of itself; changes nothing.
-fn examine(connection: &Connection, path: &Path) -> Result<Age, JobsError> {
+/// Reads what the database says of itself: how many of the [`STEPS`] it has. Changes nothing.
+fn examine(connection: &Connection, path: &Path) -> Result<usize, JobsError> {
     let read = |pragma| {
         let failed = |source| JobsError::of(path.to_owned(), "read the header", source);
         connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0)).map_err(failed)
     };
     let tables = || connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0));
     match (read("application_id")?, read("user_version")?) {
-        (APPLICATION_ID, VERSION) => Ok(Age::Current),
+        (APPLICATION_ID, found @ 1..=VERSION) => Ok(usize::try_from(found).unwrap_or(STEPS.len())),
         (APPLICATION_ID, found) if found > VERSION => Err(JobsError::Newer { path: path.to_owned(), found, known: VERSION }),
-        (0, 0) if tables().map_err(|source| JobsError::of(path.to_owned(), "read the schema", source))? == 0 => Ok(Age::Empty),
+        (0, 0) if tables().map_err(|source| JobsError::of(path.to_owned(), "read the schema", source))? == 0 => Ok(0),
         _ => Err(JobsError::Foreign { path: path.to_owned() }),
     }
 }
 
-/// Makes the tables in one commit, so that a crash leaves an empty database or a whole one.
-fn create(connection: &mut Connection) -> rusqlite::Result<()> {
+/// Brings a database with so many of the [`STEPS`] to the present version in one commit: a crash leaves it as it was or whole.
+fn upgrade(connection: &mut Connection, age: usize) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute_batch(SCHEMA)?;
+    STEPS.iter().skip(age).try_for_each(|step| transaction.execute_batch(step))?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()
@@ -177,6 +191,36 @@ mod tests {
             let (connection, _) = open(Some(&path)).unwrap();
             let tables: i64 = connection.query_row("SELECT count(*) FROM jobs", [], |row| row.get(0)).unwrap();
             assert_eq!(tables, 0);
+        }
+    }
+
+    #[test]
+    fn each_step_is_a_version() {
+        assert_eq!(i64::try_from(STEPS.len()), Ok(VERSION));
+    }
+
+    #[test]
+    fn an_older_database_is_brought_up_to_date_with_all_that_is_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control.db");
+        let first = Connection::open(&path).unwrap();
+        first.execute_batch(FIRST).unwrap();
+        first.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        first.pragma_update(None, "user_version", 1).unwrap();
+        let insert = "INSERT INTO meta VALUES ('peer_id', '7');
+            INSERT INTO jobs (id, kind, target, request, on_restart, state, created_ms)
+            VALUES ('x', 'snapshot_create', 'storage', '{}', 'again', 'pending', 5)";
+        first.execute_batch(insert).unwrap();
+        drop(first);
+        for _ in 0..2 {
+            let (connection, _) = open(Some(&path)).unwrap();
+            let found: (String, i64, i64, String) = connection
+                .query_row("SELECT id, created_ms, retries, value FROM jobs, meta", [], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                })
+                .unwrap();
+            assert_eq!(found, ("x".to_owned(), 5, 0, "7".to_owned()));
+            assert_eq!(connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).unwrap(), VERSION);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The queue as its callers see it, on real threads. What has to happen is waited for, up to [`LIMIT`]; nothing sleeps.
 
 mod failures;
+mod managed;
 mod restart;
 mod running;
 mod stopping;

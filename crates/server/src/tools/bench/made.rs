@@ -84,7 +84,7 @@ impl Subject for Made {
     }
 
     fn create(&self, progress: &dyn Progress) -> Result<PathBuf> {
-        let made = create::create(&self.app, &Scope::Storage, None, progress, |_| Ok(()))?;
+        let made = create::create(&self.app, &Scope::Storage, create::Options::default(), progress, |_| Ok(()))?;
         Ok(self.app.config.storage.snapshots_path.join(made.name.as_str()))
     }
 

@@ -92,7 +92,7 @@ impl Stages<'_> {
                 archives.own = Some(archive);
                 Ok(run)
             }
-            Step::CreateAgain => {
+            Step::CreateAgain | Step::CreateOnceMore => {
                 let (run, archive) = self.timed(|| self.subject.create(&reporter))?;
                 delete_archive(self.fs, &archive)?;
                 Ok(run)

@@ -32,25 +32,29 @@ pub(super) enum Step {
     TarRestore,
     /// Others do with their compressed one.
     ZstdRestore,
-    /// icecore makes another archive of what has not changed.
+    /// icecore makes another archive of what has not changed; the first was not verified by the store before.
     CreateAgain,
+    /// icecore makes one more, when the first has been.
+    CreateOnceMore,
 }
 
 /// A round: what makes an archive comes in a group before that which needs it.
-const ROUND: [&[Step]; 4] = [
+const ROUND: [&[Step]; 5] = [
     &[Step::Digest, Step::Copy, Step::CreateLimit, Step::Create, Step::TarCreate, Step::ZstdCreate],
     &[Step::VerifyLimit, Step::Verify],
     &[Step::RestoreLimit, Step::Restore, Step::TarRestore, Step::ZstdRestore],
     &[Step::CreateAgain],
+    &[Step::CreateOnceMore],
 ];
 
 /// The rows of the result.
-pub(super) const ROWS: [Step; 13] = [
+pub(super) const ROWS: [Step; 14] = [
     Step::Digest,
     Step::Copy,
     Step::CreateLimit,
     Step::Create,
     Step::CreateAgain,
+    Step::CreateOnceMore,
     Step::TarCreate,
     Step::ZstdCreate,
     Step::VerifyLimit,
@@ -89,6 +93,7 @@ impl Step {
             Self::TarRestore => "tar_restore",
             Self::ZstdRestore => "zstd_restore",
             Self::CreateAgain => "create_again",
+            Self::CreateOnceMore => "create_once_more",
         }
     }
 
@@ -108,6 +113,7 @@ impl Step {
             Self::TarRestore => "openssl, then tar -x, synced",
             Self::ZstdRestore => "openssl, then zstd -d | tar -x, synced",
             Self::CreateAgain => "create again, nothing changed",
+            Self::CreateOnceMore => "create once more, nothing changed",
         }
     }
 
@@ -115,7 +121,9 @@ impl Step {
     pub(super) fn limit(self) -> Option<Self> {
         match self {
             Self::Digest | Self::Copy | Self::CreateLimit | Self::VerifyLimit | Self::RestoreLimit => None,
-            Self::Create | Self::TarCreate | Self::ZstdCreate | Self::CreateAgain => Some(Self::CreateLimit),
+            Self::Create | Self::TarCreate | Self::ZstdCreate | Self::CreateAgain | Self::CreateOnceMore => {
+                Some(Self::CreateLimit)
+            }
             Self::Verify => Some(Self::VerifyLimit),
             Self::Restore | Self::TarRestore | Self::ZstdRestore => Some(Self::RestoreLimit),
         }
@@ -145,6 +153,7 @@ mod tests {
             assert!(ROWS.iter().all(|row| steps.contains(row)), "{steps:?}");
             let place = |step| steps.iter().position(|other| *other == step).unwrap();
             assert!(place(Step::Create) < place(Step::Verify) && place(Step::Verify) < place(Step::Restore));
+            assert!(place(Step::Create) < place(Step::CreateAgain) && place(Step::CreateAgain) < place(Step::CreateOnceMore));
             assert!(place(Step::TarCreate) < place(Step::TarRestore) && place(Step::ZstdCreate) < place(Step::ZstdRestore));
         }
     }

@@ -1,9 +1,12 @@
-//! The restore of one archive into a running server: a collection or a shard, missing or in use.
+//! The restore of one archive into a running server: everything, a collection or a shard, missing or in use.
 //!
 //! It has two halves. [`stage`] does all the work and changes nothing; [`Staged::commit`] is one commit, before which requests see
 //! the old data and after which they see the restored. Between the two nothing is locked.
 
+use std::collections::BTreeMap;
+
 use icecore_archive::Progress;
+use icecore_io::in_background;
 use icecore_storage::{Adoption, OnExisting};
 
 use super::error::RestoreError;
@@ -15,6 +18,9 @@ use crate::error::{AppError, Result};
 /// What an archive is to become.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Goal {
+    /// Everything that is in an archive of everything, aliases included. What is not in it stays; namesakes are replaced, whatever
+    /// they are.
+    Storage,
     /// A collection of this name, never an alias; created if it is missing.
     Collection(String),
     /// A shard of an existing collection.
@@ -28,38 +34,56 @@ pub(crate) enum Goal {
 
 /// An archive that was unpacked and verified. Dropping it removes what was unpacked.
 #[derive(Debug)]
-pub(crate) struct Staged(Unpacked);
+pub(crate) struct Staged {
+    unpacked: Unpacked,
+    aliases: BTreeMap<String, String>,
+    existing: OnExisting,
+}
 
 /// Unpacks and verifies what `goal` needs of an archive, and its digest, without a change of any data. Refuses at once what does
 /// not fit what exists. Progress counts bytes read.
 pub(crate) fn stage(app: &App, input: Input, goal: Goal, expected: Option<Expected>, progress: &dyn Progress) -> Result<Staged> {
     let target = match goal.clone() {
+        Goal::Storage => Target::Storage,
         Goal::Collection(name) => Target::Collection(name),
         Goal::Shard { collection, shard } => Target::Shard { collection, shard },
+    };
+    let existing = match goal {
+        Goal::Storage => OnExisting::Replace,
+        Goal::Collection(_) | Goal::Shard { .. } => OnExisting::ReplaceAlike,
     };
     let source = Source::new(input, target, expected)?;
     let named: Vec<_> = source.named().collect();
     match goal {
-        Goal::Collection(_) => app.storage.check_adoption(&named, source.aliases(), OnExisting::ReplaceAlike),
+        Goal::Storage | Goal::Collection(_) => app.storage.check_adoption(&named, source.aliases(), existing),
         Goal::Shard { .. } => source.shard().map_or(Ok(()), |(name, from)| app.storage.check_shard_adoption(name, from)),
     }
     .map_err(refused)?;
     drop(named);
     check_space(app.fs.as_ref(), &app.config.storage.storage_path, source.bytes())?;
     progress.start(source.work());
-    Ok(Staged(source.unpack(app.fs.as_ref(), &app.storage, progress)?))
+    let aliases = source.aliases().clone();
+    let limited = app.bandwidth.limit(progress);
+    Ok(Staged { unpacked: in_background(|| source.unpack(app.fs.as_ref(), &app.storage, &limited))?, aliases, existing })
 }
 
 impl Staged {
     /// Bytes of data that were unpacked.
     pub(crate) fn bytes(&self) -> u64 {
-        self.0.bytes
+        self.unpacked.bytes
+    }
+
+    /// The collections that it changes, by their names here.
+    pub(crate) fn collections(&self) -> impl Iterator<Item = &str> {
+        let Unpacked { collections, shards, .. } = &self.unpacked;
+        let whole = collections.iter().map(|adopted| adopted.name.as_str());
+        whole.chain(shards.iter().map(|adopted| adopted.collection.as_str()))
     }
 
     /// Puts it in place. After an error nothing has changed.
     pub(crate) fn commit(self, app: &App) -> Result<()> {
-        let Unpacked { collections, shards, .. } = self.0;
-        let adoption = Adoption { collections, shards, existing: OnExisting::ReplaceAlike, ..Adoption::default() };
+        let Self { unpacked: Unpacked { collections, shards, .. }, aliases, existing } = self;
+        let adoption = Adoption { collections, shards, aliases, existing };
         app.storage.adopt(adoption).map_err(refused)
     }
 }

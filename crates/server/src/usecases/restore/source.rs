@@ -12,8 +12,11 @@ use std::thread;
 
 use icecore_archive::{Foreign, Manifest, MemberRef, Plan, Progress, Reader, Sha256Digest, StreamReader};
 use icecore_io::{File, Fs};
-use icecore_storage::{AdoptedCollection, AdoptedShard, CollectionConfig, FileDigest, Staging, Storage, SubjectCollection};
+use icecore_storage::{
+    AdoptedCollection, AdoptedShard, CollectionConfig, FileDigest, Staging, Storage, Subject, SubjectCollection, SubjectKind,
+};
 
+use super::Goal;
 use super::checksum::{self, Race};
 use super::error::{RestoreError, of_stream};
 use super::select::{Selection, Target, select};
@@ -61,6 +64,28 @@ impl Input {
         }
     }
 
+    /// Takes the archive in an open file every byte of which has to be fetched, for `goal`. No byte is fetched twice: an archive that
+    /// is wanted as a whole passes once, in order, and is compared with a digest on the way; of one that is wanted in part only
+    /// that part is fetched, which leaves nothing to compare with a digest of the whole that is merely noted.
+    pub(crate) fn fetched(
+        file: Arc<dyn File>,
+        label: &Path,
+        goal: &Goal,
+        given: Option<Expected>,
+        noted: Option<Expected>,
+    ) -> Result<(Self, Option<Expected>), RestoreError> {
+        let expected = given.or(noted);
+        let opened = Self::opened(Arc::clone(&file), label)?;
+        match (&opened, expected) {
+            (Self::File { reader, .. }, Some(_)) if given.is_some() || is_all_of(reader.manifest(), goal) => {
+                let len = file.len().map_err(|source| RestoreError::Read { path: label.to_owned(), source })?;
+                Ok((Self::stream(Box::new(InOrder { file, offset: 0 }), label, Some(len))?, expected))
+            }
+            (Self::File { .. }, _) => Ok((opened, None)),
+            (Self::Stream(_), _) => Ok((opened, expected)),
+        }
+    }
+
     /// Takes the archive in a stream of `len` bytes, if that is known, called `label` in errors.
     pub(crate) fn stream(stream: Box<dyn Read + Send>, label: &Path, len: Option<u64>) -> Result<Self, RestoreError> {
         let reader = StreamReader::open(stream, label, len).map_err(|error| of_stream(error, label))?;
@@ -84,6 +109,15 @@ impl Input {
             Self::Stream(reader) => reader.label(),
         }
     }
+}
+
+/// Whether an archive is of what is to be restored, and of nothing else. One whose subject cannot be understood is not.
+fn is_all_of(manifest: &Manifest, goal: &Goal) -> bool {
+    let subject = serde_json::from_value::<Subject>(manifest.subject().clone());
+    subject.is_ok_and(|subject| match goal {
+        Goal::Collection(_) => subject.kind == SubjectKind::Collection,
+        Goal::Shard { .. } => subject.kind == SubjectKind::Shard,
+    })
 }
 
 /// A file from its first byte to its last.

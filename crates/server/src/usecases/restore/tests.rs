@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::error::{AppError, Kind, Result};
 use crate::stores::ArchiveInfo;
 use crate::testing::{app, archive, files, fill, label};
-use crate::usecases::create::create;
+use crate::usecases::create::{Options, create};
 
 /// Restores what `change` asks for.
 fn run(app: &App, change: impl FnOnce(&mut Request)) -> Result<Restored> {
@@ -204,9 +204,10 @@ fn archives_made_at_once_have_names_of_their_own() {
     let fs = MemFs::new();
     let app = app(&fs);
     fill(&app, "a", 1, "one");
+    let options = Options { full: true, ..Options::default() };
     let mut names: Vec<ArchiveInfo> = std::thread::scope(|scope| {
         let makers: Vec<_> =
-            (0..4).map(|_| scope.spawn(|| create(&app, &collection("a"), None, &(), |_| Ok(())).unwrap())).collect();
+            (0..4).map(|_| scope.spawn(|| create(&app, &collection("a"), options, &(), |_| Ok(())).unwrap())).collect();
         makers.into_iter().map(|maker| maker.join().unwrap()).collect()
     });
     names.sort_by(|one, other| one.name.cmp(&other.name));
