@@ -7,22 +7,28 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 use tokio::task::JoinSet;
+use utoipa::ToSchema;
 
+use super::described::{CLUSTERS, on_cluster};
 use super::on::On;
 use super::render;
 use crate::app::App;
-use crate::clusters::{Cluster, Health};
+use crate::clusters::{Cluster, ClusterStatus, Health, Node};
 use crate::http::envelope::{self, ApiError};
+use crate::http::openapi::{Door, Operation};
 
 /// How long a list of clusters waits for one of them.
 const STATE_TIME: Duration = Duration::from_secs(10);
 
-#[derive(Serialize)]
+/// The clusters, the engine inside the server first.
+#[derive(Serialize, ToSchema)]
 struct Clusters {
     clusters: Vec<Listed>,
 }
 
-#[derive(Serialize)]
+/// A cluster.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ListedCluster)]
 struct Listed {
     name: String,
     urls: Vec<String>,
@@ -34,11 +40,21 @@ struct Listed {
 }
 
 /// How a cluster is, or that nobody knows.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = ClusterState)]
 enum Condition {
     Known(Health),
     Unavailable(&'static str),
+}
+
+/// The routes, and what they mean.
+pub(super) fn routes() -> Door {
+    let all = Operation::new(CLUSTERS, "manager_clusters", "All clusters, and how they are");
+    Door::new()
+        .get("/clusters", list, all.result::<Clusters>())
+        .get("/cluster", status, on_cluster(CLUSTERS, "manager_cluster", "How a cluster is").result::<ClusterStatus>())
+        .get("/cluster/nodes", nodes, on_cluster(CLUSTERS, "manager_nodes", "The nodes of a cluster").results::<Node>())
 }
 
 /// `GET /api/v1/clusters`
