@@ -3,7 +3,7 @@
 //! Front doors put their own prefixes before it, and the log has the whole chain of causes.
 
 use crate::error::{AppError, Kind, one_line};
-use crate::stores::{Fault, S3Error, StoreError};
+use crate::stores::{S3Error, StoreError};
 use crate::usecases::restore::RestoreError;
 
 /// What a client is told of a failure that has no kind of its own.

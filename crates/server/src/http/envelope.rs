@@ -320,7 +320,8 @@ mod tests {
     use axum::body::to_bytes;
     use serde_json::{Value, json};
 
-    use crate::stores::StoreError;
+    use crate::stores::{Fault, S3Error, StoreError};
+    use crate::usecases::restore::RestoreError;
 
     use super::*;
 

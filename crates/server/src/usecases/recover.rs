@@ -100,7 +100,7 @@ pub(crate) fn stage(
             let stored = store.open(&recovery.goal.place(), name)?;
             let noted = stored.info.sha256.map(Expected::Beside);
             let label = Path::new(name.as_str());
-            match app.store.is_remote() {
+            match store.is_remote() {
                 true => Input::fetched(stored.file, label, &recovery.goal, given, noted)?,
                 false => (Input::opened(stored.file, label)?, given.or(noted)),
             }

@@ -10,7 +10,7 @@ use super::check::{self, Reserved};
 use super::record::Draft;
 use super::s3::Connector;
 use crate::error::one_line;
-use crate::stores::S3Store;
+use crate::stores::{S3Store, Store};
 
 /// What came of a try.
 #[derive(Debug, Clone, PartialEq, Eq)]

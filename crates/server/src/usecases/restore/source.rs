@@ -115,6 +115,7 @@ impl Input {
 fn is_all_of(manifest: &Manifest, goal: &Goal) -> bool {
     let subject = serde_json::from_value::<Subject>(manifest.subject().clone());
     subject.is_ok_and(|subject| match goal {
+        Goal::Storage => subject.kind == SubjectKind::Storage,
         Goal::Collection(_) => subject.kind == SubjectKind::Collection,
         Goal::Shard { .. } => subject.kind == SubjectKind::Shard,
     })
