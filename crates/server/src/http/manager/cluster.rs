@@ -1,5 +1,6 @@
 //! Clusters: which there are, how one is, and its nodes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,8 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 use tokio::task::JoinSet;
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::described::{CLUSTERS, on_cluster};
 use super::on::On;
@@ -15,6 +17,7 @@ use super::render;
 use crate::app::App;
 use crate::clusters::{Cluster, ClusterStatus, Health, Node};
 use crate::http::envelope::{self, ApiError};
+use crate::http::openapi::schema::one_of_words;
 use crate::http::openapi::{Door, Operation};
 
 /// How long a list of clusters waits for one of them.
@@ -40,12 +43,23 @@ struct Listed {
 }
 
 /// How a cluster is, or that nobody knows.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
 #[serde(untagged)]
-#[schema(as = ClusterState)]
 enum Condition {
     Known(Health),
     Unavailable(&'static str),
+}
+
+impl PartialSchema for Condition {
+    fn schema() -> RefOr<Schema> {
+        one_of_words(&["green", "yellow", "red", "unavailable"])
+    }
+}
+
+impl ToSchema for Condition {
+    fn name() -> Cow<'static, str> {
+        "ClusterState".into()
+    }
 }
 
 /// The routes, and what they mean.
