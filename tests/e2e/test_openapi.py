@@ -68,6 +68,16 @@ def test_the_description_and_its_page_need_no_key(servers):
     assert requests.get(f"{server.url}/collections", timeout=TIMEOUT).status_code == 401
 
 
+def test_the_managers_own_port_describes_the_manager(servers):
+    server = servers.start(ICECORE__MANAGER__PORT="0")
+    [line] = [line for line in server.logs().splitlines() if line.startswith("backup manager on ")]
+    described = Described(line.removeprefix("backup manager on "))
+    validate(described.document)
+    own = {path for _, path, _ in described.operations.values() if not path.startswith("/api/v1/")}
+    assert own == {"/openapi.json", "/docs"} and len(described.operations) > 30
+    described.result("manager_collections")
+
+
 def test_answers_of_the_service_are_as_described(described):
     fill(described)
     for id in ["root", "healthz", "livez", "readyz", "metrics", "telemetry", "get_issues", "clear_issues", "openapi", "docs"]:
