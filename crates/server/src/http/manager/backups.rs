@@ -2,31 +2,39 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::{delete, get};
 use icecore_storage::Scope;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
+use super::described::BACKUPS;
 use crate::app::App;
 use crate::http::envelope::{ApiError, answer};
 use crate::http::extract::{Query, Segment};
+use crate::http::openapi::{Door, Operation};
+use crate::http::qdrant::SNAPSHOT;
 use crate::jobs::kinds::managed::EVERYTHING;
 use crate::stores::ArchiveInfo;
 use crate::usecases::backups;
 use crate::usecases::naming::{self, Place};
 
 /// Which store, and what of it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 struct Asked {
+    /// The configuration of the store; without it the default one.
+    #[param(value_type = String, required = false)]
     storage_id: Option<String>,
+    /// The collection; `*` for archives of everything.
+    #[param(value_type = String, required = false)]
     collection_name: Option<String>,
+    /// The shard's number.
+    #[param(value_type = u32, required = false)]
     shard_id: Option<u32>,
 }
 
 /// A backup as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Backup {
     name: String,
     /// `*` for one of everything.
@@ -42,9 +50,14 @@ struct Backup {
     shared: bool,
 }
 
-/// All routes of backups.
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/backups", get(list)).route("/backups/{name}", delete(remove))
+/// The routes, and what they mean.
+pub(super) fn routes() -> Door {
+    let any = |id, summary| Operation::new(BACKUPS, id, summary).query::<Asked>().errors(&[404]);
+    Door::new().get("/backups", list, any("list_backups", "What is in a store").results::<Backup>()).delete(
+        "/backups/{name}",
+        remove,
+        any("delete_backup", "Delete a backup").path(&[SNAPSHOT]).done(),
+    )
 }
 
 /// `GET /api/v1/backups`

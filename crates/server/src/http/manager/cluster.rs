@@ -1,5 +1,6 @@
 //! Clusters: which there are, how one is, and its nodes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,22 +8,30 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 use tokio::task::JoinSet;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
+use super::described::{CLUSTERS, on_cluster};
 use super::on::On;
 use super::render;
 use crate::app::App;
-use crate::clusters::{Cluster, Health};
+use crate::clusters::{Cluster, ClusterStatus, Health, Node};
 use crate::http::envelope::{self, ApiError};
+use crate::http::openapi::schema::one_of_words;
+use crate::http::openapi::{Door, Operation};
 
 /// How long a list of clusters waits for one of them.
 const STATE_TIME: Duration = Duration::from_secs(10);
 
-#[derive(Serialize)]
+/// The clusters, the engine inside the server first.
+#[derive(Serialize, ToSchema)]
 struct Clusters {
     clusters: Vec<Listed>,
 }
 
-#[derive(Serialize)]
+/// A cluster.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ListedCluster)]
 struct Listed {
     name: String,
     urls: Vec<String>,
@@ -39,6 +48,27 @@ struct Listed {
 enum Condition {
     Known(Health),
     Unavailable(&'static str),
+}
+
+impl PartialSchema for Condition {
+    fn schema() -> RefOr<Schema> {
+        one_of_words(&["green", "yellow", "red", "unavailable"])
+    }
+}
+
+impl ToSchema for Condition {
+    fn name() -> Cow<'static, str> {
+        "ClusterState".into()
+    }
+}
+
+/// The routes, and what they mean.
+pub(super) fn routes() -> Door {
+    let all = Operation::new(CLUSTERS, "manager_clusters", "All clusters, and how they are");
+    Door::new()
+        .get("/clusters", list, all.result::<Clusters>())
+        .get("/cluster", status, on_cluster(CLUSTERS, "manager_cluster", "How a cluster is").result::<ClusterStatus>())
+        .get("/cluster/nodes", nodes, on_cluster(CLUSTERS, "manager_nodes", "The nodes of a cluster").results::<Node>())
 }
 
 /// `GET /api/v1/clusters`

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use crate::jobs::kinds::managed;
 use crate::jobs::{Bytes, Description, State};
@@ -13,7 +14,7 @@ use crate::jobs::{Bytes, Description, State};
 const NOT_DESCRIBED: &str = "?";
 
 /// A job. What it does not have is left out. The numbers of bytes are more than the manager's schema asks for.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Job {
     id: String,
     r#type: &'static str,
@@ -30,6 +31,7 @@ pub(super) struct Job {
     progress: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    #[schema(value_type = Object)]
     metadata: Map<String, Value>,
     created_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -6,19 +6,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::{get, post};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
 
+use super::described::{ID, JOBS};
 use super::job::Job;
 use crate::app::App;
 use crate::error::AppError;
 use crate::http::envelope::{self, ApiError, ApiResult, answer, blocking, json, respond};
 use crate::http::extract::{Body, Query, Segment};
+use crate::http::openapi::{Door, Operation};
 use crate::jobs::kinds::managed::{self, Wanted};
 use crate::jobs::{Cancel, Description, Filter, JobId, JobKind, Retry, State as JobState};
 use crate::stores::StoresError;
@@ -32,26 +33,42 @@ const METADATA_LEN_MAX: usize = 64 * 1024;
 /// How long a cancellation waits for the job's end.
 const CANCEL_TIME: Duration = Duration::from_secs(10);
 
-/// All routes of jobs.
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/jobs", get(list).post(create))
-        .route("/jobs/{id}", get(one))
-        .route("/jobs/{id}/cancel", post(cancel))
-        .route("/jobs/{id}/retry", post(retry))
+/// The routes, and what they mean.
+pub(super) fn routes() -> Door {
+    let any = |id, summary| Operation::new(JOBS, id, summary);
+    let one = |id, summary| any(id, summary).path(&[ID]).result::<Job>().errors(&[404]);
+    Door::new()
+        .get("/jobs", list, any("list_jobs", "A page of jobs, the newest first").query::<Wish>().plain::<Page>())
+        .post(
+            "/jobs",
+            create,
+            any("create_job", "Ask for a backup, a restore or a verification").json::<JobCreate>().result::<Job>().errors(&[404]),
+        )
+        .get("/jobs/{id}", self::one, one("get_job", "A job"))
+        .post("/jobs/{id}/cancel", cancel, one("cancel_job", "Cancel a job"))
+        .post("/jobs/{id}/retry", retry, one("retry_job", "Do a job again"))
 }
 
 /// What a list may be asked for. Texts, so that each can be refused in its own words.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 struct Wish {
+    /// Only those of this state: `pending`, `running`, `completed`, `failed`, `cancelled`.
+    #[param(value_type = String, required = false)]
     status: Option<String>,
+    /// Only those of this type: `backup`, `restore`, `shard_backup`, `shard_restore`, `verify`.
+    #[param(value_type = String, required = false)]
     r#type: Option<String>,
+    /// Counted from 1.
+    #[param(value_type = String, required = false)]
     page: Option<String>,
+    /// Jobs of a page, from 1 to 100; 20 if it is not given.
+    #[param(value_type = String, required = false)]
     limit: Option<String>,
 }
 
 /// A page of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = JobPage)]
 struct Page {
     items: Vec<Job>,
     total: u64,
@@ -60,15 +77,19 @@ struct Page {
 }
 
 /// What a client sends to make a job. Other fields are ignored.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 struct JobCreate {
+    /// `backup`, `restore`, `shard_backup`, `shard_restore` or `verify`.
     #[serde(deserialize_with = "kind")]
+    #[schema(value_type = String)]
     r#type: JobKind,
+    #[schema(min_length = 1, max_length = 255)]
     collection_name: String,
     shard_id: Option<u32>,
     snapshot_name: Option<String>,
     storage_id: Option<String>,
     cluster: Option<String>,
+    #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
 }
 

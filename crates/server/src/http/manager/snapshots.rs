@@ -10,33 +10,97 @@ use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use icecore_storage::Scope;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
+use super::described::{self, SNAPSHOTS, on_cluster};
 use super::errors::{of_collection, of_recovery};
 use super::on::On;
 use super::passing::Passing;
 use super::render;
-use crate::clusters::{Cluster, Done, Download, Priority, Recovery};
+use crate::clusters::{Cluster, Done, Download, Priority, Recovery, SnapshotInfo};
 use crate::config::Secret;
 use crate::http::download::{self, Asked};
 use crate::http::envelope::{self, ApiError, ApiResult, blocking};
 use crate::http::extract::{self, InCollection, InShard, Query, Wait};
+use crate::http::openapi::{Door, Operation, answers};
+use crate::http::qdrant::{COLLECTION, SHARD, SNAPSHOT};
 use crate::usecases::fetch;
 
 /// What is restored, from where. Unknown fields are ignored.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = ManagerRecover)]
 struct Recover {
+    /// A URL, or the name of an archive of the same collection or shard.
     location: String,
     #[serde(default)]
     priority: Option<Priority>,
     #[serde(default)]
+    #[schema(pattern = "^[0-9a-fA-F]{64}$")]
     checksum: Option<String>,
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     api_key: Option<Secret>,
 }
 
 /// What a cluster says of a snapshot that it sends.
 const DESCRIBING: [HeaderName; 5] =
     [header::CONTENT_LENGTH, header::CONTENT_RANGE, header::ACCEPT_RANGES, header::ETAG, header::LAST_MODIFIED];
+
+/// The routes, and what they mean.
+pub(super) fn routes() -> Door {
+    of_collections().merge(of_shards())
+}
+
+fn of_collections() -> Door {
+    const ALL: &str = "/collections/{collection}/snapshots";
+    const ONE: &str = "/collections/{collection}/snapshots/{name}";
+    const RECOVER: &str = "/collections/{collection}/snapshots/recover";
+    let all = |id, summary| described::in_collection(SNAPSHOTS, id, summary);
+    let one = |id, summary| on_cluster(SNAPSHOTS, id, summary).path(&[COLLECTION, SNAPSHOT]);
+    Door::new()
+        .get(ALL, list, all("manager_list_snapshots", "The archives of a collection").results::<SnapshotInfo>())
+        .post(ALL, create, making(all("manager_create_snapshot", "Archive a collection")))
+        .get(ONE, download, downloading(one("manager_get_snapshot", "Download an archive of a collection")))
+        .delete(ONE, delete, deleting(one("manager_delete_snapshot", "Delete an archive of a collection")))
+        .post(RECOVER, recover, recovering(all("manager_recover", "Restore a collection")))
+        .put(RECOVER, recover, recovering(all("manager_recover_by_put", "Restore a collection, as Qdrant's API has it")))
+}
+
+fn of_shards() -> Door {
+    const ALL: &str = "/collections/{collection}/shards/{shard}/snapshots";
+    const ONE: &str = "/collections/{collection}/shards/{shard}/snapshots/{name}";
+    const RECOVER: &str = "/collections/{collection}/shards/{shard}/snapshots/recover";
+    let all = |id, summary| described::in_shard(SNAPSHOTS, id, summary);
+    let one = |id, summary| on_cluster(SNAPSHOTS, id, summary).path(&[COLLECTION, SHARD, SNAPSHOT]);
+    Door::new()
+        .get(ALL, list_of_shard, all("manager_list_shard_snapshots", "The archives of a shard").results::<SnapshotInfo>())
+        .post(ALL, create_of_shard, making(all("manager_create_shard_snapshot", "Archive a shard")))
+        .get(ONE, download_of_shard, downloading(one("manager_get_shard_snapshot", "Download an archive of a shard")))
+        .delete(ONE, delete_of_shard, deleting(one("manager_delete_shard_snapshot", "Delete an archive of a shard")))
+        .post(RECOVER, recover_shard, recovering(all("manager_recover_shard", "Restore a shard")))
+        .put(RECOVER, recover_shard, recovering(all("manager_recover_shard_by_put", "Restore a shard, as Qdrant's API has it")))
+}
+
+fn making(operation: Operation) -> Operation {
+    operation.query::<Wait>().result::<SnapshotInfo>().accepted().errors(&[409])
+}
+
+fn downloading(operation: Operation) -> Operation {
+    operation
+        .notes("`Range`, `If-Range` and the conditions of HTTP are understood.")
+        .archive("The archive.")
+        .answer(206, answers::archive("The part of the archive that was asked for."))
+        .answer(304, answers::empty("The client has it already."))
+        .errors(&[412, 416])
+}
+
+fn deleting(operation: Operation) -> Operation {
+    operation.query::<Wait>().done().accepted()
+}
+
+fn recovering(operation: Operation) -> Operation {
+    operation.query::<Wait>().json::<Recover>().done().accepted().errors(&[403, 409])
+}
 
 /// `GET /api/v1/collections/{collection}/snapshots`
 pub(super) async fn list(On(cluster): On, path: InCollection) -> Response {

@@ -8,16 +8,19 @@ use axum::extract::State;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::described::{ID, STORAGE};
 use crate::app::App;
 use crate::config::Secret;
 use crate::http::envelope::{ApiError, ApiResult, answer};
 use crate::http::extract::{Body, Segment};
+use crate::http::openapi::{Door, Operation};
 use crate::stores::StoresError;
 use crate::stores::registry::{Change, Draft, Kind, MASK, Record, S3Fields, Settings, Tested, time_of};
 
 /// A configuration as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct StorageConfig {
     id: String,
     name: String,
@@ -70,12 +73,15 @@ fn rfc3339(ms: i64) -> String {
 }
 
 /// The fields that all requests have, of which S3 has its own.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = StorageS3)]
 struct S3Request {
     s3_endpoint: Option<String>,
     s3_bucket: Option<String>,
     s3_region: Option<String>,
+    #[schema(value_type = Option<String>)]
     s3_access_key: Option<Secret>,
+    #[schema(value_type = Option<String>)]
     s3_secret_key: Option<Secret>,
 }
 
@@ -86,7 +92,9 @@ impl From<S3Request> for S3Fields {
     }
 }
 
-#[derive(Debug, Deserialize)]
+/// A new configuration.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = StorageCreate)]
 struct CreateRequest {
     name: String,
     r#type: Kind,
@@ -96,7 +104,9 @@ struct CreateRequest {
     is_default: Option<bool>,
 }
 
-#[derive(Debug, Deserialize)]
+/// What is to be tried; a name makes no difference.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = StorageTest)]
 struct TestRequest {
     name: Option<String>,
     r#type: Kind,
@@ -105,7 +115,9 @@ struct TestRequest {
     s3: S3Request,
 }
 
-#[derive(Debug, Deserialize)]
+/// What is to change; the type cannot.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = StorageUpdate)]
 struct UpdateRequest {
     name: Option<String>,
     r#type: Option<Kind>,
@@ -115,7 +127,9 @@ struct UpdateRequest {
     is_default: Option<bool>,
 }
 
-#[derive(Debug, Serialize)]
+/// What came of a try.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StorageTested)]
 struct TestResult {
     success: bool,
     message: String,
@@ -125,6 +139,37 @@ impl From<Tested> for TestResult {
     fn from(Tested { success, message }: Tested) -> Self {
         Self { success, message }
     }
+}
+
+/// The routes, and what they mean.
+pub(super) fn routes() -> Door {
+    const ALL: &str = "/storage/config";
+    const ONE: &str = "/storage/config/{id}";
+    let any = |id, summary| Operation::new(STORAGE, id, summary);
+    let one = |id, summary| any(id, summary).path(&[ID]).errors(&[404]);
+    Door::new()
+        .get(ALL, list, any("list_storage_configs", "All configurations").results::<StorageConfig>())
+        .post(
+            ALL,
+            create,
+            any("create_storage_config", "Create a configuration").json::<CreateRequest>().result::<StorageConfig>(),
+        )
+        .put(
+            ONE,
+            update,
+            one("update_storage_config", "Change a configuration").json::<UpdateRequest>().result::<StorageConfig>(),
+        )
+        .delete(ONE, delete, one("delete_storage_config", "Delete a configuration").done())
+        .post(
+            "/storage/config/{id}/test",
+            test_existing,
+            one("test_storage_config", "Whether a configured store could be used").result::<TestResult>(),
+        )
+        .post(
+            "/storage/test",
+            test,
+            any("test_storage", "Whether a store could be used").json::<TestRequest>().result::<TestResult>(),
+        )
 }
 
 /// `GET /api/v1/storage/config`

@@ -24,6 +24,7 @@ mod upload;
 
 pub(super) use self::metrics::metrics;
 use crate::http::openapi::Door;
+pub(super) use described::{COLLECTION, SHARD, SNAPSHOT};
 
 /// All routes.
 pub(super) fn routes() -> Door {

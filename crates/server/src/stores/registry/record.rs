@@ -117,7 +117,8 @@ impl Settings {
 }
 
 /// What sort of store it is; read in any case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = StorageKind)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
     /// A directory.

@@ -228,6 +228,10 @@ mod tests {
         assert!(bare.client_with("b", variables(&given), RETRIES_MAX).is_ok());
         // Half a pair is an error there too, and what is given wins.
         assert!(bare.client_with("b", variables(&given[..1]), RETRIES_MAX).is_err());
-        assert!(options().client_with("b", variables(&[("AWS_ACCESS_KEY_ID", "k"), ("AWS_ENDPOINT_URL", "nonsense")]), RETRIES_MAX).is_ok());
+        assert!(
+            options()
+                .client_with("b", variables(&[("AWS_ACCESS_KEY_ID", "k"), ("AWS_ENDPOINT_URL", "nonsense")]), RETRIES_MAX)
+                .is_ok()
+        );
     }
 }
