@@ -77,14 +77,14 @@ pub(crate) enum ManagedError {
 impl ManagedError {
     /// Whether it is about a cluster, and its text says nothing of this machine.
     pub(crate) fn is_of_cluster(&self) -> bool {
-        match self {
+        matches!(
+            self,
             Self::Cluster(ClusterError::Answer { .. } | ClusterError::Unavailable { .. })
-            | Self::OtherChecksum { .. }
-            | Self::NotArrived { .. }
-            | Self::NoReplica { .. }
-            | Self::OutcomeUnknown => true,
-            _ => false,
-        }
+                | Self::OtherChecksum { .. }
+                | Self::NotArrived { .. }
+                | Self::NoReplica { .. }
+                | Self::OutcomeUnknown
+        )
     }
 
     /// What the caller can do about it.

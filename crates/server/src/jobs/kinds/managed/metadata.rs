@@ -53,7 +53,7 @@ impl Metadata<'_> {
     }
 
     /// The cluster whose archive it is that a restore names, if that is another than the one that is restored.
-    pub(super) fn from_cluster(&self) -> Result<Option<&str>, ManagedError> {
+    pub(super) fn stored_from(&self) -> Result<Option<&str>, ManagedError> {
         self.text("from_cluster")
     }
 

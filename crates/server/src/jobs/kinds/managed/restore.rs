@@ -41,7 +41,7 @@ pub(super) fn run(app: &App, order: &Order, running: &Running) -> Result<Value> 
         Scope::Shard { collection, shard } => Goal::Shard { collection: collection.clone(), shard: *shard },
     };
     let location = match metadata.source(order.request.snapshot_name.as_deref())? {
-        Source::Existing(name) => match metadata.from_cluster()? {
+        Source::Existing(name) => match metadata.stored_from()? {
             None | Some(EMBEDDED) => Location::Stored(existing(&name)?),
             Some(cluster) => Location::Placed(elsewhere::place(cluster, &scope)?, existing(&name)?),
         },

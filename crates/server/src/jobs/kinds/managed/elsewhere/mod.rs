@@ -8,8 +8,6 @@ mod arrival;
 mod backup;
 mod nodes;
 mod restore;
-#[cfg(test)]
-mod tests;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -112,8 +112,7 @@ mod tests {
     /// A node with these shards of its own, that knows of those elsewhere.
     fn view(local: &[(u32, &str)], elsewhere: &[u32]) -> CollectionCluster {
         let local: Vec<_> = local.iter().map(|(shard, state)| json!({"shard_id": shard, "state": state})).collect();
-        let remote: Vec<_> =
-            elsewhere.iter().map(|shard| json!({"shard_id": shard, "peer_id": 9, "state": "Active"})).collect();
+        let remote: Vec<_> = elsewhere.iter().map(|shard| json!({"shard_id": shard, "peer_id": 9, "state": "Active"})).collect();
         serde_json::from_value(json!({"peer_id": 1, "shard_count": 3, "local_shards": local, "remote_shards": remote})).unwrap()
     }
 

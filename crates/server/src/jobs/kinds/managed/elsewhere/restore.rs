@@ -40,7 +40,7 @@ pub(super) fn run(site: &Site<'_>, order: &Order) -> Result<Value> {
     };
     match metadata.source(order.request.snapshot_name.as_deref())? {
         Source::Existing(name) => {
-            let place = match metadata.from_cluster()?.unwrap_or_else(|| site.remote.name()) {
+            let place = match metadata.stored_from()?.unwrap_or_else(|| site.remote.name()) {
                 EMBEDDED => Place::of(scope.clone()),
                 cluster => backup::place(cluster, &scope)?,
             };
