@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use icecore_storage::Scope;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::described::BACKUPS;
 use crate::app::App;
+use crate::config::EMBEDDED;
 use crate::http::envelope::{ApiError, answer};
 use crate::http::extract::{Query, Segment};
 use crate::http::openapi::{Door, Operation};
@@ -31,6 +31,9 @@ struct Asked {
     /// The shard's number.
     #[param(value_type = u32, required = false)]
     shard_id: Option<u32>,
+    /// The cluster on other machines that they are of; `embedded` for the engine of this server.
+    #[param(value_type = String, required = false)]
+    cluster: Option<String>,
 }
 
 /// A backup as the API shows it.
@@ -41,6 +44,8 @@ struct Backup {
     collection_name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     shard_id: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     storage_id: Option<String>,
     creation_time: String,
@@ -63,17 +68,18 @@ pub(super) fn routes() -> Door {
 /// `GET /api/v1/backups`
 async fn list(State(app): State<Arc<App>>, query: Query<Asked>) -> Response {
     answer(move || {
-        let Asked { storage_id, collection_name, shard_id } = query.0;
+        let Asked { storage_id, collection_name, shard_id, cluster } = query.0;
         let store = app.stores.resolve(storage_id.as_deref())?;
         let only = collection_name.filter(|name| !name.is_empty());
-        let of_everything = only.as_deref() == Some(EVERYTHING);
-        let found = backups::list(store.store.as_ref(), only.as_deref().filter(|_| !of_everything))?;
-        let wanted = |backup: &backups::Backup| {
-            (!of_everything || backup.place == Place::Storage)
-                && shard_id.is_none_or(|wanted| matches!(backup.place, Place::Shard { shard, .. } if shard == wanted))
+        let collection = only.as_deref().filter(|name| *name != EVERYTHING);
+        let found = backups::list(store.store.as_ref(), collection)?;
+        let wanted = |backup: &Backup| {
+            only.as_ref().is_none_or(|name| *name == backup.collection_name)
+                && shard_id.is_none_or(|shard| backup.shard_id == Some(shard))
+                && cluster.as_ref().is_none_or(|name| backup.cluster.as_deref().unwrap_or(EMBEDDED) == name)
         };
         let shown = |backup: backups::Backup| Backup::new(backup.place, &backup.info, store.id.clone());
-        Ok(found.into_iter().filter(wanted).map(shown).collect::<Vec<_>>())
+        Ok(found.into_iter().map(shown).filter(wanted).collect::<Vec<_>>())
     })
     .await
 }
@@ -81,15 +87,18 @@ async fn list(State(app): State<Arc<App>>, query: Query<Asked>) -> Response {
 /// `DELETE /api/v1/backups/{name}`
 async fn remove(State(app): State<Arc<App>>, name: Segment, query: Query<Asked>) -> Response {
     answer(move || {
-        let Asked { storage_id, collection_name, shard_id } = query.0;
-        let scope = match (collection_name.filter(|name| !name.is_empty() && name != EVERYTHING), shard_id) {
-            (None, None) => Scope::Storage,
-            (Some(collection), None) => Scope::Collection(collection),
-            (Some(collection), Some(shard)) => Scope::Shard { collection, shard },
-            (None, Some(_)) => return Err(ApiError::bad_request("shard_id needs collection_name")),
+        let Asked { storage_id, collection_name, shard_id, cluster } = query.0;
+        let collection = collection_name.filter(|name| !name.is_empty() && name != EVERYTHING);
+        let cluster = cluster.filter(|name| !name.is_empty() && name != EMBEDDED);
+        let place = match (collection, shard_id, cluster) {
+            (None, None, None) => Place::Storage,
+            (Some(collection), None, None) => Place::Collection(collection),
+            (Some(collection), Some(shard), None) => Place::Shard { collection, shard },
+            (Some(collection), shard, Some(cluster)) => Place::Elsewhere { cluster, collection, shard },
+            (None, ..) => return Err(ApiError::bad_request("shard_id and cluster need collection_name")),
         };
         let store = app.stores.resolve(storage_id.as_deref())?.store;
-        backups::delete(&app, store.as_ref(), &Place::of(scope), &name.0)?;
+        backups::delete(&app, store.as_ref(), &place, &name.0)?;
         Ok(true)
     })
     .await
@@ -97,15 +106,17 @@ async fn remove(State(app): State<Arc<App>>, name: Segment, query: Query<Asked>)
 
 impl Backup {
     fn new(place: Place, info: &ArchiveInfo, storage_id: Option<String>) -> Self {
-        let (collection_name, shard_id) = match place {
-            Place::Storage => (EVERYTHING.to_owned(), None),
-            Place::Collection(collection) => (collection, None),
-            Place::Shard { collection, shard } => (collection, Some(shard)),
+        let (collection_name, shard_id, cluster) = match place {
+            Place::Storage => (EVERYTHING.to_owned(), None, None),
+            Place::Collection(collection) => (collection, None, None),
+            Place::Shard { collection, shard } => (collection, Some(shard), None),
+            Place::Elsewhere { cluster, collection, shard } => (collection, shard, Some(cluster)),
         };
         Self {
             name: info.name.to_string(),
             collection_name,
             shard_id,
+            cluster,
             storage_id,
             creation_time: naming::creation_time(info.created),
             size: info.size,

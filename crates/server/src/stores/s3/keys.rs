@@ -56,32 +56,15 @@ impl Keys {
 
 /// What the keys of a place begin with: empty, or with a slash at its end.
 pub(super) fn dir(prefix: &str, place: &Place) -> Result<String> {
-    let (collection, shard) = match place {
-        Place::Storage => return Ok(prefix.to_owned()),
-        Place::Collection(collection) => (collection, None),
-        Place::Shard { collection, shard } => (collection, Some(shard)),
-    };
-    // Names come from the catalog, which has checked them; a key is no place for trust.
-    icecore_storage::names::validate(collection).map_err(StoreError::Place)?;
-    Ok(match shard {
-        None => format!("{prefix}{collection}/"),
-        Some(shard) => format!("{prefix}{collection}/shards/{shard}/"),
-    })
+    let dirs = place.dirs().map_err(StoreError::Place)?;
+    Ok(dirs.into_iter().fold(prefix.to_owned(), |key, dir| format!("{key}{dir}/")))
 }
 
 /// The place of an archive by its key; `None` if no archive has such a key.
 pub(super) fn place(prefix: &str, data: &str) -> Option<Place> {
-    let parts: Vec<&str> = data.strip_prefix(prefix)?.split('/').collect();
-    let checked = |collection: &str| icecore_storage::names::validate(collection).is_ok().then(|| collection.to_owned());
-    match parts.as_slice() {
-        [_] => Some(Place::Storage),
-        [collection, _] => checked(collection).map(Place::Collection),
-        [collection, "shards", shard, _] => {
-            let number: u32 = shard.parse().ok().filter(|number: &u32| number.to_string() == **shard)?;
-            Some(Place::Shard { collection: checked(collection)?, shard: number })
-        }
-        _ => None,
-    }
+    let (dirs, _) = data.strip_prefix(prefix)?.rsplit_once('/').unwrap_or_default();
+    let dirs: Vec<&str> = if dirs.is_empty() { Vec::new() } else { dirs.split('/').collect() };
+    Place::at(&dirs)
 }
 
 #[cfg(test)]
@@ -92,10 +75,12 @@ mod tests {
     fn archives_lie_as_in_a_directory() {
         let name = "x.snapshot".parse().unwrap();
         let shard = Place::Shard { collection: "c".to_owned(), shard: 7 };
+        let elsewhere = Place::Elsewhere { cluster: "east".to_owned(), collection: "c".to_owned(), shard: Some(7) };
         for (prefix, place, expected) in [
             ("", Place::Storage, "x.snapshot"),
             ("p/", Place::Collection("a b%".to_owned()), "p/a b%/x.snapshot"),
             ("", shard, "c/shards/7/x.snapshot"),
+            ("p/", elsewhere, "p/c/clusters/east/shards/7/x.snapshot"),
         ] {
             let keys = Keys::new(prefix, &place, &name).unwrap();
             assert_eq!(keys.data.as_ref(), expected);

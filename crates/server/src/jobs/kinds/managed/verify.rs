@@ -4,7 +4,7 @@ use icecore_archive::ArchiveName;
 use icecore_io::in_background;
 use serde_json::Value;
 
-use super::{ManagedError, Order, Running};
+use super::{EMBEDDED, ManagedError, Order, Running, elsewhere};
 use crate::app::App;
 use crate::error::Result;
 use crate::stores::StoreError;
@@ -12,7 +12,11 @@ use crate::usecases::backups::{self, Verdict};
 use crate::usecases::naming::Place;
 
 pub(super) fn run(app: &App, order: &Order, running: &Running) -> Result<Value> {
-    let place = Place::of(order.scope("verification")?);
+    let scope = order.scope("verification")?;
+    let place = match order.request.cluster.as_deref() {
+        Some(cluster) if cluster != EMBEDDED => elsewhere::place(cluster, &scope)?,
+        _ => Place::of(scope),
+    };
     let name = order.request.snapshot_name.clone().ok_or(ManagedError::NoName)?;
     let name: ArchiveName = name.parse().map_err(|_| StoreError::NotFound { name })?;
     let store = app.stores.resolve(order.request.storage_id.as_deref())?.store;
