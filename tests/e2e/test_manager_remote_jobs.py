@@ -30,7 +30,7 @@ class Bench:
         self.server.start(*self.arguments)
         self.store = self.server.home / "kept"
         self.store.mkdir()
-        body = {"name": "kept", "storage_type": "local", "path": str(self.store)}
+        body = {"name": "kept", "type": "local", "path": str(self.store)}
         self.more = {"cluster": "east", "storage_id": Manager(self.server.url).done("POST", "/storage/config", body)["id"]}
 
     def done(self, type: str, collection: str, **more: object) -> dict:

@@ -188,7 +188,7 @@ fn remove_left(site: &Site<'_>, left: &There) -> Result<()> {
 fn remove(site: &Site<'_>, node: &Arc<Remote>, scope: &Scope, name: &str) -> Result<()> {
     let (node, scope, name) = (Arc::clone(node), scope.clone(), name.to_owned());
     let removal = site.app.clusters.runtime().spawn(async move { removed(&node, &scope, &name).await });
-    site.wait(tokio::time::timeout(REMOVAL_TIME, removal)).map(drop)
+    site.wait(async { tokio::time::timeout(REMOVAL_TIME, removal).await }).map(drop)
 }
 
 /// One that cannot be removed takes space there and does no harm.
