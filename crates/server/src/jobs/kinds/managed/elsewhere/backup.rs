@@ -19,7 +19,7 @@ use super::Site;
 use super::arrival::Arrival;
 use super::nodes::{self, Part};
 use crate::clusters::{Alias, ClusterError, Remote, SnapshotInfo};
-use crate::error::{Result, one_line};
+use crate::error::{Kind, Result, one_line};
 use crate::jobs::kinds::Waiting;
 use crate::stores::{Store, StoreError};
 use crate::usecases::naming::{self, Place};
@@ -83,7 +83,12 @@ pub(super) fn run(site: &Site<'_>, order: &Order) -> Result<Value> {
         Scope::Storage => {
             done.aliases = Some(site.wait(site.remote.aliases())??);
             for collection in site.wait(site.remote.collections())?? {
-                all(site, store.as_ref(), nodes::of_collection(site, &collection)?, &mut done)?;
+                let parts = match nodes::of_collection(site, &collection) {
+                    // One that was deleted since the list was made.
+                    Err(error) if error.kind() == Kind::NotFound => continue,
+                    parts => parts?,
+                };
+                all(site, store.as_ref(), parts, &mut done)?;
             }
         }
         Scope::Collection(collection) => all(site, store.as_ref(), nodes::of_collection(site, &collection)?, &mut done)?,
