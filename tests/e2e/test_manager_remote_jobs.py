@@ -3,6 +3,7 @@
 import hashlib
 import json
 import threading
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,11 +14,10 @@ from support import bulk
 from support.manager_jobs import done, ended, error, failed, job, post, submit
 from support.managing import Manager, clusters, filled
 from support.server import Server
-from support.snapshots import names, verify_all, wait_until
+from support.snapshots import names, wait_until
 from support.web import web
 
 ARCHIVE = bytes(range(256)) * 8192
-POINTS = 2000
 
 
 class Bench:
@@ -30,7 +30,7 @@ class Bench:
         self.server.start(*self.arguments)
         self.store = self.server.home / "kept"
         self.store.mkdir()
-        body = {"name": "kept", "storage_type": "local", "path": str(self.store)}
+        body = {"name": "kept", "type": "local", "path": str(self.store)}
         self.more = {"cluster": "east", "storage_id": Manager(self.server.url).done("POST", "/storage/config", body)["id"]}
 
     def done(self, type: str, collection: str, **more: object) -> dict:
@@ -59,6 +59,7 @@ class Fake:
         self.announced: int | None = None
         self.made: list[str] = []
         self.deleted: list[str] = []
+        self.uploaded = 0
         self.stalled = threading.Event()
         # Cleared, the making of a snapshot or its second half waits.
         self.make, self.send = threading.Event(), threading.Event()
@@ -76,6 +77,14 @@ class Fake:
         if request.command == "DELETE":
             self.deleted.append(name)
             return self._result(request, True)
+        if name == "upload":
+            # Read to the end, so that the answer is not lost with the connection.
+            request.rfile.read(int(request.headers["content-length"]))
+            self.uploaded += 1
+            self._wait(self.make)
+            return request.reply(400, json.dumps({"status": {"error": "Wrong input: as the fake says"}, "time": 0}).encode())
+        if name == "collections":
+            return self._result(request, {"collections": [{"name": "c"}]})
         if name == "cluster":
             view = {"peer_id": 1, "shard_count": 1, "local_shards": self.local, "remote_shards": self.remote}
             return self._result(request, view)
@@ -101,7 +110,7 @@ class Fake:
 
 
 @contextmanager
-def through(servers, *fakes: Fake):
+def through(servers, *fakes: Fake) -> Iterator[Bench]:
     """A manager of a cluster of these nodes."""
     with ExitStack() as stack:
         opened = [stack.enter_context(web(fake)) for fake in fakes]
@@ -150,10 +159,7 @@ def test_one_shard_alone(servers, remote):
     name = bench.done("shard_backup", "c", shard_id=1)["snapshot_name"]
     assert bench.kept() == [Path("c/clusters/east/shards/1") / name] and names(remote, "c", 1) == []
     before = bulk.count(remote.url, "c")
-    body = {"points": list(range(before))}
-    Manager(remote.url)
-    filled_api = filled(remote, "unrelated")
-    filled_api.done("POST", "/collections/c/points/delete?wait=true", body)
+    filled(remote, "unrelated").done("POST", "/collections/c/points/delete?wait=true", {"points": list(range(before))})
     bench.done("shard_restore", "c", shard_id=1, snapshot_name=name)
     assert 0 < bulk.count(remote.url, "c") < before
     assert "shard 7" in bench.failed("shard_backup", "c", shard_id=7)
@@ -260,16 +266,36 @@ def test_a_backup_goes_on_after_a_kill(servers):
         assert sorted(fake.deleted) == fake.made == ["c-0.snapshot", "c-1.snapshot"]
 
 
-def test_a_cancelled_restore_changes_nothing_there(servers, remote):
+def test_a_restore_that_the_cluster_does_not_answer(servers):
+    """It is cancelled at once. After a kill nobody knows what the cluster has done, and it is not asked a second time by itself."""
+    fake = Fake()
+    with through(servers, fake) as bench:
+        name = bench.done("backup", "c")["snapshot_name"]
+        assert bench.failed("restore", "c", snapshot_name=name) == "Wrong input: as the fake says"
+        assert fake.uploaded == 1
+        fake.make.clear()
+        id = bench.submit("restore", "c", snapshot_name=name)
+        wait_until(lambda: fake.uploaded == 2, "the archive is sent")
+        answer = post(bench.server, f"/jobs/{id}/cancel")
+        assert answer.json()["result"]["status"] == "cancelled", answer.text
+
+        id = bench.submit("restore", "c", snapshot_name=name)
+        wait_until(lambda: fake.uploaded == 3, "the archive is sent")
+        bench.server.kill()
+        bench.server.start(*bench.arguments)
+        assert "only a look at it tells" in ended(bench.server, id, "failed")["error"]
+        assert fake.uploaded == 3
+        fake.release()
+        assert post(bench.server, f"/jobs/{id}/retry").status_code == 200
+        assert ended(bench.server, id, "failed")["error"] == "Wrong input: as the fake says"
+        assert fake.uploaded == 4
+
+
+def test_a_cluster_may_be_gone_from_the_settings(servers, remote):
+    """What was kept of it can still be restored."""
     bench = Bench(servers, remote.url)
     name = bench.done("backup", "c")["snapshot_name"]
-    remote.stop()
-    fake = Fake()
-    fake.make.clear()
-    with web(fake) as opened:
-        # The same store, and a cluster that does not take what is sent.
-        bench.server.stop()
-        bench.arguments = clusters(bench.server.home, f"{{name: east, urls: ['{opened.url}']}}")
-        bench.server.start(*bench.arguments)
-        assert bench.failed("restore", "c", snapshot_name=name) == "Not found: as the fake says"
-    assert verify_all(bench.server) == 0 and len(bench.kept()) == 1
+    bench.server.stop()
+    bench.server.start()
+    bench.done("restore", "c", cluster="embedded", snapshot_name=name, metadata={"from_cluster": "east"})
+    assert filled(bench.server, "unrelated").label("c") == "before"

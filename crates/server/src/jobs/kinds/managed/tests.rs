@@ -144,6 +144,21 @@ fn a_restore_that_a_cluster_may_have_made_is_not_made_again() {
 }
 
 #[test]
+fn a_job_is_about_the_default_cluster_and_stays_so() {
+    let fs = MemFs::new();
+    let mut app = app_with(&fs, "http://127.0.0.1:1");
+    app.config.manager.default_cluster = Some("east".to_owned());
+    app.clusters = Clusters::new(&app.config, crate::testing::runtime()).unwrap();
+    let app = Arc::new(app);
+    for (cluster, settled) in [(None, "east"), (Some("east"), "east"), (Some(EMBEDDED), EMBEDDED)] {
+        let wanted = Wanted { cluster: cluster.map(str::to_owned), ..wanted(JobKind::Backup, Value::Null) };
+        let id = submit(&app, wanted).unwrap();
+        let kept = described(&app.jobs.describe(id).unwrap().unwrap()).unwrap();
+        assert_eq!(kept.cluster.as_deref(), Some(settled), "{cluster:?}");
+    }
+}
+
+#[test]
 fn the_archives_of_a_cluster_are_shown_as_many_as_they_are() {
     let fs = MemFs::new();
     let app = Arc::new(app_with(&fs, "http://127.0.0.1:1"));

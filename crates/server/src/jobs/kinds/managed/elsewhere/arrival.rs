@@ -41,18 +41,18 @@ impl<'a> Arrival<'a> {
         io::Error::other("the snapshot did not arrive")
     }
 
-    /// The next chunk; empty at the end.
-    fn next(&mut self) -> io::Result<Bytes> {
+    /// The next chunk, which may be empty; `None` at the end.
+    fn next(&mut self) -> io::Result<Option<Bytes>> {
         match self.site.wait(poll_fn(|context| self.body.poll_chunk(context))) {
             Ok(Ok(Some(chunk))) => {
                 self.hasher.update(&chunk);
-                Ok(chunk)
+                Ok(Some(chunk))
             }
             Ok(Ok(None)) => match (self.expected, self.hasher.clone().finish().sha256) {
                 (Some(expected), actual) if expected != actual => {
                     Err(self.fail(ManagedError::OtherChecksum { expected, actual }))
                 }
-                _ => Ok(Bytes::new()),
+                _ => Ok(None),
             },
             Ok(Err(error)) => Err(self.fail(ManagedError::NotArrived { reason: error.to_string() })),
             Err(stopped) => Err(self.fail(stopped)),
@@ -62,13 +62,15 @@ impl<'a> Arrival<'a> {
 
 impl Read for Arrival<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // Ends: what sends them has no chunk that is empty but the end.
-        if self.chunk.is_empty() {
-            self.chunk = self.next()?;
+        // Ends: a cluster sends a finite number of empty chunks, if any.
+        while self.chunk.is_empty() {
+            match self.next()? {
+                Some(chunk) => self.chunk = chunk,
+                None => return Ok(0),
+            }
         }
-        let len = self.chunk.len().min(buffer.len());
-        let taken = self.chunk.split_to(len);
-        buffer.iter_mut().zip(taken).for_each(|(to, from)| *to = from);
+        let len = self.chunk.as_ref().read(buffer)?;
+        drop(self.chunk.split_to(len));
         Ok(len)
     }
 }

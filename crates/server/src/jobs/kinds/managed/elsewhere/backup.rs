@@ -19,7 +19,7 @@ use super::Site;
 use super::arrival::Arrival;
 use super::nodes::{self, Part};
 use crate::clusters::{Alias, ClusterError, Remote, SnapshotInfo};
-use crate::error::{Result, one_line};
+use crate::error::{Kind, Result, one_line};
 use crate::jobs::kinds::Waiting;
 use crate::stores::{Store, StoreError};
 use crate::usecases::naming::{self, Place};
@@ -83,7 +83,12 @@ pub(super) fn run(site: &Site<'_>, order: &Order) -> Result<Value> {
         Scope::Storage => {
             done.aliases = Some(site.wait(site.remote.aliases())??);
             for collection in site.wait(site.remote.collections())?? {
-                all(site, store.as_ref(), nodes::of_collection(site, &collection)?, &mut done)?;
+                let parts = match nodes::of_collection(site, &collection) {
+                    // One that was deleted since the list was made.
+                    Err(error) if error.kind() == Kind::NotFound => continue,
+                    parts => parts?,
+                };
+                all(site, store.as_ref(), parts, &mut done)?;
             }
         }
         Scope::Collection(collection) => all(site, store.as_ref(), nodes::of_collection(site, &collection)?, &mut done)?,
@@ -188,7 +193,7 @@ fn remove_left(site: &Site<'_>, left: &There) -> Result<()> {
 fn remove(site: &Site<'_>, node: &Arc<Remote>, scope: &Scope, name: &str) -> Result<()> {
     let (node, scope, name) = (Arc::clone(node), scope.clone(), name.to_owned());
     let removal = site.app.clusters.runtime().spawn(async move { removed(&node, &scope, &name).await });
-    site.wait(tokio::time::timeout(REMOVAL_TIME, removal)).map(drop)
+    site.wait(async { tokio::time::timeout(REMOVAL_TIME, removal).await }).map(drop)
 }
 
 /// One that cannot be removed takes space there and does no harm.

@@ -4,10 +4,11 @@
 //! knows what a cluster has done that was not heard of any more, and a second restore could undo what was written since. So a run
 //! that comes after such a one fails, and whoever retries has decided.
 
+use std::sync::Arc;
+
 use icecore_archive::{ArchiveName, Progress};
 use icecore_storage::Scope;
 use serde_json::{Value, json};
-use std::sync::Arc;
 use url::Url;
 
 use super::super::metadata::{Metadata, Source};
