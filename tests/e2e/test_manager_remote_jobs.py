@@ -266,6 +266,21 @@ def test_a_backup_goes_on_after_a_kill(servers):
         assert sorted(fake.deleted) == fake.made == ["c-0.snapshot", "c-1.snapshot"]
 
 
+def test_what_was_archived_before_a_kill_is_not_archived_again(servers):
+    first, second = Fake(shards=(0,), elsewhere=(1,)), Fake(shards=(1,), elsewhere=(0,))
+    second.send.clear()
+    with through(servers, first, second) as bench:
+        id = bench.submit("backup", "c")
+        assert second.stalled.wait(60)
+        bench.server.kill()
+        second.release()
+        bench.server.start(*bench.arguments)
+        archives = ended(bench.server, id, "completed")["metadata"]["archives"]
+        assert [one["shard_id"] for one in archives] == [0, 1] and len(bench.kept()) == 2
+        assert first.deleted == first.made == ["c-0.snapshot"] and sorted(second.deleted) == second.made
+        assert len(second.made) == 2
+
+
 def test_a_restore_that_the_cluster_does_not_answer(servers):
     """It is cancelled at once. After a kill nobody knows what the cluster has done, and it is not asked a second time by itself."""
     fake = Fake()
