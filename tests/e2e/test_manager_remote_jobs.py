@@ -217,6 +217,10 @@ def test_shards_that_are_spread_come_from_the_nodes_that_have_them(servers):
         expected = [Path(f"c/clusters/east/shards/{one['shard_id']}") / one["snapshot_name"] for one in archives]
         assert bench.kept() == expected
         assert (first.deleted, second.deleted) == (first.made, second.made) == (["c-0.snapshot"], ["c-0.snapshot"])
+        # Of one that breaks off in the middle, what was complete stays and is told.
+        second.announced = len(ARCHIVE) + 1
+        broken = ended(bench.server, bench.submit("backup", "c"), "failed")
+        assert broken["snapshot_name"].startswith("c-east-shard-0-") and len(bench.kept()) == 3
         second.local[0]["state"] = "Dead"
         assert 'shard 1 of "c" is on none of the nodes' in bench.failed("backup", "c")
 
