@@ -217,6 +217,10 @@ def test_shards_that_are_spread_come_from_the_nodes_that_have_them(servers):
         expected = [Path(f"c/clusters/east/shards/{one['shard_id']}") / one["snapshot_name"] for one in archives]
         assert bench.kept() == expected
         assert (first.deleted, second.deleted) == (first.made, second.made) == (["c-0.snapshot"], ["c-0.snapshot"])
+        # Of one that breaks off in the middle, what was complete stays and is told.
+        second.announced = len(ARCHIVE) + 1
+        broken = ended(bench.server, bench.submit("backup", "c"), "failed")
+        assert broken["snapshot_name"].startswith("c-east-shard-0-") and len(bench.kept()) == 3
         second.local[0]["state"] = "Dead"
         assert 'shard 1 of "c" is on none of the nodes' in bench.failed("backup", "c")
 
@@ -264,6 +268,21 @@ def test_a_backup_goes_on_after_a_kill(servers):
         assert bench.kept() == [Path("c/clusters/east") / found["snapshot_name"]]
         assert (bench.store / bench.kept()[0]).read_bytes() == ARCHIVE
         assert sorted(fake.deleted) == fake.made == ["c-0.snapshot", "c-1.snapshot"]
+
+
+def test_what_was_archived_before_a_kill_is_not_archived_again(servers):
+    first, second = Fake(shards=(0,), elsewhere=(1,)), Fake(shards=(1,), elsewhere=(0,))
+    second.send.clear()
+    with through(servers, first, second) as bench:
+        id = bench.submit("backup", "c")
+        assert second.stalled.wait(60)
+        bench.server.kill()
+        second.release()
+        bench.server.start(*bench.arguments)
+        archives = ended(bench.server, id, "completed")["metadata"]["archives"]
+        assert [one["shard_id"] for one in archives] == [0, 1] and len(bench.kept()) == 2
+        assert first.deleted == first.made == ["c-0.snapshot"] and sorted(second.deleted) == second.made
+        assert len(second.made) == 2
 
 
 def test_a_restore_that_the_cluster_does_not_answer(servers):

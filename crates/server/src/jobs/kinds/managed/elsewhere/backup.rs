@@ -30,7 +30,7 @@ const REMOVAL_TIME: Duration = Duration::from_secs(10);
 /// What a run has done; also the result of the job.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(in super::super) struct Archived {
-    /// All but the last one are in the store.
+    /// All but the last one are in the store; once the job has ended, all are.
     pub(in super::super) archives: Vec<Archive>,
     /// Of a backup of everything: the other names of its collections, which are in no archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,7 +77,7 @@ pub(super) fn run(site: &Site<'_>, order: &Order) -> Result<Value> {
     let store = site.app.stores.resolve(order.request.storage_id.as_deref())?.store;
     let mut done = site.running.checkpoint().and_then(|checkpoint| noted(&checkpoint)).unwrap_or_default();
     if let Some(left) = done.there.take() {
-        remove_left(site, &left)?;
+        remove_left(site, &left);
     }
     match scope {
         Scope::Storage => {
@@ -117,10 +117,19 @@ fn archive(site: &Site<'_>, store: &dyn Store, part: &Part, done: &mut Archived)
     let made = make(site, part)?;
     let node = part.node.urls().into_iter().next().unwrap_or_default();
     done.there = Some(There { node, subject: Subject::of(&part.scope), name: made.name.clone() });
+    let before = done.archives.len();
     let kept = note(site, done).and_then(|()| keep(site, store, part, &made, done));
-    let removed = remove(site, &part.node, &part.scope, &made.name);
+    if kept.is_err() {
+        // What is shown of the job is what is in the store. The snapshot stays noted: the process may end before it is removed.
+        done.archives.truncate(before);
+        if let Err(error) = note(site, done) {
+            tracing::warn!("cannot note that an archive was not made: {}", one_line(&error));
+        }
+    }
+    // Too late to stop for what is archived, so that a cancellation in this instant changes nothing.
+    remove(site, &part.node, &part.scope, &made.name);
     done.there = None;
-    kept.and(removed)
+    kept
 }
 
 /// Makes a snapshot. If the job stops before the node answers, the snapshot is removed as soon as the node does.
@@ -179,21 +188,21 @@ fn keep(site: &Site<'_>, store: &dyn Store, part: &Part, made: &SnapshotInfo, do
 }
 
 /// Removes what a former run has left, if the node it is on is still one.
-fn remove_left(site: &Site<'_>, left: &There) -> Result<()> {
+fn remove_left(site: &Site<'_>, left: &There) {
     match site.remote.nodes_apart().into_iter().find(|node| node.urls().contains(&left.node)) {
         Some(node) => remove(site, &Arc::new(node), &left.subject.clone().scope(), &left.name),
         None => {
             tracing::warn!("the snapshot {:?} stays on {}, which is no node of the cluster any more", left.name, left.node);
-            Ok(())
         }
     }
 }
 
-/// Removes a snapshot from a node. It goes on if the job has to stop, which is the only error.
-fn remove(site: &Site<'_>, node: &Arc<Remote>, scope: &Scope, name: &str) -> Result<()> {
+/// Removes a snapshot from a node. If the job has to stop, it goes on alone.
+fn remove(site: &Site<'_>, node: &Arc<Remote>, scope: &Scope, name: &str) {
     let (node, scope, name) = (Arc::clone(node), scope.clone(), name.to_owned());
     let removal = site.app.clusters.runtime().spawn(async move { removed(&node, &scope, &name).await });
-    site.wait(async { tokio::time::timeout(REMOVAL_TIME, removal).await }).map(drop)
+    // Whether it ends, lasts too long or is left alone: it says itself what it could not do.
+    let _ = site.wait(async { tokio::time::timeout(REMOVAL_TIME, removal).await });
 }
 
 /// One that cannot be removed takes space there and does no harm.
