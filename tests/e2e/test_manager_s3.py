@@ -1,0 +1,154 @@
+"""The backup manager's jobs on a bucket: whole, cancelled at any moment, and with the server killed under them."""
+
+import os
+import random
+import time
+from collections.abc import Iterator
+
+import pytest
+from support import bulk, memory, s3
+from support.managing import Manager
+from support.manager_jobs import ended, job, post, submit
+from support.memory import MIB
+from support.server import Server
+from support.snapshots import check_nothing_left, shard_dirs, wait_until
+
+ROUNDS = int(os.environ.get("ICECORE_CANCELS", "6"))
+KILLS = int(os.environ.get("ICECORE_KILLS", "3"))
+HEAVY = os.environ.get("ICECORE_HEAVY") == "1"
+POINTS, DIMENSIONS, SHARDS = 30_000, 256, 2
+KINDS = ["backup", "restore", "shard_backup", "shard_restore"]
+
+
+@pytest.fixture(scope="module")
+def buckets() -> Iterator[s3.S3]:
+    with s3.serving() as served:
+        yield served
+
+
+@pytest.fixture
+def bucket(buckets: s3.S3) -> s3.Bucket:
+    return buckets.bucket()
+
+
+def add_store(server: Server, bucket: s3.Bucket) -> None:
+    """Makes the bucket the default store."""
+    keys = {"s3_access_key": s3.ACCESS_KEY, "s3_secret_key": s3.SECRET_KEY}
+    place = {"s3_endpoint": bucket.relay.url, "s3_bucket": bucket.name, "s3_region": s3.REGION}
+    body = {"name": "bucket", "type": "s3", "is_default": True, **place, **keys}
+    assert Manager(server.url).done("POST", "/storage/test", body=body)["success"]
+    Manager(server.url).done("POST", "/storage/config", body=body)
+
+
+def filled(server: Server, bucket: s3.Bucket) -> Server:
+    bulk.fill(server.url, "c", POINTS, DIMENSIONS, SHARDS)
+    add_store(server, bucket)
+    return server
+
+
+def subject(kind: str) -> dict:
+    return {"shard_id": 1} if kind.startswith("shard") else {}
+
+
+def source(server: Server, kind: str) -> dict:
+    """What a job of the kind needs beside its subject."""
+    if kind.endswith("backup"):
+        return {}
+    backup = kind.replace("restore", "backup")
+    return {"snapshot_name": ended(server, submit(server, backup, "c", **subject(kind)), "completed")["snapshot_name"]}
+
+
+def test_a_backup_goes_to_the_bucket_and_into_an_empty_server(servers, bucket):
+    server = filled(servers.start(), bucket)
+    before = bulk.digest(server.url, "c")
+    made = {kind: ended(server, submit(server, kind, name, **subject(kind)), "completed")["snapshot_name"]
+            for kind, name in [("backup", "c"), ("shard_backup", "c")]}
+    everything = ended(server, submit(server, "backup", "*"), "completed")["snapshot_name"]
+    listed = Manager(server.url).done("GET", "/backups")
+    assert {(one["collection_name"], one.get("shard_id"), one["name"]) for one in listed} == {
+        ("c", None, made["backup"]), ("c", 1, made["shard_backup"]), ("*", None, everything)
+    }
+    for one in listed:
+        of = {"shard_id": one["shard_id"]} if "shard_id" in one else {}
+        ended(server, submit(server, "verify", one["collection_name"], snapshot_name=one["name"], **of), "completed")
+    empty = servers.start()
+    add_store(empty, bucket)
+    ended(empty, submit(empty, "restore", "c", snapshot_name=made["backup"]), "completed")
+    assert bulk.digest(empty.url, "c") == before
+    ended(empty, submit(empty, "restore", "*", snapshot_name=everything), "completed")
+    assert bulk.digest(empty.url, "c") == before
+    for one in listed:
+        of = {key: one[key] for key in ("collection_name", "shard_id") if key in one}
+        assert Manager(empty.url).done("DELETE", f"/backups/{one['name']}", **of) is True
+    assert bucket.keys() == [] and Manager(server.url).done("GET", "/backups") == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_cancellation_at_any_moment_leaves_nothing_in_the_bucket(servers, bucket, kind):
+    server = filled(servers.start(), bucket)
+    more = source(server, kind) | subject(kind)
+    rng = random.Random(kind)
+    start = time.monotonic()
+    ended(server, submit(server, kind, "c", **more), "completed")
+    whole = time.monotonic() - start
+    states = {"cancelled": 0, "completed": 0}
+    for _ in range(ROUNDS):
+        before, directories = set(bucket.keys()), shard_dirs(server)
+        id = submit(server, kind, "c", **more)
+        time.sleep(rng.random() * whole * 0.8)
+        post(server, f"/jobs/{id}/cancel")
+        found = job(server, id)
+        states[found["status"]] += 1
+        if found["status"] == "cancelled":
+            assert set(bucket.keys()) == before and shard_dirs(server) == directories
+        elif kind.endswith("backup"):
+            assert len(set(bucket.keys()) - before) == 3
+        assert bucket.uploads() == []
+        assert bulk.count(server.url, "c") == POINTS
+        check_nothing_left(server)
+        wait_until(lambda: len(shard_dirs(server)) == SHARDS, "no directory is left of what was replaced")
+    assert states["cancelled"] > 0, states
+
+
+@pytest.mark.parametrize("kind", ["backup", "restore"])
+def test_a_kill_at_any_moment_loses_no_job_and_leaves_no_upload(servers, bucket, kind):
+    server = filled(servers.start(), bucket)
+    more = source(server, kind)
+    rng = random.Random(kind)
+    start = time.monotonic()
+    ended(server, submit(server, kind, "c", **more), "completed")
+    whole = time.monotonic() - start
+    made = len([key for key in bucket.keys() if key.endswith(".snapshot")])
+    for _ in range(KILLS):
+        id = submit(server, kind, "c", **more)
+        time.sleep(rng.random() * whole)
+        server.kill()
+        server.start()
+        ended(server, id, "completed")
+        made += kind == "backup"
+        wait_until(lambda: bucket.uploads() == [], "no upload is left")
+        wait_until(lambda: len(bucket.keys()) == 3 * made, "one archive for each job, and nothing else")
+        assert bulk.count(server.url, "c") == POINTS
+        wait_until(lambda: len(shard_dirs(server)) == SHARDS, "no directory is left of what was replaced")
+
+
+def test_memory_does_not_grow_with_the_data(servers, bucket, report):
+    """1 GiB with ICECORE_HEAVY=1."""
+    points = 1_048_576 if HEAVY else 131_072
+    server = servers.start(ICECORE__STORAGE__MEMTABLE_MB="16")
+    bulk.fill(server.url, "c", points, DIMENSIONS)
+    add_store(server, bucket)
+    before = bulk.digest(server.url, "c") if not HEAVY else None
+    idle = memory.of(server.process.pid)
+    with memory.Peak(server.process.pid) as backup:
+        name = ended(server, submit(server, "backup", "c"), "completed", 600)["snapshot_name"]
+    empty = servers.start(ICECORE__STORAGE__MEMTABLE_MB="16")
+    add_store(empty, bucket)
+    empty_idle = memory.of(empty.process.pid)
+    with memory.Peak(empty.process.pid) as restore:
+        ended(empty, submit(empty, "restore", "c", snapshot_name=name), "completed", 600)
+    made, restored = backup.bytes - idle, restore.bytes - empty_idle
+    report(f"{points * DIMENSIONS * 4 // MIB} MiB to a bucket: +{made // MIB} MiB of memory; out of it: +{restored // MIB} MiB")
+    assert made < 96 * MIB and restored < 96 * MIB
+    assert bulk.count(empty.url, "c") == points
+    assert before is None or bulk.digest(empty.url, "c") == before
