@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use icecore_storage::Scope;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::config::Secret;
 
 /// How something is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Health {
     /// Well.
@@ -21,7 +22,8 @@ pub(crate) enum Health {
 }
 
 /// How a cluster is.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = ManagedClusterStatus)]
 pub(crate) struct ClusterStatus {
     pub(crate) status: Health,
     /// The node that was asked; 0 if it does not say.
@@ -35,13 +37,14 @@ pub(crate) struct ClusterStatus {
 }
 
 /// The address of a node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ClusterPeer)]
 pub(crate) struct Peer {
     pub(crate) uri: String,
 }
 
 /// The consensus of the nodes, as the one that was asked sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct RaftInfo {
     pub(crate) term: u64,
     pub(crate) commit: u64,
@@ -54,7 +57,8 @@ pub(crate) struct RaftInfo {
 }
 
 /// A node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ClusterNode)]
 pub(crate) struct Node {
     pub(crate) peer_id: u64,
     pub(crate) uri: String,
@@ -66,7 +70,7 @@ pub(crate) struct Node {
 }
 
 /// A collection.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct CollectionDetail {
     pub(crate) name: String,
     pub(crate) status: Health,
@@ -75,6 +79,7 @@ pub(crate) struct CollectionDetail {
     pub(crate) points_count: u64,
     pub(crate) segments_count: u64,
     /// `params`, `hnsw_config`, `optimizer_config`, `wal_config` and what else the cluster says.
+    #[schema(value_type = Object)]
     pub(crate) config: Value,
 }
 
@@ -116,27 +121,33 @@ impl CollectionDetail {
 }
 
 /// Where the shards of a collection are, as one node sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ManagedCollectionCluster)]
 pub(crate) struct CollectionCluster {
     pub(crate) peer_id: u64,
     pub(crate) shard_count: u64,
     #[serde(default)]
+    #[schema(required)]
     pub(crate) local_shards: Vec<LocalShard>,
     #[serde(default)]
+    #[schema(required)]
     pub(crate) remote_shards: Vec<RemoteShard>,
 }
 
 /// A shard of the node that was asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ManagedLocalShard)]
 pub(crate) struct LocalShard {
     pub(crate) shard_id: u32,
     #[serde(default)]
+    #[schema(required)]
     pub(crate) points_count: u64,
     pub(crate) state: String,
 }
 
 /// A replica of another node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ManagedRemoteShard)]
 pub(crate) struct RemoteShard {
     pub(crate) shard_id: u32,
     pub(crate) peer_id: u64,
@@ -144,10 +155,11 @@ pub(crate) struct RemoteShard {
 }
 
 /// A snapshot that a cluster keeps.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct SnapshotInfo {
     pub(crate) name: String,
     /// With its time zone (RFC 3339), where the time is known.
+    #[schema(required)]
     pub(crate) creation_time: Option<String>,
     /// In bytes.
     pub(crate) size: u64,
@@ -171,8 +183,9 @@ impl SnapshotInfo {
 }
 
 /// How the data of a snapshot and that of the nodes go together.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = RecoveryPriority)]
 pub(crate) enum Priority {
     /// The snapshot's, without asking other nodes.
     #[serde(alias = "NO_SYNC")]

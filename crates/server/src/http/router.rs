@@ -22,12 +22,12 @@ use crate::app::App;
 
 /// All routes of the server.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    assembled(app, openapi::served(qdrant::routes()).merge(manager::routes()))
+    assembled(app, openapi::served(qdrant::routes().merge(manager::routes())))
 }
 
 /// The routes of the backup manager alone.
 pub(crate) fn manager_router(app: Arc<App>) -> Router {
-    assembled(app, manager::routes())
+    assembled(app, manager::routes().router())
 }
 
 /// Routes with all that a request passes on its way to them.

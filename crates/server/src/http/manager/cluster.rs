@@ -7,38 +7,61 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 use tokio::task::JoinSet;
+use utoipa::ToSchema;
 
+use super::described::{CLUSTERS, door, on_cluster};
 use super::on::On;
 use super::render;
 use crate::app::App;
-use crate::clusters::{Cluster, Health};
+use crate::clusters::{Cluster, ClusterStatus, Health, Node};
 use crate::http::envelope::{self, ApiError};
+use crate::http::openapi::{Door, Operation};
 
 /// How long a list of clusters waits for one of them.
 const STATE_TIME: Duration = Duration::from_secs(10);
 
-#[derive(Serialize)]
+/// The clusters that requests may name.
+#[derive(Serialize, ToSchema)]
 struct Clusters {
     clusters: Vec<Listed>,
 }
 
-#[derive(Serialize)]
+/// A cluster.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ListedCluster)]
 struct Listed {
+    /// What requests call it.
     name: String,
+    /// Where it is; of the engine of this server nothing is said.
     urls: Vec<String>,
     /// Whether requests that name no cluster are about this one.
     is_default: bool,
     state: Condition,
+    /// What is wrong, if something is.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
 
 /// How a cluster is, or that nobody knows.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = ClusterCondition)]
 enum Condition {
     Known(Health),
+    /// `unavailable`
     Unavailable(&'static str),
+}
+
+/// The routes, and what they mean.
+pub(super) fn routes() -> Door {
+    door()
+        .get(
+            "/clusters",
+            list,
+            Operation::new(CLUSTERS, "manager_list_clusters", "The clusters, and how they are").result::<Clusters>(),
+        )
+        .get("/cluster", status, on_cluster(CLUSTERS, "manager_cluster_status", "How a cluster is").result::<ClusterStatus>())
+        .get("/cluster/nodes", nodes, on_cluster(CLUSTERS, "manager_cluster_nodes", "The nodes of a cluster").results::<Node>())
 }
 
 /// `GET /api/v1/clusters`

@@ -4,20 +4,51 @@ use std::time::Instant;
 
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::described::{CLUSTERS, door, in_collection, on_cluster};
 use super::errors::of_collection;
 use super::on::On;
 use super::render;
+use crate::clusters::{CollectionCluster, CollectionDetail};
 use crate::http::extract::InCollection;
+use crate::http::openapi::Door;
 
-#[derive(Serialize)]
+/// The collections of a cluster.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ManagedCollections)]
 struct Collections {
     collections: Vec<Collection>,
 }
 
-#[derive(Serialize)]
+/// A collection of a cluster.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ManagedCollection)]
 struct Collection {
+    /// Its name.
     name: String,
+}
+
+/// The routes, and what they mean.
+pub(super) fn routes() -> Door {
+    door()
+        .get(
+            "/collections",
+            list,
+            on_cluster(CLUSTERS, "manager_list_collections", "The collections of a cluster").result::<Collections>(),
+        )
+        .get(
+            "/collections/{collection}",
+            get,
+            in_collection(CLUSTERS, "manager_get_collection", "Settings and numbers of a collection")
+                .result::<CollectionDetail>(),
+        )
+        .get(
+            "/collections/{collection}/cluster",
+            cluster,
+            in_collection(CLUSTERS, "manager_collection_cluster", "Where the shards of a collection are")
+                .result::<CollectionCluster>(),
+        )
 }
 
 /// `GET /api/v1/collections`

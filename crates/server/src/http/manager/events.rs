@@ -7,25 +7,28 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use http_body::Frame;
 use tokio::sync::mpsc;
 use tokio::time::interval;
 
+use super::described::{SERVICE, door};
 use super::live::{BEAT, Feed};
 use crate::app::App;
+use crate::http::openapi::{Door, Operation};
 
 /// Events between the listener's connection and the rest; beyond that the messages wait where they are bounded.
 const BUFFERED: usize = 16;
 
-/// The route.
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/events", get(events))
+/// The route, and what it means.
+pub(super) fn routes() -> Door {
+    let operation = Operation::new(SERVICE, "manager_events", "What happens, as server-sent events")
+        .notes("Each event is a message in JSON, `{\"type\": …, \"payload\": …}`, as the WebSocket sends them. There is no end but the server's.")
+        .media("text/event-stream", "The events, one after the other.");
+    door().get("/events", events, operation)
 }
 
 async fn events(State(app): State<Arc<App>>) -> Response {

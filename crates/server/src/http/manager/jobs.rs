@@ -6,19 +6,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::{get, post};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
 
-use super::job::Job;
+use super::described::{JOB, JOBS, door};
+use super::job::{self, Job};
 use crate::app::App;
 use crate::error::AppError;
 use crate::http::envelope::{self, ApiError, ApiResult, answer, blocking, json, respond};
 use crate::http::extract::{Body, Query, Segment};
+use crate::http::openapi::{Door, Operation};
 use crate::jobs::kinds::managed::{self, Wanted};
 use crate::jobs::{Cancel, Description, Filter, JobId, JobKind, Retry, State as JobState};
 use crate::stores::StoresError;
@@ -32,43 +33,72 @@ const METADATA_LEN_MAX: usize = 64 * 1024;
 /// How long a cancellation waits for the job's end.
 const CANCEL_TIME: Duration = Duration::from_secs(10);
 
-/// All routes of jobs.
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/jobs", get(list).post(create))
-        .route("/jobs/{id}", get(one))
-        .route("/jobs/{id}/cancel", post(cancel))
-        .route("/jobs/{id}/retry", post(retry))
+/// The routes, and what they mean.
+pub(super) fn routes() -> Door {
+    let operation = |id, summary| Operation::new(JOBS, id, summary);
+    let of_one = |id, summary| operation(id, summary).path(&[JOB]).result::<Job>().errors(&[404]);
+    let list_jobs =
+        operation("manager_list_jobs", "The jobs, the newest first").notes("In no envelope.").query::<Wish>().plain::<Page>();
+    let create_job = operation("manager_create_job", "Make a job")
+        .notes("What is wrong with its form is told at once, the rest is the job's error.")
+        .json::<JobCreate>()
+        .result::<Job>()
+        .errors(&[404]);
+    let cancel_job = of_one("manager_cancel_job", "Cancel a job")
+        .notes("The answer comes with the job's end, or, if that takes its time, with the job still running.");
+    let retry_job = of_one("manager_retry_job", "Do a job again").notes("For one that has failed or was cancelled.");
+    door()
+        .get("/jobs", list, list_jobs)
+        .post("/jobs", create, create_job)
+        .get("/jobs/{id}", one, of_one("manager_get_job", "A job"))
+        .post("/jobs/{id}/cancel", cancel, cancel_job)
+        .post("/jobs/{id}/retry", retry, retry_job)
 }
 
 /// What a list may be asked for. Texts, so that each can be refused in its own words.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 struct Wish {
+    /// Only jobs in this state.
+    #[param(schema_with = job::states, required = false)]
     status: Option<String>,
+    /// Only jobs of this type.
+    #[param(schema_with = job::kinds, required = false)]
     r#type: Option<String>,
+    /// The number of the page, from 1.
+    #[param(value_type = u64, required = false, minimum = 1)]
     page: Option<String>,
+    /// How many jobs a page has.
+    #[param(value_type = u32, required = false, minimum = 1, maximum = 100)]
     limit: Option<String>,
 }
 
 /// A page of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = JobPage)]
 struct Page {
     items: Vec<Job>,
+    /// Jobs of all pages.
     total: u64,
     page: u64,
     limit: u32,
 }
 
 /// What a client sends to make a job. Other fields are ignored.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 struct JobCreate {
     #[serde(deserialize_with = "kind")]
+    #[schema(schema_with = job::kinds)]
     r#type: JobKind,
+    #[schema(min_length = 1, max_length = 255)]
     collection_name: String,
     shard_id: Option<u32>,
     snapshot_name: Option<String>,
+    /// The id of a configuration of a store; without it the default one's.
     storage_id: Option<String>,
+    /// The name of a cluster; without it the default one.
     cluster: Option<String>,
+    /// Kept with the job, at most 64 KiB of it; some of it says how the job is done.
+    #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
 }
 

@@ -7,20 +7,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code, rejection::WebSocketUpgradeRejection};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
+use super::described::{SERVICE, door};
 use super::job::progress;
 use crate::app::App;
 use crate::http::envelope::ApiError;
+use crate::http::openapi::{Door, Operation, answers};
 use crate::jobs::Event;
 
 /// The longest message that a client may send, in bytes.
@@ -30,9 +30,16 @@ pub(super) const BEAT: Duration = Duration::from_secs(15);
 /// Time between two looks at the state of the cluster.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// The route.
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/ws", get(connect))
+/// The route, and what it means.
+pub(super) fn routes() -> Door {
+    let operation = Operation::new(SERVICE, "manager_ws", "What happens, over a WebSocket")
+        .notes(
+            "Each message is text in JSON, `{\"type\": …, \"payload\": …}`, with one of the types `job_status`, `job_progress`, \
+             `cluster_status` and `error`. What a client sends means nothing.",
+        )
+        .answer(101, answers::empty("The connection is a WebSocket from now on."))
+        .errors(&[400, 426]);
+    door().get("/ws", connect, operation)
 }
 
 /// `GET /api/v1/ws`

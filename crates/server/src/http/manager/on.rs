@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::app::App;
 use crate::clusters::Cluster;
@@ -15,8 +16,11 @@ use crate::http::extract::Query;
 #[derive(Debug)]
 pub(super) struct On(pub(super) Cluster);
 
-#[derive(Debug, Deserialize)]
-struct Named {
+/// How a request names its cluster.
+#[derive(Debug, Deserialize, IntoParams)]
+pub(super) struct Named {
+    /// The name of a cluster; the default one if it is not given.
+    #[param(value_type = String, required = false)]
     cluster: Option<String>,
 }
 

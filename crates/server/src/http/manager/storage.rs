@@ -8,20 +8,26 @@ use axum::extract::State;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::described::{STORE, STORES, door};
 use crate::app::App;
 use crate::config::Secret;
 use crate::http::envelope::{ApiError, ApiResult, answer};
 use crate::http::extract::{Body, Segment};
+use crate::http::openapi::{Door, Operation};
 use crate::stores::StoresError;
 use crate::stores::registry::{Change, Draft, Kind, MASK, Record, S3Fields, Settings, Tested, time_of};
 
 /// A configuration as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct StorageConfig {
+    #[schema(format = "uuid")]
     id: String,
+    /// What people call it.
     name: String,
     r#type: Kind,
+    /// Of a local one.
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,9 +37,13 @@ struct StorageConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     s3_region: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// A mask, if there is one.
     s3_access_key: Option<&'static str>,
+    /// Whether archives go there that are not to go anywhere else.
     is_default: bool,
+    #[schema(format = DateTime)]
     created_at: String,
+    #[schema(format = DateTime)]
     updated_at: String,
 }
 
@@ -70,12 +80,15 @@ fn rfc3339(ms: i64) -> String {
 }
 
 /// The fields that all requests have, of which S3 has its own.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = S3StorageFields)]
 struct S3Request {
     s3_endpoint: Option<String>,
     s3_bucket: Option<String>,
     s3_region: Option<String>,
+    #[schema(value_type = Option<String>, format = Password)]
     s3_access_key: Option<Secret>,
+    #[schema(value_type = Option<String>, format = Password)]
     s3_secret_key: Option<Secret>,
 }
 
@@ -86,17 +99,23 @@ impl From<S3Request> for S3Fields {
     }
 }
 
-#[derive(Debug, Deserialize)]
+/// A configuration to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = StorageConfigCreate)]
 struct CreateRequest {
+    #[schema(min_length = 1)]
     name: String,
     r#type: Kind,
+    /// An absolute path, for a local one.
     path: Option<String>,
     #[serde(flatten)]
     s3: S3Request,
     is_default: Option<bool>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A configuration to be tried, and not kept.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = StorageTest)]
 struct TestRequest {
     name: Option<String>,
     r#type: Kind,
@@ -105,7 +124,9 @@ struct TestRequest {
     s3: S3Request,
 }
 
-#[derive(Debug, Deserialize)]
+/// What is to change of a configuration; the rest stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = StorageConfigUpdate)]
 struct UpdateRequest {
     name: Option<String>,
     r#type: Option<Kind>,
@@ -115,9 +136,12 @@ struct UpdateRequest {
     is_default: Option<bool>,
 }
 
-#[derive(Debug, Serialize)]
+/// Whether archives could be kept there.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StorageTestResult)]
 struct TestResult {
     success: bool,
+    /// Why not, or that it could.
     message: String,
 }
 
@@ -125,6 +149,45 @@ impl From<Tested> for TestResult {
     fn from(Tested { success, message }: Tested) -> Self {
         Self { success, message }
     }
+}
+
+/// The routes, and what they mean.
+pub(super) fn routes() -> Door {
+    const ALL: &str = "/storage/config";
+    const ONE: &str = "/storage/config/{id}";
+    let operation = |id, summary| Operation::new(STORES, id, summary);
+    let of_one = |id, summary| operation(id, summary).path(&[STORE]).errors(&[404]);
+    let trying = |operation: Operation| operation.notes("200 whatever comes of it.").result::<TestResult>();
+    door()
+        .get(ALL, list, operation("manager_list_stores", "The configurations").results::<StorageConfig>())
+        .post(
+            ALL,
+            create,
+            operation("manager_create_store", "Create a configuration").json::<CreateRequest>().result::<StorageConfig>(),
+        )
+        .put(
+            ONE,
+            update,
+            of_one("manager_update_store", "Change a configuration").json::<UpdateRequest>().result::<StorageConfig>(),
+        )
+        .delete(
+            ONE,
+            delete,
+            of_one("manager_delete_store", "Delete a configuration")
+                .notes("Nothing is deleted in the store.")
+                .done()
+                .errors(&[400]),
+        )
+        .post(
+            "/storage/config/{id}/test",
+            test_existing,
+            trying(of_one("manager_test_store", "Try whether archives can be kept where a configuration says")),
+        )
+        .post(
+            "/storage/test",
+            test,
+            trying(operation("manager_try_store", "Try a configuration that is not kept").json::<TestRequest>()),
+        )
 }
 
 /// `GET /api/v1/storage/config`

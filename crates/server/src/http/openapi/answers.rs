@@ -10,7 +10,7 @@ use super::schema::{object, one_word, seconds, text};
 pub(super) const OCTETS: &str = "application/octet-stream";
 
 /// Every status of a failure that any operation has, and what it says in general.
-pub(super) const FAILURES: [(u16, &str); 16] = [
+pub(super) const FAILURES: [(u16, &str); 17] = [
     (400, "The request cannot be read, or asks for something that is wrong."),
     (401, "Keys are configured, and the request has none or a wrong one."),
     (403, "The key of the request does not allow it, or the server's settings do not."),
@@ -22,6 +22,7 @@ pub(super) const FAILURES: [(u16, &str); 16] = [
     (415, "The body is of another type than the operation takes."),
     (416, "The range is outside of the content."),
     (422, "The request was read, and a value in it breaks a rule."),
+    (426, "A connection of another protocol is needed."),
     (429, "Too many requests at once."),
     (500, "An unexpected failure; the server's log says more."),
     (501, "Not supported by this version."),

@@ -23,6 +23,8 @@ use crate::http::auth;
 /// Routes with their descriptions.
 #[derive(Default)]
 pub(in crate::http) struct Door {
+    /// What stands before all of its routes.
+    prefix: &'static str,
     router: Router<Arc<App>>,
     paths: BTreeMap<String, PathItem>,
     ids: BTreeSet<&'static str>,
@@ -35,6 +37,12 @@ impl Door {
     /// No routes.
     pub(in crate::http) fn new() -> Self {
         Self::default()
+    }
+
+    /// No routes, and those to come are below this path: they are registered without it, and described and guarded with it. The
+    /// path is put before them by [`nested`](Self::nested).
+    pub(in crate::http) fn below(prefix: &'static str) -> Self {
+        Self { prefix, ..Self::default() }
     }
 
     /// A route for `GET`, and by it for `HEAD`.
@@ -91,20 +99,23 @@ impl Door {
         operation: Operation,
     ) -> Self {
         self.router = self.router.route(route, methods);
-        let path = operation.described_path(route).to_owned();
+        let prefix = self.prefix;
+        let path = format!("{prefix}{}", operation.described_path(route));
         self.note(operation.id());
         self.tag(operation.tag());
         for (name, schema) in operation.schemas() {
             self.schema(name, schema);
         }
-        let item = PathItem::new(described_method, operation.build(&path, auth::needed(&method, Some(route))));
+        let item =
+            PathItem::new(described_method, operation.build(&path, auth::needed(&method, Some(&format!("{prefix}{route}")))));
         self.path(path, item);
         self
     }
 
-    /// All routes of both.
+    /// All routes of both, which are below the same path.
     #[must_use]
     pub(in crate::http) fn merge(mut self, other: Self) -> Self {
+        assert!(self.prefix == other.prefix, "routes below {:?} and below {:?} are merged", self.prefix, other.prefix);
         self.router = self.router.merge(other.router);
         other.ids.into_iter().for_each(|id| self.note(id));
         other.tags.into_iter().for_each(|tag| self.tag(tag));
@@ -113,11 +124,25 @@ impl Door {
         self
     }
 
+    /// The same routes with their path before them. What no route below it matches, a wrong method included, is for `nothing`.
+    #[must_use]
+    pub(in crate::http) fn nested<H: Handler<T, Arc<App>>, T: 'static>(mut self, nothing: H) -> Self {
+        let below = self.router.fallback(nothing.clone()).method_not_allowed_fallback(nothing);
+        self.router = Router::new().nest(self.prefix, below);
+        self.prefix = "";
+        self
+    }
+
     /// Leaves it to the handlers how long bodies may be.
     #[must_use]
     pub(in crate::http) fn without_body_limit(mut self) -> Self {
         self.router = self.router.layer(DefaultBodyLimit::disable());
         self
+    }
+
+    /// The router alone, for where no description is served.
+    pub(in crate::http) fn router(self) -> Router<Arc<App>> {
+        self.router
     }
 
     /// The router, and the description of all of it.
@@ -174,6 +199,20 @@ mod tests {
         assert!(path.get.is_some() && path.post.is_some() && path.put.is_none());
         assert!(document.paths.get_path_operation("/b", HttpMethod::Get).is_some());
         assert_eq!(document.tags.map(|tags| tags.len()), Some(1));
+    }
+
+    #[test]
+    fn routes_below_a_path_are_described_and_guarded_with_it() {
+        let below = Door::below("/api/v1").get("/healthz", handler, operation("up")).get("/a", handler, operation("get_a"));
+        let (_, document) = below.nested(handler).merge(Door::new()).open();
+        let secured = |path: &str| !document.paths.paths[path].get.as_ref().unwrap().security.as_ref().unwrap().is_empty();
+        assert!(!secured("/api/v1/healthz") && secured("/api/v1/a"));
+    }
+
+    #[test]
+    #[should_panic(expected = "/api/v1")]
+    fn routes_below_a_path_are_not_mixed_with_others() {
+        let _ = Door::new().merge(Door::below("/api/v1"));
     }
 
     #[test]

@@ -24,11 +24,11 @@ pub(super) const SNAPSHOTS: Tag = Tag {
     description: "Archives of collections, of shards and of the whole storage: made, listed, downloaded, deleted, restored.",
 };
 
-pub(super) const COLLECTION: PathParameter =
+pub(in crate::http) const COLLECTION: PathParameter =
     PathParameter { name: "collection", description: "The name of a collection, or an alias.", schema: collection_name };
-pub(super) const SHARD: PathParameter =
+pub(in crate::http) const SHARD: PathParameter =
     PathParameter { name: "shard", description: "The number of a shard of the collection.", schema: small_count };
-pub(super) const SNAPSHOT: PathParameter =
+pub(in crate::http) const SNAPSHOT: PathParameter =
     PathParameter { name: "name", description: "The name of an archive, as lists show it.", schema: text };
 pub(super) const POINT: PathParameter = PathParameter { name: "id", description: "The id of a point.", schema: point_id };
 pub(super) const FIELD: PathParameter =

@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::http::auth::{OPEN, READING_POSTS, WRITING_GETS};
 
+/// What answers without an end is for the end-to-end tests.
+const ENDLESS: &str = "/api/v1/events";
+
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
 async fn document() -> Value {
@@ -40,12 +43,13 @@ fn example(path: &str) -> String {
 #[tokio::test]
 async fn what_is_described_is_served() {
     let operations = operations(&document().await);
-    assert!(operations.len() > 80, "{}", operations.len());
-    for (method, path, operation) in operations {
+    assert!(operations.len() > 120, "{}", operations.len());
+    for (method, path, operation) in operations.into_iter().filter(|(_, path, _)| path != ENDLESS) {
         let server = Server::with_collection().await;
         let reply = server.send(method.clone(), &example(&path), "{}").await;
-        // What no route matches is the only 404 without a body.
-        assert!(reply.status != StatusCode::NOT_FOUND || !reply.body.is_empty(), "{method} {path}");
+        // What no route matches is the only 404 without a body, or with this sentence.
+        let nothing = reply.body.is_empty() || reply.body.windows(13).any(|text| text == b"no such route");
+        assert!(reply.status != StatusCode::NOT_FOUND || !nothing, "{method} {path}");
         let status = reply.status.as_str();
         assert!(operation["responses"].get(status).is_some(), "{method} {path} answers {status}, which is not described");
     }
@@ -101,7 +105,7 @@ async fn the_keys_that_are_described_are_those_that_are_needed() {
         let open = request(None).await.status != StatusCode::UNAUTHORIZED;
         assert_eq!(operation["security"].as_array().is_none_or(Vec::is_empty), open, "{method} {path}");
         assert_eq!(operation["responses"].get("401").is_none(), open, "{method} {path}");
-        if request(Some("read")).await.status == StatusCode::FORBIDDEN {
+        if path != ENDLESS && request(Some("read")).await.status == StatusCode::FORBIDDEN {
             assert!(operation["responses"].get("403").is_some(), "{method} {path}");
         }
     }
