@@ -10,6 +10,7 @@ import requests
 from openapi_spec_validator import validate
 
 from support.described import Described
+from support.manager_jobs import ended
 from support.server import clean_environment
 
 # Generated requests for each operation, and how long they may take on a slow machine.
@@ -181,8 +182,111 @@ def test_what_is_not_supported_says_so(described):
         assert described.call(id, **named).status_code == 501
 
 
+def test_answers_of_the_manager_are_as_described(described):
+    fill(described)
+    for id in ["capabilities", "list_clusters", "cluster_status", "cluster_nodes", "list_collections", "list_stores"]:
+        described.result(f"manager_{id}")
+    for id in ["healthz", "metrics", "list_jobs"]:
+        assert described.call(f"manager_{id}").status_code == 200
+    for id in ["get_collection", "collection_cluster", "list_snapshots"]:
+        described.result(f"manager_{id}", collection="things")
+        assert described.call(f"manager_{id}", collection="none").status_code == 404
+    for id in ["cluster_status", "cluster_nodes", "list_collections"]:
+        assert described.call(f"manager_{id}", query={"cluster": "none"}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "kind, place", [("snapshot", {"collection": "things"}), ("shard_snapshot", {"collection": "things", "shard": 1})], ids=["collection", "shard"]
+)
+def test_answers_of_the_manager_about_snapshots_are_as_described(described, kind, place):
+    fill(described)
+    made = described.result(f"manager_create_{kind}", **place)
+    assert made in described.result(f"manager_list_{kind}s", **place)
+    named = place | {"name": made["name"]}
+    for headers, status in [({}, 200), ({"range": "bytes=0-9"}, 206), ({"range": "bytes=999999999-"}, 416), ({"if-match": '"other"'}, 412)]:
+        assert described.call(f"manager_get_{kind}", **named, headers=headers).status_code == status
+    for id in [f"manager_recover_{kind}", f"manager_recover_{kind}_by_put"]:
+        assert described.result(id, **place, body={"location": made["name"], "priority": "replica"}) is True
+        assert described.call(id, **place, query={"wait": "false"}, body={"location": made["name"]}).status_code == 202
+        assert described.call(id, **place, body={"location": "none.snapshot"}).status_code == 404
+        assert described.call(id, **place, body={"location": "http://127.0.0.1:1/x"}).status_code == 403
+    assert described.call(f"manager_create_{kind}", **place, query={"wait": "false"}).status_code == 202
+    assert described.result(f"manager_delete_{kind}", **named) is True
+    assert described.call(f"manager_delete_{kind}", **named).status_code == 404
+
+
+def test_answers_about_stores_are_as_described(server, described):
+    body = {"name": "place", "type": "local", "path": str(server.home / "place")}
+    assert described.result("manager_try_store", body=body)["success"] is True
+    assert described.result("manager_try_store", body=body | {"path": "relative"})["success"] is False
+    made = described.result("manager_create_store", body=body)
+    assert described.result("manager_test_store", id=made["id"])["success"] is True
+    s3 = {"name": "far", "type": "s3", "s3_endpoint": "http://127.0.0.1:1", "s3_bucket": "b", "s3_access_key": "a", "s3_secret_key": "s"}
+    far = described.result("manager_create_store", body=s3)
+    assert far["s3_access_key"] != "a" and "s3_secret_key" not in far
+    assert described.result("manager_update_store", id=made["id"], body={"is_default": True})["is_default"] is True
+    assert len(described.result("manager_list_stores")) == 2
+    assert described.call("manager_update_store", id=made["id"], body={"is_default": False}).status_code == 400
+    assert described.call("manager_delete_store", id=made["id"]).status_code == 400
+    assert described.result("manager_delete_store", id=far["id"]) is True
+    assert described.call("manager_delete_store", id=far["id"]).status_code == 404
+    assert described.call("manager_test_store", id="none").status_code == 404
+    assert described.call("manager_create_store", body=body | {"path": "relative"}).status_code == 400
+
+
+def test_answers_about_jobs_are_as_described(server, described):
+    fill(described)
+    made = described.result("manager_create_job", body={"type": "backup", "collection_name": "things", "metadata": {"a": 1}})
+    ended(server, made["id"], "completed")
+    job = described.result("manager_get_job", id=made["id"])
+    page = described.call("manager_list_jobs", query={"status": "completed", "type": "backup", "page": 1, "limit": 1}).json()
+    assert page["items"] == [job]
+    for id in ["cancel", "retry"]:
+        assert described.call(f"manager_{id}_job", id=made["id"]).status_code == 400
+    for id in ["get", "cancel", "retry"]:
+        assert described.call(f"manager_{id}_job", id="none").status_code == 404
+    lost = described.result("manager_create_job", body={"type": "restore", "collection_name": "things", "snapshot_name": "none.snapshot"})
+    ended(server, lost["id"], "failed")
+    described.result("manager_get_job", id=lost["id"])
+    described.result("manager_retry_job", id=lost["id"])
+    assert described.call("manager_list_jobs", query={"limit": 101}).status_code == 400
+    assert described.call("manager_create_job", body={"type": "other", "collection_name": "things"}).status_code == 400
+
+
+def test_what_is_listened_to_is_described(server, described):
+    _, path, _ = described.operations["manager_events"]
+    with requests.get(server.url + path, stream=True, timeout=TIMEOUT) as response:
+        assert (response.status_code, response.headers["content-type"]) == (200, "text/event-stream")
+        assert "text/event-stream" in described.operations["manager_events"][2]["responses"]["200"]["content"]
+    assert described.call("manager_ws").status_code == 400
+    upgrade = {"connection": "upgrade", "upgrade": "websocket", "sec-websocket-version": "13", "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA=="}
+    _, path, operation = described.operations["manager_ws"]
+    with requests.get(server.url + path, headers=upgrade, stream=True, timeout=TIMEOUT) as response:
+        assert response.status_code == 101 and "101" in operation["responses"]
+
+
 # The collection, the shard and the point of each request, where it is not the generator that chooses them.
 NAMED = '[parameters]\n"path.collection" = "things"\n"path.shard" = 1\n"path.id" = 1\n'
+
+# What has no end, and what is not HTTP after its answer.
+LISTENED = ("manager_events", "manager_ws")
+
+# Generated stores are put where they can do no harm: local ones below a directory of the test, others where nobody listens. Whatever
+# else their bodies have stays.
+STORES_KEPT_IN = """
+import hashlib
+import schemathesis
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    body = case.body
+    if "/storage/" not in case.path or not isinstance(body, dict):
+        return
+    if isinstance(body.get("path"), str) and body["path"].startswith("/"):
+        body["path"] = {place!r} + "/" + hashlib.sha256(body["path"].encode("utf-8", "replace")).hexdigest()[:8]
+    if isinstance(body.get("s3_endpoint"), (str, type(None))):
+        body["s3_endpoint"] = "http://127.0.0.1:1"
+"""
 
 # Points have filters inside of filters: too many corners.
 RUNS = {
@@ -196,11 +300,13 @@ RUNS = {
 def test_generated_requests_are_answered_as_described(server, described, tmp_path, settings, phase, excluded):
     fill(described)
     # The generator leaves out the place that it has read the description from.
-    left_out = {"openapi", *described.ids(501)}
+    left_out = {"openapi", *LISTENED, *described.ids(501)}
     for id, (_, _, operation) in described.operations.items():
         if id in excluded or operation["tags"][0] in excluded:
             left_out.add(id)
-    (tmp_path / "schemathesis.toml").write_text(settings)
+    (tmp_path / "schemathesis.toml").write_text('hooks = "stores_kept_in"\n' + settings)
+    stores = tmp_path / "stores"
+    (tmp_path / "stores_kept_in.py").write_text(STORES_KEPT_IN.format(place=str(stores)))
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json", "--no-color", "--warnings", "off"]
     command += ["--generation-deterministic", "--max-examples", str(EXAMPLES), "--phases", phase, "--checks", CHECKS]
     command += ["--request-timeout", str(TIMEOUT), "--continue-on-failure"]
@@ -209,5 +315,7 @@ def test_generated_requests_are_answered_as_described(server, described, tmp_pat
     done = subprocess.run(command, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, timeout=SECONDS)
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
     assert f"Tested: {len(described.operations) - len(left_out)}" in done.stdout, done.stdout[-5_000:]
+    made = [found["path"] for found in described.result("manager_list_stores") if found["type"] == "local"]
+    assert all(path.startswith(str(stores)) for path in made), made
     # Nothing that was sent has ended the server or any of its threads.
     assert server.running() and "panicked" not in server.logs()

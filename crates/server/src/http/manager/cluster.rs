@@ -8,6 +8,7 @@ use axum::response::Response;
 use serde::Serialize;
 use tokio::task::JoinSet;
 use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
 
 use super::described::{CLUSTERS, door, on_cluster};
 use super::on::On;
@@ -15,10 +16,14 @@ use super::render;
 use crate::app::App;
 use crate::clusters::{Cluster, ClusterStatus, Health, Node};
 use crate::http::envelope::{self, ApiError};
+use crate::http::openapi::schema::one_of_words;
 use crate::http::openapi::{Door, Operation};
 
 /// How long a list of clusters waits for one of them.
 const STATE_TIME: Duration = Duration::from_secs(10);
+
+/// What a cluster is that does not answer.
+const UNAVAILABLE: &str = "unavailable";
 
 /// The clusters that requests may name.
 #[derive(Serialize, ToSchema)]
@@ -32,10 +37,11 @@ struct Clusters {
 struct Listed {
     /// What requests call it.
     name: String,
-    /// Where it is; of the engine of this server nothing is said.
+    /// Where its nodes are.
     urls: Vec<String>,
     /// Whether requests that name no cluster are about this one.
     is_default: bool,
+    #[schema(schema_with = conditions)]
     state: Condition,
     /// What is wrong, if something is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,13 +49,15 @@ struct Listed {
 }
 
 /// How a cluster is, or that nobody knows.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
 #[serde(untagged)]
-#[schema(as = ClusterCondition)]
 enum Condition {
     Known(Health),
-    /// `unavailable`
     Unavailable(&'static str),
+}
+
+fn conditions() -> RefOr<Schema> {
+    one_of_words(&["green", "yellow", "red", UNAVAILABLE])
 }
 
 /// The routes, and what they mean.
@@ -80,7 +88,7 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Response {
 async fn listed(cluster: Cluster, is_default: bool) -> Listed {
     let (state, error) = match cluster.status_within(STATE_TIME).await {
         Ok(status) => (Condition::Known(status.status), status.message),
-        Err(error) => (Condition::Unavailable("unavailable"), Some(ApiError::from(error).message)),
+        Err(error) => (Condition::Unavailable(UNAVAILABLE), Some(ApiError::from(error).message)),
     };
     Listed { name: cluster.name().to_owned(), urls: cluster.urls(), is_default, state, error }
 }
