@@ -34,6 +34,11 @@ pub(super) fn door() -> Door {
     Door::below("/api/v1")
 }
 
+/// An operation of the manager's own. Broken rules are 400 like everything that is wrong with a request.
+pub(super) fn outside_clusters(tag: Tag, id: &'static str, summary: &'static str) -> Operation {
+    Operation::new(tag, id, summary).except(&[422])
+}
+
 /// An operation on a cluster that exists.
 pub(super) fn on_cluster(tag: Tag, id: &'static str, summary: &'static str) -> Operation {
     Operation::new(tag, id, summary).query::<Named>().errors(&[404, 502])

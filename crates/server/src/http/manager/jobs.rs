@@ -13,13 +13,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::described::{JOB, JOBS, door};
+use super::described::{JOB, JOBS, door, outside_clusters};
 use super::job::{self, Job};
 use crate::app::App;
 use crate::error::AppError;
 use crate::http::envelope::{self, ApiError, ApiResult, answer, blocking, json, respond};
 use crate::http::extract::{Body, Query, Segment};
-use crate::http::openapi::{Door, Operation};
+use crate::http::openapi::Door;
 use crate::jobs::kinds::managed::{self, Wanted};
 use crate::jobs::{Cancel, Description, Filter, JobId, JobKind, Retry, State as JobState};
 use crate::stores::StoresError;
@@ -35,7 +35,7 @@ const CANCEL_TIME: Duration = Duration::from_secs(10);
 
 /// The routes, and what they mean.
 pub(super) fn routes() -> Door {
-    let operation = |id, summary| Operation::new(JOBS, id, summary);
+    let operation = |id, summary| outside_clusters(JOBS, id, summary);
     let of_one = |id, summary| operation(id, summary).path(&[JOB]).result::<Job>().errors(&[404]);
     let list_jobs =
         operation("manager_list_jobs", "The jobs, the newest first").notes("In no envelope.").query::<Wish>().plain::<Page>();

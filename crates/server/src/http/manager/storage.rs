@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::described::{STORE, STORES, door};
+use super::described::{STORE, STORES, door, outside_clusters};
 use crate::app::App;
 use crate::config::Secret;
 use crate::http::envelope::{ApiError, ApiResult, answer};
@@ -155,7 +155,7 @@ impl From<Tested> for TestResult {
 pub(super) fn routes() -> Door {
     const ALL: &str = "/storage/config";
     const ONE: &str = "/storage/config/{id}";
-    let operation = |id, summary| Operation::new(STORES, id, summary);
+    let operation = |id, summary| outside_clusters(STORES, id, summary);
     let of_one = |id, summary| operation(id, summary).path(&[STORE]).errors(&[404]);
     let trying = |operation: Operation| operation.notes("200 whatever comes of it.").result::<TestResult>();
     door()
