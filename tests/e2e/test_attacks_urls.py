@@ -69,7 +69,6 @@ OTHER_SCHEMES = [
     "http+unix://%2Fvar%2Frun%2Fdocker.sock/x",
     "about:blank",
     "ws://127.0.0.1/x",
-    "s3://bucket/x",
     "httpx://127.0.0.1/x",
 ]
 
@@ -78,6 +77,11 @@ OTHER_SCHEMES = [
 def test_other_schemes_are_refused(target, location):
     for path in [RECOVER, SHARD]:
         assert "not supported" in refused(target, location, (400,), path)
+
+
+def test_a_bucket_is_refused_where_none_is_configured(target):
+    for path in [RECOVER, SHARD]:
+        refused(target, "s3://bucket/x", (400, 403), path)
 
 
 NO_URLS = [

@@ -7,15 +7,15 @@ import sys
 
 import pytest
 import requests
+from jsonschema import ValidationError
 from openapi_spec_validator import validate
 
 from support.described import Described
-from support.manager_jobs import ended
 from support.server import clean_environment
 
 # Generated requests for each operation, and how long they may take on a slow machine.
 HEAVY = os.environ.get("ICECORE_HEAVY") == "1"
-EXAMPLES = 200 if HEAVY else 8
+EXAMPLES = 200 if HEAVY else 12
 SECONDS = 3600 if HEAVY else 600
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
@@ -66,6 +66,16 @@ def test_the_description_and_its_page_need_no_key(servers):
         response = requests.get(server.url + path, timeout=TIMEOUT)
         assert (response.status_code, response.headers["content-type"]) == (200, media)
     assert requests.get(f"{server.url}/collections", timeout=TIMEOUT).status_code == 401
+
+
+def test_the_managers_own_port_describes_the_manager(servers):
+    server = servers.start(ICECORE__MANAGER__PORT="0")
+    [line] = [line for line in server.logs().splitlines() if line.startswith("backup manager on ")]
+    described = Described(line.removeprefix("backup manager on "))
+    validate(described.document)
+    own = {path for _, path, _ in described.operations.values() if not path.startswith("/api/v1/")}
+    assert own == {"/openapi.json", "/docs"} and len(described.operations) > 30
+    described.result("manager_collections")
 
 
 def test_answers_of_the_service_are_as_described(described):
@@ -173,6 +183,67 @@ def restored(server, described: Described, shard: str, place: dict, archive: byt
     assert described.call(recover, **place, body={"location": "http://127.0.0.1:1/x"}).status_code == 403
 
 
+def test_answers_of_the_manager_are_as_described(described):
+    fill(described)
+    for id in ["manager_clusters", "manager_cluster", "manager_nodes", "manager_collections", "manager_capabilities"]:
+        described.result(id)
+    for id in ["manager_healthz", "manager_metrics"]:
+        assert described.call(id).status_code == 200
+    assert described.call("manager_cluster", query={"cluster": "none"}).status_code == 404
+    for kind, place in [("", {"collection": "things"}), ("shard_", {"collection": "things", "shard": 1})]:
+        made = described.result(f"manager_create_{kind}snapshot", **place)
+        assert made["name"] in [found["name"] for found in described.result(f"manager_list_{kind}snapshots", **place)]
+        named = place | {"name": made["name"]}
+        assert described.call(f"manager_get_{kind}snapshot", **named).status_code == 200
+        assert described.call(f"manager_get_{kind}snapshot", **named, headers={"range": "bytes=0-9"}).status_code == 206
+        recover = "manager_recover" + ("_shard" if kind else "")
+        for id in [recover, f"{recover}_by_put"]:
+            described.result(id, **place, body={"location": made["name"]})
+            assert described.call(id, **place, query={"wait": "false"}, body={"location": made["name"]}).status_code == 202
+            assert described.call(id, **place, body={"location": "http://127.0.0.1:1/x"}).status_code == 403
+        assert described.result(f"manager_delete_{kind}snapshot", **named) is True
+        assert described.call(f"manager_delete_{kind}snapshot", **named).status_code == 404
+    for id in ["manager_collection", "manager_collection_cluster"]:
+        described.result(id, collection="things")
+        assert described.call(id, collection="none").status_code == 404
+
+
+def test_answers_about_stores_and_jobs_are_as_described(server, described):
+    fill(described)
+    store = {"name": "disk", "type": "local", "path": str(server.home / "backups")}
+    assert described.result("test_storage", body=store)["success"]
+    made = described.result("create_storage_config", body=store)
+    described.result("update_storage_config", id=made["id"], body={"name": "other", "is_default": True})
+    assert described.result("test_storage_config", id=made["id"])["success"]
+    assert [found["name"] for found in described.result("list_storage_configs")] == ["other"]
+    assert described.call("create_storage_config", body={"name": "", "type": "local"}).status_code == 400
+    assert described.call("delete_storage_config", id="none").status_code == 404
+    job = described.result("create_job", body={"type": "backup", "collection_name": "things", "metadata": {"a": 1}})
+    described.result("get_job", id=job["id"])
+    assert described.call("get_job", id="none").status_code == 404
+    assert described.call("list_jobs", query={"type": "backup", "page": 1, "limit": 5}).json()["total"] == 1
+    assert described.call("list_jobs", query={"limit": 1000}).status_code == 400
+    assert described.call("create_job", body={"type": "nothing", "collection_name": "things"}).status_code == 400
+    for id in ["cancel_job", "retry_job"]:
+        assert described.call(id, id="none").status_code == 404
+        # Whether it can still be stopped, or has to be done again, depends on how far it is.
+        assert described.call(id, id=job["id"]).status_code in (200, 400)
+    assert described.call("live_messages").status_code in (400, 426)
+
+
+def test_paths_into_payloads_are_described_as_they_are_parsed(described):
+    fill(described)
+    schema = {"$ref": "#/components/schemas/PayloadPath"}
+    paths = ["a", "a.b", "a.b[].c", "a[0]", '"key with.dot".b', "größe", "a-b_1", '""', "a[999999999999999999]", "0"]
+    for path in paths:
+        described.valid(schema, path)
+        described.result("facet", collection="things", body={"key": path})
+    for path in ["", ".", "a.", "a b", "a[x]", "a[-1]", '"a', 'a"b"', '"a\\b"', "a..b", " a", "a "]:
+        with pytest.raises(ValidationError):
+            described.valid(schema, path)
+        assert described.call("facet", collection="things", body={"key": path}).status_code == 400
+
+
 def test_what_is_not_supported_says_so(described):
     fill(described)
     refused = described.ids(501)
@@ -182,124 +253,18 @@ def test_what_is_not_supported_says_so(described):
         assert described.call(id, **named).status_code == 501
 
 
-def test_answers_of_the_manager_are_as_described(described):
-    fill(described)
-    for id in ["capabilities", "list_clusters", "cluster_status", "cluster_nodes", "list_collections", "list_stores"]:
-        described.result(f"manager_{id}")
-    for id in ["healthz", "metrics", "list_jobs"]:
-        assert described.call(f"manager_{id}").status_code == 200
-    for id in ["get_collection", "collection_cluster", "list_snapshots"]:
-        described.result(f"manager_{id}", collection="things")
-        assert described.call(f"manager_{id}", collection="none").status_code == 404
-    for id in ["cluster_status", "cluster_nodes", "list_collections"]:
-        assert described.call(f"manager_{id}", query={"cluster": "none"}).status_code == 404
+# The collection, the shard, the point and the cluster of each request, where it is not the generator that chooses them.
+NAMED = '[parameters]\n"path.collection" = "things"\n"path.shard" = 1\n"path.id" = 1\ncluster = "embedded"\n'
 
-
-@pytest.mark.parametrize(
-    "kind, place", [("snapshot", {"collection": "things"}), ("shard_snapshot", {"collection": "things", "shard": 1})], ids=["collection", "shard"]
-)
-def test_answers_of_the_manager_about_snapshots_are_as_described(described, kind, place):
-    fill(described)
-    made = described.result(f"manager_create_{kind}", **place)
-    assert made in described.result(f"manager_list_{kind}s", **place)
-    named = place | {"name": made["name"]}
-    for headers, status in [({}, 200), ({"range": "bytes=0-9"}, 206), ({"range": "bytes=999999999-"}, 416), ({"if-match": '"other"'}, 412)]:
-        assert described.call(f"manager_get_{kind}", **named, headers=headers).status_code == status
-    for id in [f"manager_recover_{kind}", f"manager_recover_{kind}_by_put"]:
-        assert described.result(id, **place, body={"location": made["name"], "priority": "replica"}) is True
-        assert described.call(id, **place, query={"wait": "false"}, body={"location": made["name"]}).status_code == 202
-        assert described.call(id, **place, body={"location": "none.snapshot"}).status_code == 404
-        assert described.call(id, **place, body={"location": "http://127.0.0.1:1/x"}).status_code == 403
-    assert described.call(f"manager_create_{kind}", **place, query={"wait": "false"}).status_code == 202
-    assert described.result(f"manager_delete_{kind}", **named) is True
-    assert described.call(f"manager_delete_{kind}", **named).status_code == 404
-
-
-def test_answers_about_stores_are_as_described(server, described):
-    body = {"name": "place", "type": "local", "path": str(server.home / "place")}
-    assert described.result("manager_try_store", body=body)["success"] is True
-    assert described.result("manager_try_store", body=body | {"path": "relative"})["success"] is False
-    made = described.result("manager_create_store", body=body)
-    assert described.result("manager_test_store", id=made["id"])["success"] is True
-    s3 = {"name": "far", "type": "s3", "s3_endpoint": "http://127.0.0.1:1", "s3_bucket": "b", "s3_access_key": "a", "s3_secret_key": "s"}
-    far = described.result("manager_create_store", body=s3)
-    assert far["s3_access_key"] != "a" and "s3_secret_key" not in far
-    assert described.result("manager_update_store", id=made["id"], body={"is_default": True})["is_default"] is True
-    assert len(described.result("manager_list_stores")) == 2
-    assert described.call("manager_update_store", id=made["id"], body={"is_default": False}).status_code == 400
-    assert described.call("manager_delete_store", id=made["id"]).status_code == 400
-    assert described.result("manager_delete_store", id=far["id"]) is True
-    assert described.call("manager_delete_store", id=far["id"]).status_code == 404
-    assert described.call("manager_test_store", id="none").status_code == 404
-    assert described.call("manager_create_store", body=body | {"path": "relative"}).status_code == 400
-
-
-def test_answers_about_jobs_are_as_described(server, described):
-    fill(described)
-    made = described.result("manager_create_job", body={"type": "backup", "collection_name": "things", "metadata": {"a": 1}})
-    ended(server, made["id"], "completed")
-    job = described.result("manager_get_job", id=made["id"])
-    page = described.call("manager_list_jobs", query={"status": "completed", "type": "backup", "page": 1, "limit": 1}).json()
-    assert page["items"] == [job]
-    for id in ["cancel", "retry"]:
-        assert described.call(f"manager_{id}_job", id=made["id"]).status_code == 400
-    for id in ["get", "cancel", "retry"]:
-        assert described.call(f"manager_{id}_job", id="none").status_code == 404
-    lost = described.result("manager_create_job", body={"type": "restore", "collection_name": "things", "snapshot_name": "none.snapshot"})
-    ended(server, lost["id"], "failed")
-    described.result("manager_get_job", id=lost["id"])
-    described.result("manager_retry_job", id=lost["id"])
-    assert described.call("manager_list_jobs", query={"limit": 101}).status_code == 400
-    assert described.call("manager_create_job", body={"type": "other", "collection_name": "things"}).status_code == 400
-
-
-def test_what_is_listened_to_is_described(server, described):
-    _, path, _ = described.operations["manager_events"]
-    with requests.get(server.url + path, stream=True, timeout=TIMEOUT) as response:
-        assert (response.status_code, response.headers["content-type"]) == (200, "text/event-stream")
-        assert "text/event-stream" in described.operations["manager_events"][2]["responses"]["200"]["content"]
-    assert described.call("manager_ws").status_code == 400
-    upgrade = {"connection": "upgrade", "upgrade": "websocket", "sec-websocket-version": "13", "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA=="}
-    _, path, operation = described.operations["manager_ws"]
-    with requests.get(server.url + path, headers=upgrade, stream=True, timeout=TIMEOUT) as response:
-        assert response.status_code == 101 and "101" in operation["responses"]
-
-
-# The collection, the shard and the point of each request, where it is not the generator that chooses them.
-NAMED = '[parameters]\n"path.collection" = "things"\n"path.shard" = 1\n"path.id" = 1\n'
-
-# The store and the job of each request, likewise.
-OF_MANAGER = '''
-[[operations]]
-include-operation-id = ["manager_update_store", "manager_delete_store", "manager_test_store"]
-parameters = {{ "path.id" = "{store}" }}
-
-[[operations]]
-include-operation-id = ["manager_get_job", "manager_cancel_job", "manager_retry_job"]
-parameters = {{ "path.id" = "{job}" }}
-'''
-
-# What has no end, and what is not HTTP after its answer.
-LISTENED = ("manager_events", "manager_ws")
-
-# Generated stores are put where they can do no harm: local ones below a directory of the test, others where nobody listens. Whatever
-# else their bodies have stays.
-STORES_KEPT_IN = """
-import hashlib
-import schemathesis
-
-@schemathesis.hook
-def before_call(context, case, kwargs):
-    body = case.body
-    if "/storage/" not in case.path or not isinstance(body, dict):
-        return
-    path = body.get("path")
-    # Every other one that is refused anyway is taken too, because hardly any is absolute by chance.
-    if isinstance(path, str) and (path.startswith("/") or len(path) % 2):
-        body["path"] = {place!r} + "/" + hashlib.sha256(path.encode("utf-8", "replace")).hexdigest()[:8]
-    if isinstance(body.get("s3_endpoint"), (str, type(None))):
-        body["s3_endpoint"] = "http://127.0.0.1:1"
-"""
+# Answers that go on for as long as the server does, and what makes directories or asks machines wherever it is told to.
+NOT_GENERATED = {
+    "live_events",
+    "live_messages",
+    "create_storage_config",
+    "update_storage_config",
+    "test_storage_config",
+    "test_storage",
+}
 
 # Points have filters inside of filters: too many corners.
 RUNS = {
@@ -313,19 +278,11 @@ RUNS = {
 def test_generated_requests_are_answered_as_described(server, described, tmp_path, settings, phase, excluded):
     fill(described)
     # The generator leaves out the place that it has read the description from.
-    left_out = {"openapi", *LISTENED, *described.ids(501)}
+    left_out = {"openapi", *NOT_GENERATED, *described.ids(501)}
     for id, (_, _, operation) in described.operations.items():
         if id in excluded or operation["tags"][0] in excluded:
             left_out.add(id)
-    stores = tmp_path / "stores"
-    if settings:
-        # The default store is not deleted.
-        body = {"name": "default", "type": "local", "path": str(stores), "is_default": True}
-        store = described.result("manager_create_store", body=body)
-        job = described.result("manager_create_job", body={"type": "restore", "collection_name": "things", "snapshot_name": "none"})
-        settings += OF_MANAGER.format(store=store["id"], job=job["id"])
-    (tmp_path / "schemathesis.toml").write_text('hooks = "stores_kept_in"\n' + settings)
-    (tmp_path / "stores_kept_in.py").write_text(STORES_KEPT_IN.format(place=str(stores)))
+    (tmp_path / "schemathesis.toml").write_text(settings)
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json", "--no-color", "--warnings", "off"]
     command += ["--generation-deterministic", "--max-examples", str(EXAMPLES), "--phases", phase, "--checks", CHECKS]
     command += ["--request-timeout", str(TIMEOUT), "--continue-on-failure"]
@@ -334,7 +291,5 @@ def test_generated_requests_are_answered_as_described(server, described, tmp_pat
     done = subprocess.run(command, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, timeout=SECONDS)
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
     assert f"Tested: {len(described.operations) - len(left_out)}" in done.stdout, done.stdout[-5_000:]
-    made = [found["path"] for found in described.result("manager_list_stores") if found["type"] == "local"]
-    assert all(path.startswith(str(stores)) for path in made), made
     # Nothing that was sent has ended the server or any of its threads.
     assert server.running() and "panicked" not in server.logs()

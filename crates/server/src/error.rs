@@ -7,6 +7,7 @@
 use std::error::Error;
 use std::io;
 
+use crate::clusters::ClusterError;
 use crate::jobs::JobsError;
 use crate::jobs::kinds::managed::ManagedError;
 use crate::remote::FetchError;
@@ -74,6 +75,15 @@ pub(crate) enum AppError {
     /// The description of a snapshot cannot be written as JSON.
     #[error("describe the snapshot")]
     Encode(#[source] serde_json::Error),
+}
+
+impl From<ClusterError> for AppError {
+    fn from(error: ClusterError) -> Self {
+        match error {
+            ClusterError::App(error) => *error,
+            error => ManagedError::Cluster(error).into(),
+        }
+    }
 }
 
 impl AppError {

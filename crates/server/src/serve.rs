@@ -278,7 +278,7 @@ pub(crate) fn open(mut config: Config, shutdown: Shutdown) -> Result<Arc<App>, S
     let key = config.manager.encryption_key.clone();
     let stores = Stores::open(Arc::clone(&fs), Arc::clone(&clock), &config.storage, key, Arc::clone(&store), Handle::current())
         .map_err(AppError::from)?;
-    let clusters = Clusters::new(&config)?;
+    let clusters = Clusters::new(&config, Handle::current())?;
     Ok(Arc::new(App { storage, store, stores, clusters, jobs, fs, clock, metrics, bandwidth, fetcher, config, shutdown }))
 }
 

@@ -40,7 +40,7 @@ pub(crate) fn app(fs: &MemFs) -> App {
     let bandwidth = Bandwidth::new(Arc::clone(&clock), 0);
     let (storage, store): (_, Arc<dyn Store>) = (Arc::new(storage), Arc::new(store));
     let stores = Stores::open(Arc::clone(&fs), Arc::clone(&clock), &config.storage, None, Arc::clone(&store), runtime()).unwrap();
-    let clusters = Clusters::new(&config).unwrap();
+    let clusters = Clusters::new(&config, runtime()).unwrap();
     App { storage, store, stores, clusters, jobs, fs, clock, metrics, bandwidth, fetcher: fetcher(), config, shutdown }
 }
 

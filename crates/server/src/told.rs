@@ -18,9 +18,15 @@ pub(crate) const DAMAGED: &str = "stored data is damaged; the server's log says 
 /// The text for the client.
 pub(crate) fn told(error: &AppError) -> String {
     match error.kind() {
+        // They are the words of another machine, or about it.
+        _ if let AppError::Managed(failed) = error
+            && failed.is_of_cluster() =>
+        {
+            failed.to_string()
+        }
         Kind::NotFound | Kind::Conflict | Kind::Forbidden | Kind::InvalidInput | Kind::Unsupported => shown(error),
         // What a client has sent, or named, is damaged; nothing of ours is.
-        Kind::Corrupt if matches!(error, AppError::Restore(_)) => shown(error),
+        Kind::Corrupt if matches!(error, AppError::Restore(_) | AppError::Managed(_)) => shown(error),
         Kind::Corrupt => DAMAGED.to_owned(),
         // As of the failures of a remote: they name an object and a reason, nothing of this machine.
         Kind::Unavailable | Kind::Internal if let Some(failed) = of_bucket(error) => failed.to_string(),

@@ -1,5 +1,7 @@
 """Many points quickly: the vectors are a small pool of texts written once, so that the client's share of the time is small."""
 
+import hashlib
+import json
 import random
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,6 +11,7 @@ POOL = 64
 THREADS = 2
 TIMEOUT = 300
 BODY_BYTES = 8 << 20
+PAGE = 5000
 
 
 def fill(url: str, collection: str, count: int, dimensions: int, shards: int = 1) -> None:
@@ -37,3 +40,16 @@ def count(url: str, collection: str) -> int:
     response = requests.post(f"{url}/collections/{collection}/points/count", json={"exact": True}, timeout=TIMEOUT)
     assert response.status_code == 200, response.text
     return response.json()["result"]["count"]
+
+
+def digest(url: str, collection: str) -> str:
+    """A digest of all points with their vectors and payloads, in the order of their ids."""
+    digester, offset = hashlib.sha256(), None
+    while True:
+        body = {"limit": PAGE, "offset": offset, "with_vector": True, "with_payload": True}
+        response = requests.post(f"{url}/collections/{collection}/points/scroll", json=body, timeout=TIMEOUT)
+        assert response.status_code == 200, response.text
+        page = response.json()["result"]
+        digester.update(json.dumps(page["points"]).encode())
+        if (offset := page["next_page_offset"]) is None:
+            return digester.hexdigest()

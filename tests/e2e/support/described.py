@@ -33,19 +33,19 @@ class Described:
         """The parameters in the path of an operation."""
         return [part[1:-1] for part in self.operations[id][1].split("/") if part.startswith("{")]
 
-    def call(self, id: str, /, *, body: object = None, query: dict | None = None, **arguments) -> requests.Response:
+    def call(self, operation: str, /, *, body: object = None, query: dict | None = None, **arguments) -> requests.Response:
         """Makes the request of an operation, and compares the answer. What the path has in braces comes by name from `arguments`;
         the rest of them goes to `requests`."""
-        method, path, _ = self.operations[id]
-        filled = path.format(**{name: requests.utils.quote(str(arguments.pop(name)), safe="") for name in self.parameters(id)})
+        method, path, _ = self.operations[operation]
+        filled = path.format(**{name: requests.utils.quote(str(arguments.pop(name)), safe="") for name in self.parameters(operation)})
         response = requests.request(method, self.url + filled, json=body, params=query, timeout=TIMEOUT, **arguments)
-        self.compare(id, response)
+        self.compare(operation, response)
         return response
 
-    def result(self, id: str, /, **arguments) -> object:
+    def result(self, operation: str, /, **arguments) -> object:
         """The result of a request that has to succeed."""
-        response = self.call(id, **arguments)
-        assert response.status_code == 200, (id, response.status_code, response.text)
+        response = self.call(operation, **arguments)
+        assert response.status_code == 200, (operation, response.status_code, response.text)
         return response.json()["result"]
 
     def compare(self, id: str, response: requests.Response) -> None:

@@ -110,6 +110,13 @@ class Garage:
         self.secret_key = re.search(r"Secret key:\s*(\S+)", made).group(1)
         first.run("bucket", "allow", "--read", "--write", "--owner", BUCKET, "--key", "icecore")
 
+    def wait_until_whole(self) -> None:
+        """Until the first node sees all others."""
+        deadline = time.monotonic() + START_SECONDS
+        while "FAILED NODES" in (status := self.nodes[0].run("status")):
+            assert time.monotonic() < deadline, status
+            time.sleep(0.2)
+
     def endpoint(self, number: int) -> str:
         """Where node `number` is asked."""
         return f"http://127.0.0.1:{self.nodes[number].s3}"

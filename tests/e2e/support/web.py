@@ -19,6 +19,8 @@ class Request(BaseHTTPRequestHandler):
         except ConnectionError:
             pass  # Whoever asked has read enough.
 
+    do_POST = do_PUT = do_DELETE = do_GET
+
     def reply(self, status: int, content: bytes = b"", length: int | None = None, **headers: str) -> None:
         """An answer with its length, or with another one that is announced."""
         self.send_response(status)

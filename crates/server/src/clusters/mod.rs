@@ -14,13 +14,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use icecore_storage::Scope;
+use tokio::runtime::Handle;
 
 pub(crate) use self::embedded::Embedded;
 pub(crate) use self::error::ClusterError;
 pub(crate) use self::model::{
     ClusterStatus, CollectionCluster, CollectionDetail, Done, Health, Node, Priority, Recovery, SnapshotInfo,
 };
-pub(crate) use self::remote::transfer::Fetched;
+pub(crate) use self::remote::transfer::{Alias, Fetched, Upload};
 pub(crate) use self::remote::{Download, Remote};
 use crate::app::App;
 use crate::config::{Config, EMBEDDED};
@@ -36,6 +37,8 @@ pub(crate) struct Clusters {
     default: String,
     /// Where the embedded engine is reached, once that is known.
     address: OnceLock<SocketAddr>,
+    /// Drives the connections of who asks from a thread that is no task's.
+    runtime: Handle,
 }
 
 /// A cluster to be asked.
@@ -48,13 +51,14 @@ pub(crate) enum Cluster {
 }
 
 impl Clusters {
-    /// The clusters of the settings. No connection is made. Errors: a certificate that cannot be read.
-    pub(crate) fn new(config: &Config) -> Result<Self> {
+    /// The clusters of the settings, whose connections `runtime` drives. No connection is made. Errors: a certificate that cannot be
+    /// read.
+    pub(crate) fn new(config: &Config, runtime: Handle) -> Result<Self> {
         let idle = config.service.idle_timeout();
         let connect = |settings: &_| Remote::new(settings, idle).map(Arc::new);
         let remotes = config.clusters.iter().map(connect).collect::<Result<_>>()?;
         let default = config.manager.default_cluster.clone().unwrap_or_else(|| EMBEDDED.to_owned());
-        Ok(Self { remotes, default, address: OnceLock::new() })
+        Ok(Self { remotes, default, address: OnceLock::new(), runtime })
     }
 
     /// Tells where the embedded engine is reached.
@@ -66,6 +70,16 @@ impl Clusters {
     /// The name of the cluster that is meant where none is named.
     pub(crate) fn default_name(&self) -> &str {
         &self.default
+    }
+
+    /// The cluster on other machines of this name.
+    pub(crate) fn remote(&self, name: &str) -> Option<Arc<Remote>> {
+        self.remotes.iter().find(|remote| remote.name() == name).cloned()
+    }
+
+    /// What drives their connections.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 
     /// Where the embedded engine is reached.
@@ -84,9 +98,8 @@ impl Cluster {
         if name == EMBEDDED {
             return Ok(Self::Embedded(Embedded::new(Arc::clone(app))));
         }
-        let found = app.clusters.remotes.iter().find(|remote| remote.name() == name);
         let unknown = || ClusterError::Unknown { name: name.chars().take(100).collect() };
-        found.map(|remote| Self::Remote(Arc::clone(remote))).ok_or_else(unknown)
+        app.clusters.remote(name).map(Self::Remote).ok_or_else(unknown)
     }
 
     /// All of them, the embedded first.

@@ -23,7 +23,7 @@ pub(crate) enum Health {
 
 /// How a cluster is.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-#[schema(as = ManagedClusterStatus)]
+#[schema(as = ManagerClusterStatus)]
 pub(crate) struct ClusterStatus {
     pub(crate) status: Health,
     /// The node that was asked; 0 if it does not say.
@@ -38,7 +38,7 @@ pub(crate) struct ClusterStatus {
 
 /// The address of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = ClusterPeer)]
+#[schema(as = ManagerPeer)]
 pub(crate) struct Peer {
     pub(crate) uri: String,
 }
@@ -58,7 +58,7 @@ pub(crate) struct RaftInfo {
 
 /// A node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(as = ClusterNode)]
+#[schema(as = ManagerNode)]
 pub(crate) struct Node {
     pub(crate) peer_id: u64,
     pub(crate) uri: String,
@@ -79,7 +79,6 @@ pub(crate) struct CollectionDetail {
     pub(crate) points_count: u64,
     pub(crate) segments_count: u64,
     /// `params`, `hnsw_config`, `optimizer_config`, `wal_config` and what else the cluster says.
-    #[schema(value_type = Object)]
     pub(crate) config: Value,
 }
 
@@ -122,32 +121,29 @@ impl CollectionDetail {
 
 /// Where the shards of a collection are, as one node sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = ManagedCollectionCluster)]
+#[schema(as = ManagerCollectionCluster)]
 pub(crate) struct CollectionCluster {
     pub(crate) peer_id: u64,
     pub(crate) shard_count: u64,
     #[serde(default)]
-    #[schema(required)]
     pub(crate) local_shards: Vec<LocalShard>,
     #[serde(default)]
-    #[schema(required)]
     pub(crate) remote_shards: Vec<RemoteShard>,
 }
 
 /// A shard of the node that was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = ManagedLocalShard)]
+#[schema(as = ManagerLocalShard)]
 pub(crate) struct LocalShard {
     pub(crate) shard_id: u32,
     #[serde(default)]
-    #[schema(required)]
     pub(crate) points_count: u64,
     pub(crate) state: String,
 }
 
 /// A replica of another node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = ManagedRemoteShard)]
+#[schema(as = ManagerRemoteShard)]
 pub(crate) struct RemoteShard {
     pub(crate) shard_id: u32,
     pub(crate) peer_id: u64,
@@ -156,10 +152,10 @@ pub(crate) struct RemoteShard {
 
 /// A snapshot that a cluster keeps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ManagerSnapshot)]
 pub(crate) struct SnapshotInfo {
     pub(crate) name: String,
     /// With its time zone (RFC 3339), where the time is known.
-    #[schema(required)]
     pub(crate) creation_time: Option<String>,
     /// In bytes.
     pub(crate) size: u64,
@@ -184,8 +180,8 @@ impl SnapshotInfo {
 
 /// How the data of a snapshot and that of the nodes go together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ManagerPriority)]
 #[serde(rename_all = "snake_case")]
-#[schema(as = RecoveryPriority)]
 pub(crate) enum Priority {
     /// The snapshot's, without asking other nodes.
     #[serde(alias = "NO_SYNC")]

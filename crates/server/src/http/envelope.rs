@@ -287,12 +287,7 @@ pub(super) fn accepted(started: Instant) -> Response {
     json(StatusCode::ACCEPTED, &Accepted { status: "accepted", time: started.elapsed().as_secs_f64() })
 }
 
-/// The response to a request that is refused.
-pub(super) fn refused(error: &ApiError, started: Instant) -> Response {
-    failure(error, started.elapsed().as_secs_f64())
-}
-
-/// The same, after so many seconds.
+/// The response to a request that is refused, after so many seconds.
 pub(super) fn failure(error: &ApiError, time: f64) -> Response {
     let message = shortened(error.message.clone());
     json(error.status, &Failure { status: FailureStatus { error: &message }, time })

@@ -25,9 +25,9 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     assembled(app, openapi::served(qdrant::routes().merge(manager::routes())))
 }
 
-/// The routes of the backup manager alone.
+/// The routes of the backup manager alone, and their description.
 pub(crate) fn manager_router(app: Arc<App>) -> Router {
-    assembled(app, manager::routes().router())
+    assembled(app, openapi::served(manager::routes()))
 }
 
 /// Routes with all that a request passes on its way to them.

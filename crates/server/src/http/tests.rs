@@ -72,7 +72,7 @@ impl Server {
             crate::testing::runtime(),
         )
         .unwrap();
-        let clusters = Clusters::new(&config).unwrap();
+        let clusters = Clusters::new(&config, crate::testing::runtime()).unwrap();
         let app = App {
             storage,
             store,

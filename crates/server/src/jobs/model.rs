@@ -55,10 +55,12 @@ pub(crate) enum JobKind {
     ShardBackup,
     /// A restore of one shard that the manager was asked for.
     ShardRestore,
+    /// Reading a backup through that the manager was asked for.
+    Verify,
 }
 
 impl JobKind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::SnapshotCreate,
         Self::SnapshotDelete,
         Self::SnapshotRecover,
@@ -67,9 +69,10 @@ impl JobKind {
         Self::Restore,
         Self::ShardBackup,
         Self::ShardRestore,
+        Self::Verify,
     ];
     /// Those that the manager's API makes, shows, stops and does again.
-    pub(crate) const MANAGED: [Self; 4] = [Self::Backup, Self::Restore, Self::ShardBackup, Self::ShardRestore];
+    pub(crate) const MANAGED: [Self; 5] = [Self::Backup, Self::Restore, Self::ShardBackup, Self::ShardRestore, Self::Verify];
 
     /// The kind's name in the database.
     pub(crate) fn as_str(self) -> &'static str {
@@ -82,6 +85,7 @@ impl JobKind {
             Self::Restore => "restore",
             Self::ShardBackup => "shard_backup",
             Self::ShardRestore => "shard_restore",
+            Self::Verify => "verify",
         }
     }
 
@@ -94,7 +98,12 @@ impl JobKind {
     pub(super) fn may_wait_for_others(self) -> bool {
         match self {
             Self::SnapshotRecover | Self::Restore | Self::ShardRestore => true,
-            Self::SnapshotCreate | Self::SnapshotDelete | Self::SnapshotUpload | Self::Backup | Self::ShardBackup => false,
+            Self::SnapshotCreate
+            | Self::SnapshotDelete
+            | Self::SnapshotUpload
+            | Self::Backup
+            | Self::ShardBackup
+            | Self::Verify => false,
         }
     }
 
@@ -150,8 +159,7 @@ pub(crate) enum State {
 }
 
 impl State {
-    /// All of them.
-    pub(crate) const ALL: [Self; 5] = [Self::Pending, Self::Running, Self::Completed, Self::Failed, Self::Cancelled];
+    const ALL: [Self; 5] = [Self::Pending, Self::Running, Self::Completed, Self::Failed, Self::Cancelled];
 
     /// Its name in the database.
     pub(crate) fn as_str(self) -> &'static str {

@@ -32,7 +32,7 @@ impl Managed {
         let (seconds, bytes) = (Histogram::new(SECONDS), Gauge::default());
         registry.register("qdrant_backup_jobs", "Runs of backup jobs", backups.clone());
         registry.register("qdrant_restore_jobs", "Runs of restore jobs", restores.clone());
-        registry.register("qdrant_jobs_failed", "Runs of backup and restore jobs that failed", failed.clone());
+        registry.register("qdrant_jobs_failed", "Runs of jobs of the backup manager that failed", failed.clone());
         registry.register("qdrant_snapshot_creation_duration", "Seconds that making a snapshot took", seconds.clone());
         registry.register("qdrant_snapshot_size_bytes", "Length of the snapshot that was made last", bytes.clone());
         Self { backups, restores, failed, seconds, bytes }
@@ -57,9 +57,14 @@ impl Metrics {
     /// Counts a run of a job of the manager's.
     pub(crate) fn managed(self: &Arc<Self>, kind: JobKind) -> ManagedRun {
         match kind {
-            JobKind::Restore | JobKind::ShardRestore => self.managed.restores.inc(),
-            _ => self.managed.backups.inc(),
-        };
+            JobKind::Restore | JobKind::ShardRestore => {
+                self.managed.restores.inc();
+            }
+            JobKind::Backup | JobKind::ShardBackup => {
+                self.managed.backups.inc();
+            }
+            _ => {}
+        }
         ManagedRun { metrics: Arc::clone(self), failed: true }
     }
 }

@@ -114,7 +114,7 @@ impl Metrics {
     pub(crate) fn snapshot(self: &Arc<Self>, kind: Kind, place: &Place) -> Running {
         let id = match place {
             Place::Storage => WHOLE_STORAGE,
-            Place::Collection(collection) | Place::Shard { collection, .. } => collection,
+            Place::Collection(collection) | Place::Shard { collection, .. } | Place::Elsewhere { collection, .. } => collection,
         };
         self.snapshots.run(kind, id, |running| running + 1);
         Running { metrics: Arc::clone(self), kind, id: id.to_owned(), start: self.now(), failed: true }

@@ -56,6 +56,8 @@ pub(crate) fn check(store: &dyn Store, open_ones: OpenOnes) {
     for place in &places {
         assert_eq!(names(store, place), ["b.snapshot"], "{place:?}");
     }
+    let known = store.places().unwrap();
+    assert!(known.is_sorted() && places.iter().all(|place| known.contains(place)), "{known:?}");
     assert_eq!(store.sweep().unwrap(), 0);
 }
 

@@ -1,7 +1,7 @@
 //! The store in a local directory.
 //!
 //! Archives of everything are files directly in it, those of a collection in a directory of the collection's name, those of a shard
-//! in `<collection>/shards/<number>`. No archive is called `shards`, because archives end in `.snapshot`. A collection may be
+//! in `<collection>/shards/<number>`, those of a cluster on other machines the same way in `<collection>/clusters/<cluster>`. No archive is called `shards`, because archives end in `.snapshot`. A collection may be
 //! called like an archive of everything; then the name is taken for whoever comes later, who gets an error and changes nothing.
 
 use std::io::{self, Read};
@@ -12,10 +12,7 @@ use icecore_archive::{ArchiveName, Draft, Incoming, Progress, Stored};
 use icecore_io::{Clock, FileKind, Fs};
 
 use super::{ArchiveInfo, Result, Store, StoreError, StoredArchive};
-use crate::usecases::naming::Place;
-
-/// The directory, in that of a collection, of its shards' archives.
-const SHARDS_DIR: &str = "shards";
+use crate::usecases::naming::{CLUSTERS_DIR, Place, SHARDS_DIR};
 
 /// Archives in a directory.
 #[derive(Debug)]
@@ -34,20 +31,13 @@ impl LocalStore {
 
     /// The directories from the root's child down to that of the place.
     fn dirs(&self, place: &Place) -> Result<Vec<PathBuf>> {
-        let (collection, shard) = match place {
-            Place::Storage => return Ok(Vec::new()),
-            Place::Collection(collection) => (collection, None),
-            Place::Shard { collection, shard } => (collection, Some(shard)),
+        let mut dir = self.root.clone();
+        let names = place.dirs().map_err(StoreError::Place)?;
+        let down = |name: String| {
+            dir.push(name);
+            dir.clone()
         };
-        // Names come from the catalog, which has checked them; a path is no place for trust.
-        icecore_storage::names::validate(collection).map_err(StoreError::Place)?;
-        let mut dirs = vec![self.root.join(collection)];
-        if let Some(shard) = shard {
-            let shards = self.root.join(collection).join(SHARDS_DIR);
-            dirs.push(shards.clone());
-            dirs.push(shards.join(shard.to_string()));
-        }
-        Ok(dirs)
+        Ok(names.into_iter().map(down).collect())
     }
 
     /// The directory of the place, `None` if there is none. A link in its stead is none: what is behind it is somebody else's.
@@ -101,6 +91,21 @@ impl LocalStore {
         }
         let swept = icecore_archive::sweep(self.fs.as_ref(), dir).map_err(StoreError::Archive)?;
         Ok(swept.removed.len())
+    }
+
+    /// Sweeps a directory of archives and those of the shards in it.
+    fn sweep_with_shards(&self, dir: &Path) -> Result<usize> {
+        let mut removed = self.sweep_dir(dir)?;
+        for shard in self.dirs_inside(dir, SHARDS_DIR)? {
+            removed += self.sweep_dir(&shard)?;
+        }
+        Ok(removed)
+    }
+
+    /// The directories in `<dir>/<name>`; none if that is no directory.
+    fn dirs_inside(&self, dir: &Path, name: &str) -> Result<Vec<PathBuf>> {
+        let inside = dir.join(name);
+        if self.is_dir(&inside)? { self.dirs_in(&inside) } else { Ok(Vec::new()) }
     }
 
     /// The directories in `dir`; none if it does not exist.
@@ -158,6 +163,25 @@ impl Store for LocalStore {
         }
     }
 
+    fn places(&self) -> Result<Vec<Place>> {
+        let mut dirs = self.dirs_in(&self.root)?;
+        for collection in dirs.clone() {
+            dirs.extend(self.dirs_inside(&collection, SHARDS_DIR)?);
+            for cluster in self.dirs_inside(&collection, CLUSTERS_DIR)? {
+                dirs.extend(self.dirs_inside(&cluster, SHARDS_DIR)?);
+                dirs.push(cluster);
+            }
+        }
+        let place = |dir: &PathBuf| {
+            let names = dir.strip_prefix(&self.root).ok()?.iter().map(|name| name.to_str()).collect::<Option<Vec<_>>>()?;
+            Place::at(&names)
+        };
+        let mut places: Vec<Place> = dirs.iter().filter_map(place).collect();
+        places.push(Place::Storage);
+        places.sort();
+        Ok(places)
+    }
+
     fn list(&self, place: &Place) -> Result<Vec<ArchiveInfo>> {
         let Some(dir) = self.find_dir(place)? else { return Ok(Vec::new()) };
         match icecore_archive::list(self.fs.as_ref(), &dir) {
@@ -190,12 +214,9 @@ impl Store for LocalStore {
     fn sweep(&self) -> Result<usize> {
         let mut removed = self.sweep_dir(&self.root)?;
         for collection in self.dirs_in(&self.root)? {
-            removed += self.sweep_dir(&collection)?;
-            let shards = collection.join(SHARDS_DIR);
-            if self.is_dir(&shards)? {
-                for shard in self.dirs_in(&shards)? {
-                    removed += self.sweep_dir(&shard)?;
-                }
+            removed += self.sweep_with_shards(&collection)?;
+            for cluster in self.dirs_inside(&collection, CLUSTERS_DIR)? {
+                removed += self.sweep_with_shards(&cluster)?;
             }
         }
         Ok(removed)
@@ -330,11 +351,11 @@ mod tests {
     fn sweeping_finds_every_directory() {
         let fs: Arc<dyn Fs> = Arc::new(MemFs::new());
         let store = store(Arc::clone(&fs), Path::new("s"));
-        for dir in ["s", "s/c", "s/c/shards/0"] {
+        for dir in ["s", "s/c", "s/c/shards/0", "s/c/clusters/x", "s/c/clusters/x/shards/0"] {
             fs.create_dir_all(Path::new(dir)).unwrap();
             fs.create_new(&Path::new(dir).join("a.snapshot.checksum")).unwrap();
         }
-        assert_eq!(store.sweep().unwrap(), 3);
+        assert_eq!(store.sweep().unwrap(), 5);
         assert_eq!(store.sweep().unwrap(), 0);
     }
 }

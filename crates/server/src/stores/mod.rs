@@ -53,6 +53,9 @@ pub(crate) trait Store: Debug + Send + Sync {
         progress: &dyn Progress,
     ) -> Result<ArchiveInfo>;
 
+    /// The places that have archives, and maybe some that had, in order.
+    fn places(&self) -> Result<Vec<Place>>;
+
     /// The archives of a place, sorted by name; none if nothing was ever put there.
     fn list(&self, place: &Place) -> Result<Vec<ArchiveInfo>>;
 

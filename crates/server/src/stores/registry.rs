@@ -41,8 +41,6 @@ const FILE: &str = "stores.json";
 const KEY_FILE: &str = "secrets.key";
 /// Configurations there may be, so that the document stays small.
 const RECORDS_MAX: usize = 1000;
-/// What the store of the server's settings is called.
-const SETTINGS_NAME: &str = "snapshots";
 
 /// The result of an operation on configurations.
 pub(crate) type Result<T, E = StoresError> = std::result::Result<T, E>;
@@ -69,8 +67,6 @@ struct State {
 pub(crate) struct ResolvedStore {
     /// The id of its configuration; none for the store of the server's settings.
     pub(crate) id: Option<String>,
-    /// What people call it.
-    pub(crate) name: String,
     /// The store.
     pub(crate) store: Arc<dyn Store>,
 }
@@ -106,7 +102,7 @@ impl Stores {
             None => records.iter().find(|record| record.is_default),
         };
         let Some(record) = record.cloned() else {
-            return Ok(ResolvedStore { id: None, name: SETTINGS_NAME.to_owned(), store: Arc::clone(&self.fallback) });
+            return Ok(ResolvedStore { id: None, store: Arc::clone(&self.fallback) });
         };
         let store = match state.built.get(&record.id) {
             Some(store) => Arc::clone(store),
@@ -116,7 +112,7 @@ impl Stores {
                 store
             }
         };
-        Ok(ResolvedStore { id: Some(record.id.to_string()), name: record.name, store })
+        Ok(ResolvedStore { id: Some(record.id.to_string()), store })
     }
 
     /// Removes what a crash has left in stores that others pay for by the byte, without waiting until somebody uses them. Blocks on the

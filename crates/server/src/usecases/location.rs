@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use icecore_archive::ArchiveName;
 use url::Url;
 
+use super::naming::Place;
 use crate::remote::redacted;
 use crate::stores::{ObjectAddress, address};
 
@@ -22,6 +23,8 @@ pub(crate) enum Location {
     File(PathBuf),
     /// An archive of the place that it is to be restored to.
     Stored(ArchiveName),
+    /// An archive of another place of the store.
+    Placed(Place, ArchiveName),
     /// In a bucket.
     Object(ObjectAddress),
 }
@@ -32,7 +35,7 @@ impl Location {
         match self {
             Self::Remote(url) => redacted(url),
             Self::File(path) => Url::from_file_path(path).map_or_else(|()| path.display().to_string(), String::from),
-            Self::Stored(name) => name.to_string(),
+            Self::Stored(name) | Self::Placed(_, name) => name.to_string(),
             Self::Object(address) => address.to_string(),
         }
     }

@@ -1,5 +1,6 @@
 //! What every front door calls. Synchronous: doors call these on blocking threads.
 
+pub(crate) mod backups;
 pub(crate) mod create;
 pub(crate) mod fetch;
 pub(crate) mod location;

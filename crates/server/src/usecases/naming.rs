@@ -6,7 +6,7 @@
 use std::time::SystemTime;
 
 use icecore_archive::{ARCHIVE_NAME_LEN_MAX, ARCHIVE_SUFFIX, ArchiveName, COMPRESSED_SUFFIX};
-use icecore_storage::Scope;
+use icecore_storage::{Scope, names};
 use jiff::Timestamp;
 
 /// Where an archive belongs in a store. Collections are given by their own names, never by an alias.
@@ -23,7 +23,21 @@ pub(crate) enum Place {
         /// The shard's number.
         shard: u32,
     },
+    /// Archives of a collection of a cluster on other machines, or of one of its shards.
+    Elsewhere {
+        /// What the cluster is called here.
+        cluster: String,
+        /// What it calls the collection.
+        collection: String,
+        /// The shard's number, if they are of a shard.
+        shard: Option<u32>,
+    },
 }
+
+/// The directory, in that of a collection, of its shards' archives.
+pub(crate) const SHARDS_DIR: &str = "shards";
+/// The directory, in that of a collection, of what clusters on other machines have under its name.
+pub(crate) const CLUSTERS_DIR: &str = "clusters";
 
 impl Place {
     /// Where archives of a scope belong whose collection is given by its own name.
@@ -34,10 +48,64 @@ impl Place {
             Scope::Shard { collection, shard } => Self::Shard { collection, shard },
         }
     }
+
+    /// The directories that lead to it in a store, the outermost first. No archive is called as one of the fixed names, because
+    /// archives end in `.snapshot`. Errors: a collection or a cluster whose name cannot be a directory.
+    pub(crate) fn dirs(&self) -> icecore_storage::Result<Vec<String>> {
+        let (collection, cluster, shard) = match self {
+            Self::Storage => return Ok(Vec::new()),
+            Self::Collection(collection) => (collection, None, None),
+            Self::Shard { collection, shard } => (collection, None, Some(*shard)),
+            Self::Elsewhere { cluster, collection, shard } => (collection, Some(cluster), *shard),
+        };
+        // Names come from the catalog and the settings, which have checked them; a path is no place for trust.
+        names::validate(collection)?;
+        let mut dirs = vec![collection.clone()];
+        if let Some(cluster) = cluster {
+            names::validate(cluster)?;
+            dirs.extend([CLUSTERS_DIR.to_owned(), cluster.clone()]);
+        }
+        if let Some(shard) = shard {
+            dirs.extend([SHARDS_DIR.to_owned(), shard.to_string()]);
+        }
+        Ok(dirs)
+    }
+
+    /// The collection, if it is about one.
+    pub(crate) fn collection(&self) -> Option<&str> {
+        match self {
+            Self::Storage => None,
+            Self::Collection(collection) | Self::Shard { collection, .. } | Self::Elsewhere { collection, .. } => {
+                Some(collection)
+            }
+        }
+    }
+
+    /// The place to which these directories lead; `None` if there is none.
+    pub(crate) fn at(dirs: &[&str]) -> Option<Self> {
+        // Only as it is written here: `01` is nobody's directory.
+        let number = |text: &str| text.parse().ok().filter(|number: &u32| number.to_string() == text);
+        let place = match dirs {
+            [] => Self::Storage,
+            [collection] => Self::Collection((*collection).to_owned()),
+            [collection, SHARDS_DIR, shard] => Self::Shard { collection: (*collection).to_owned(), shard: number(shard)? },
+            [collection, CLUSTERS_DIR, cluster] => {
+                Self::Elsewhere { cluster: (*cluster).to_owned(), collection: (*collection).to_owned(), shard: None }
+            }
+            [collection, CLUSTERS_DIR, cluster, SHARDS_DIR, shard] => Self::Elsewhere {
+                cluster: (*cluster).to_owned(),
+                collection: (*collection).to_owned(),
+                shard: Some(number(shard)?),
+            },
+            _ => return None,
+        };
+        place.dirs().is_ok().then_some(place)
+    }
 }
 
 /// Names for a new archive of `place` made at `now`, in the order of trying: `<place>-<UTC time>.snapshot`, then with `-2`, `-3`
-/// and so on before the suffix, which is `.snapshot.zst` for a compressed one. That of a collection has the id of this node before the time (source: Qdrant).
+/// and so on before the suffix, which is `.snapshot.zst` for a compressed one. That of a collection has the id of this node before the time (source: Qdrant),
+/// that of a cluster elsewhere the cluster's name.
 ///
 /// A collection's name that is too long for a file name is cut; a dot at its beginning becomes `_`. Both do no harm: archives of
 /// different collections are in different directories.
@@ -46,6 +114,10 @@ pub(crate) fn candidates(place: &Place, compressed: bool, peer_id: u64, now: Sys
         Place::Storage => ("full-snapshot", String::new()),
         Place::Collection(collection) => (collection.as_str(), format!("-{peer_id}")),
         Place::Shard { collection, shard } => (collection.as_str(), format!("-shard-{shard}")),
+        Place::Elsewhere { cluster, collection, shard: None } => (collection.as_str(), format!("-{cluster}")),
+        Place::Elsewhere { cluster, collection, shard: Some(shard) } => {
+            (collection.as_str(), format!("-{cluster}-shard-{shard}"))
+        }
     };
     let subject = match subject.strip_prefix('.') {
         Some(rest) => format!("_{rest}"),
@@ -108,7 +180,32 @@ mod tests {
             ]
         );
         assert_eq!(first(&Place::Shard { collection, shard: 7 }, 1), ["a b-shard-7-2024-07-22-08-31-55.snapshot"]);
+        let elsewhere = |shard| Place::Elsewhere { cluster: "east".to_owned(), collection: "c".to_owned(), shard };
+        assert_eq!(first(&elsewhere(None), 1), ["c-east-2024-07-22-08-31-55.snapshot"]);
+        assert_eq!(first(&elsewhere(Some(7)), 1), ["c-east-shard-7-2024-07-22-08-31-55.snapshot"]);
         assert_eq!(creation_time(SystemTime::UNIX_EPOCH + NOW), "2024-07-22T08:31:55");
+    }
+
+    #[test]
+    fn places_are_apart() {
+        let (cluster, collection) = ("east".to_owned(), "c".to_owned());
+        let elsewhere = |shard| Place::Elsewhere { cluster: cluster.clone(), collection: collection.clone(), shard };
+        assert_eq!(elsewhere(None).dirs().unwrap(), ["c", "clusters", "east"]);
+        assert_eq!(elsewhere(Some(7)).dirs().unwrap(), ["c", "clusters", "east", "shards", "7"]);
+        assert_eq!(Place::Storage.dirs().unwrap(), [""; 0]);
+        for place in [Place::Storage, Place::Collection("c".to_owned()), elsewhere(None), elsewhere(Some(7))] {
+            let dirs = place.dirs().unwrap();
+            assert_eq!(Place::at(&dirs.iter().map(String::as_str).collect::<Vec<_>>()), Some(place));
+        }
+        for nowhere in
+            [&["c", "shards"][..], &["c", "shards", "07"], &["c", "clusters", "east", "shards"], &["..", "shards", "1"]]
+        {
+            assert_eq!(Place::at(nowhere), None, "{nowhere:?}");
+        }
+        for hostile in ["..", "a/b", ""] {
+            let place = Place::Elsewhere { cluster: hostile.to_owned(), collection: collection.clone(), shard: None };
+            assert!(place.dirs().is_err(), "{hostile}");
+        }
     }
 
     #[test]

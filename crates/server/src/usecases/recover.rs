@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use icecore_archive::{Progress, Sha256Digest};
+use icecore_archive::{ArchiveName, Progress, Sha256Digest};
 use icecore_storage::{Scope, ShardDirId};
 
 use super::location::{Location, Reach};
@@ -33,7 +33,7 @@ impl Recovery {
     pub(crate) fn has_secrets(&self) -> bool {
         let in_url = match &self.location {
             Location::Remote(url) => !url.username().is_empty() || url.password().is_some() || url.query().is_some(),
-            Location::File(_) | Location::Stored(_) | Location::Object(_) => false,
+            Location::File(_) | Location::Stored(_) | Location::Placed(..) | Location::Object(_) => false,
         };
         in_url || self.api_key.is_some()
     }
@@ -70,6 +70,7 @@ pub(crate) fn check(app: &App, recovery: &Recovery) -> Result<()> {
     match &recovery.location {
         Location::Remote(_) => Ok(()),
         Location::Stored(name) => Ok(app.store.open(&recovery.goal.place(), name).map(drop)?),
+        Location::Placed(place, name) => Ok(app.store.open(place, name).map(drop)?),
         // Looked at when it was located.
         Location::File(_) => Ok(()),
         Location::Object(address) => Ok(app.store.open_object(address).map(drop)?),
@@ -96,15 +97,8 @@ pub(crate) fn stage(
             let (input, beside) = Input::file(app.fs.as_ref(), path)?;
             (input, given.or(beside))
         }
-        Location::Stored(name) => {
-            let stored = store.open(&recovery.goal.place(), name)?;
-            let noted = stored.info.sha256.map(Expected::Beside);
-            let label = Path::new(name.as_str());
-            match store.is_remote() {
-                true => Input::fetched(stored.file, label, &recovery.goal, given, noted)?,
-                false => (Input::opened(stored.file, label)?, given.or(noted)),
-            }
-        }
+        Location::Stored(name) => kept(store, recovery, &recovery.goal.place(), name, given)?,
+        Location::Placed(place, name) => kept(store, recovery, place, name, given)?,
         Location::Object(address) => {
             let object = app.store.open_object(address)?;
             let noted = object.sha256.map(Expected::Beside);
@@ -112,6 +106,23 @@ pub(crate) fn stage(
         }
     };
     restore::stage(app, input, recovery.goal.clone(), expected, progress)
+}
+
+/// The archive of this name of a place of the store.
+fn kept(
+    store: &dyn Store,
+    recovery: &Recovery,
+    place: &Place,
+    name: &ArchiveName,
+    given: Option<Expected>,
+) -> Result<(Input, Option<Expected>)> {
+    let stored = store.open(place, name)?;
+    let noted = stored.info.sha256.map(Expected::Beside);
+    let label = Path::new(name.as_str());
+    Ok(match store.is_remote() {
+        true => Input::fetched(stored.file, label, &recovery.goal, given, noted)?,
+        false => (Input::opened(stored.file, label)?, given.or(noted)),
+    })
 }
 
 /// The directories of a collection's shards, or of the one of this number; none if there is no such collection.

@@ -55,7 +55,7 @@ impl Remote {
     }
 
     /// The addresses of its nodes, which hold no secrets.
-    pub(super) fn urls(&self) -> Vec<String> {
+    pub(crate) fn urls(&self) -> Vec<String> {
         self.urls.iter().map(Url::to_string).collect()
     }
 }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use axum::body::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use icecore_storage::Scope;
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -111,14 +111,6 @@ impl Remote {
     pub(crate) async fn aliases(&self) -> Result<Vec<Alias>> {
         let found: Aliases = self.result(Asked::question(vec!["aliases".to_owned()])).await?;
         Ok(found.aliases)
-    }
-
-    /// Makes aliases, all at once; those of the same names are replaced.
-    pub(crate) async fn create_aliases(&self, aliases: &[Alias]) -> Result<()> {
-        let actions: Vec<_> = aliases.iter().map(|alias| json!({"create_alias": alias})).collect();
-        let segments = vec!["collections".to_owned(), "aliases".to_owned()];
-        let body = Some(json!({"actions": actions}));
-        self.done(Asked { method: Method::POST, segments, query: &[], headers: HeaderMap::new(), body, patient: true }).await
     }
 }
 

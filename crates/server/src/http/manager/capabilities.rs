@@ -1,4 +1,4 @@
-//! What the manager's web client asks before anything else, and what the server counts.
+//! What the manager's web client asks before anything else.
 
 use std::time::Instant;
 
@@ -7,40 +7,31 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::described::{SERVICE, door};
+use super::described::SYSTEM;
+use crate::http::envelope;
 use crate::http::openapi::{Door, Operation};
-use crate::http::{envelope, qdrant};
+use crate::http::qdrant;
 
-/// What there is.
+/// What the web client may show.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Capabilities {
-    /// Whether clusters are made here too.
     is_cloud: bool,
 }
 
 /// That the server is up.
 #[derive(Serialize, ToSchema)]
 struct Healthy {
-    /// `ok`
     status: &'static str,
 }
 
 /// The routes, and what they mean.
 pub(super) fn routes() -> Door {
-    let operation = |id, summary| Operation::new(SERVICE, id, summary);
-    door()
-        .get(
-            "/system/capabilities",
-            capabilities,
-            operation("manager_capabilities", "What the manager can do").result::<Capabilities>(),
-        )
-        .get("/healthz", healthz, operation("manager_healthz", "Whether the server is up").plain::<Healthy>())
-        .get(
-            "/metrics",
-            qdrant::metrics,
-            operation("manager_metrics", "What the server counts").text("The text format of Prometheus."),
-        )
+    let system = |id, summary| Operation::new(SYSTEM, id, summary);
+    Door::new()
+        .get("/metrics", qdrant::metrics, system("manager_metrics", "What the server counts").text("As `GET /metrics`."))
+        .get("/system/capabilities", capabilities, system("manager_capabilities", "What there is").result::<Capabilities>())
+        .get("/healthz", healthz, system("manager_healthz", "Whether the server is up").plain::<Healthy>())
 }
 
 /// `GET /api/v1/system/capabilities`

@@ -1,5 +1,6 @@
 //! Clusters: which there are, how one is, and its nodes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,10 +8,10 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 use tokio::task::JoinSet;
-use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
-use super::described::{CLUSTERS, door, on_cluster};
+use super::described::{CLUSTERS, on_cluster};
 use super::on::On;
 use super::render;
 use crate::app::App;
@@ -22,10 +23,7 @@ use crate::http::openapi::{Door, Operation};
 /// How long a list of clusters waits for one of them.
 const STATE_TIME: Duration = Duration::from_secs(10);
 
-/// What a cluster is that does not answer.
-const UNAVAILABLE: &str = "unavailable";
-
-/// The clusters that requests may name.
+/// The clusters, the engine inside the server first.
 #[derive(Serialize, ToSchema)]
 struct Clusters {
     clusters: Vec<Listed>,
@@ -35,15 +33,11 @@ struct Clusters {
 #[derive(Serialize, ToSchema)]
 #[schema(as = ListedCluster)]
 struct Listed {
-    /// What requests call it.
     name: String,
-    /// Where its nodes are.
     urls: Vec<String>,
     /// Whether requests that name no cluster are about this one.
     is_default: bool,
-    #[schema(schema_with = conditions)]
     state: Condition,
-    /// What is wrong, if something is.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -56,20 +50,25 @@ enum Condition {
     Unavailable(&'static str),
 }
 
-fn conditions() -> RefOr<Schema> {
-    one_of_words(&["green", "yellow", "red", UNAVAILABLE])
+impl PartialSchema for Condition {
+    fn schema() -> RefOr<Schema> {
+        one_of_words(&["green", "yellow", "red", "unavailable"])
+    }
+}
+
+impl ToSchema for Condition {
+    fn name() -> Cow<'static, str> {
+        "ClusterState".into()
+    }
 }
 
 /// The routes, and what they mean.
 pub(super) fn routes() -> Door {
-    door()
-        .get(
-            "/clusters",
-            list,
-            Operation::new(CLUSTERS, "manager_list_clusters", "The clusters, and how they are").result::<Clusters>(),
-        )
-        .get("/cluster", status, on_cluster(CLUSTERS, "manager_cluster_status", "How a cluster is").result::<ClusterStatus>())
-        .get("/cluster/nodes", nodes, on_cluster(CLUSTERS, "manager_cluster_nodes", "The nodes of a cluster").results::<Node>())
+    let all = Operation::new(CLUSTERS, "manager_clusters", "All clusters, and how they are");
+    Door::new()
+        .get("/clusters", list, all.result::<Clusters>())
+        .get("/cluster", status, on_cluster(CLUSTERS, "manager_cluster", "How a cluster is").result::<ClusterStatus>())
+        .get("/cluster/nodes", nodes, on_cluster(CLUSTERS, "manager_nodes", "The nodes of a cluster").results::<Node>())
 }
 
 /// `GET /api/v1/clusters`
@@ -88,7 +87,7 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Response {
 async fn listed(cluster: Cluster, is_default: bool) -> Listed {
     let (state, error) = match cluster.status_within(STATE_TIME).await {
         Ok(status) => (Condition::Known(status.status), status.message),
-        Err(error) => (Condition::Unavailable(UNAVAILABLE), Some(ApiError::from(error).message)),
+        Err(error) => (Condition::Unavailable("unavailable"), Some(ApiError::from(error).message)),
     };
     Listed { name: cluster.name().to_owned(), urls: cluster.urls(), is_default, state, error }
 }

@@ -6,7 +6,7 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::described::{CLUSTERS, door, in_collection, on_cluster};
+use super::described::{CLUSTERS, in_collection, on_cluster};
 use super::errors::of_collection;
 use super::on::On;
 use super::render;
@@ -14,40 +14,38 @@ use crate::clusters::{CollectionCluster, CollectionDetail};
 use crate::http::extract::InCollection;
 use crate::http::openapi::Door;
 
-/// The collections of a cluster.
+/// The collections.
 #[derive(Serialize, ToSchema)]
-#[schema(as = ManagedCollections)]
+#[schema(as = ManagerCollections)]
 struct Collections {
     collections: Vec<Collection>,
 }
 
-/// A collection of a cluster.
+/// A collection in a list.
 #[derive(Serialize, ToSchema)]
-#[schema(as = ManagedCollection)]
+#[schema(as = ManagerCollection)]
 struct Collection {
-    /// Its name.
     name: String,
 }
 
 /// The routes, and what they mean.
 pub(super) fn routes() -> Door {
-    door()
+    let one = |id, summary| in_collection(CLUSTERS, id, summary);
+    Door::new()
         .get(
             "/collections",
             list,
-            on_cluster(CLUSTERS, "manager_list_collections", "The collections of a cluster").result::<Collections>(),
+            on_cluster(CLUSTERS, "manager_collections", "The collections of a cluster").result::<Collections>(),
         )
         .get(
             "/collections/{collection}",
             get,
-            in_collection(CLUSTERS, "manager_get_collection", "Settings and numbers of a collection")
-                .result::<CollectionDetail>(),
+            one("manager_collection", "Settings and numbers of a collection").result::<CollectionDetail>(),
         )
         .get(
             "/collections/{collection}/cluster",
             cluster,
-            in_collection(CLUSTERS, "manager_collection_cluster", "Where the shards of a collection are")
-                .result::<CollectionCluster>(),
+            one("manager_collection_cluster", "Where the shards of a collection are").result::<CollectionCluster>(),
         )
 }
 

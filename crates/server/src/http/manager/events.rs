@@ -15,7 +15,7 @@ use http_body::Frame;
 use tokio::sync::mpsc;
 use tokio::time::interval;
 
-use super::described::{SERVICE, door};
+use super::described::JOBS;
 use super::live::{BEAT, Feed};
 use crate::app::App;
 use crate::http::openapi::{Door, Operation};
@@ -25,10 +25,9 @@ const BUFFERED: usize = 16;
 
 /// The route, and what it means.
 pub(super) fn routes() -> Door {
-    let operation = Operation::new(SERVICE, "manager_events", "What happens, as server-sent events")
-        .notes("Each event is a message in JSON, `{\"type\": …, \"payload\": …}`, as the WebSocket sends them. There is no end but the server's.")
-        .media("text/event-stream", "The events, one after the other.");
-    door().get("/events", events, operation)
+    let operation = Operation::new(JOBS, "live_events", "What happens to jobs, as server-sent events")
+        .media("text/event-stream", "Messages like those of the WebSocket, until the client or the server ends.");
+    Door::new().get("/events", events, operation)
 }
 
 async fn events(State(app): State<Arc<App>>) -> Response {

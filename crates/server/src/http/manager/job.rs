@@ -6,11 +6,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
-use utoipa::openapi::{RefOr, Schema};
 
-use crate::http::openapi::schema::one_of_words;
 use crate::jobs::kinds::managed;
-use crate::jobs::{Bytes, Description, JobKind, State};
+use crate::jobs::{Bytes, Description, State};
 
 /// What cannot happen unless somebody changes the database by hand.
 const NOT_DESCRIBED: &str = "?";
@@ -18,11 +16,8 @@ const NOT_DESCRIBED: &str = "?";
 /// A job. What it does not have is left out. The numbers of bytes are more than the manager's schema asks for.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Job {
-    #[schema(format = "uuid")]
     id: String,
-    #[schema(schema_with = kinds)]
     r#type: &'static str,
-    #[schema(schema_with = states)]
     status: &'static str,
     collection_name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,25 +25,18 @@ pub(super) struct Job {
     #[serde(skip_serializing_if = "Option::is_none")]
     snapshot_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = "uuid")]
     storage_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cluster: Option<String>,
-    /// In percent; 100 when it is complete.
-    #[schema(maximum = 100)]
     progress: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
-    /// As it came with the request, and the number of the `attempt`.
     #[schema(value_type = Object)]
     metadata: Map<String, Value>,
-    #[schema(format = DateTime)]
     created_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
     started_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
     completed_at: Option<String>,
     bytes_done: u64,
     bytes_total: u64,
@@ -90,16 +78,6 @@ impl From<Description> for Job {
             remaining_seconds: job.pace.map(|pace| pace.remaining_seconds),
         }
     }
-}
-
-/// The types that jobs may have.
-pub(super) fn kinds() -> RefOr<Schema> {
-    one_of_words(&JobKind::MANAGED.map(JobKind::as_str))
-}
-
-/// The states that jobs may be in.
-pub(super) fn states() -> RefOr<Schema> {
-    one_of_words(&State::ALL.map(State::as_str))
 }
 
 /// In percent; 100 only for what is complete, because the last byte is not the last step.

@@ -13,13 +13,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::described::{JOB, JOBS, door, outside_clusters};
-use super::job::{self, Job};
+use super::described::{ID, JOBS};
+use super::job::Job;
 use crate::app::App;
 use crate::error::AppError;
 use crate::http::envelope::{self, ApiError, ApiResult, answer, blocking, json, respond};
 use crate::http::extract::{Body, Query, Segment};
-use crate::http::openapi::Door;
+use crate::http::openapi::{Door, Operation};
 use crate::jobs::kinds::managed::{self, Wanted};
 use crate::jobs::{Cancel, Description, Filter, JobId, JobKind, Retry, State as JobState};
 use crate::stores::StoresError;
@@ -35,40 +35,34 @@ const CANCEL_TIME: Duration = Duration::from_secs(10);
 
 /// The routes, and what they mean.
 pub(super) fn routes() -> Door {
-    let operation = |id, summary| outside_clusters(JOBS, id, summary);
-    let of_one = |id, summary| operation(id, summary).path(&[JOB]).result::<Job>().errors(&[404]);
-    let list_jobs =
-        operation("manager_list_jobs", "The jobs, the newest first").notes("In no envelope.").query::<Wish>().plain::<Page>();
-    let create_job = operation("manager_create_job", "Make a job")
-        .notes("What is wrong with its form is told at once, the rest is the job's error.")
-        .json::<JobCreate>()
-        .result::<Job>()
-        .errors(&[404]);
-    let cancel_job = of_one("manager_cancel_job", "Cancel a job")
-        .notes("The answer comes with the job's end, or, if that takes its time, with the job still running.");
-    let retry_job = of_one("manager_retry_job", "Do a job again").notes("For one that has failed or was cancelled.");
-    door()
-        .get("/jobs", list, list_jobs)
-        .post("/jobs", create, create_job)
-        .get("/jobs/{id}", one, of_one("manager_get_job", "A job"))
-        .post("/jobs/{id}/cancel", cancel, cancel_job)
-        .post("/jobs/{id}/retry", retry, retry_job)
+    let any = |id, summary| Operation::new(JOBS, id, summary);
+    let one = |id, summary| any(id, summary).path(&[ID]).result::<Job>().errors(&[404]);
+    Door::new()
+        .get("/jobs", list, any("list_jobs", "A page of jobs, the newest first").query::<Wish>().plain::<Page>())
+        .post(
+            "/jobs",
+            create,
+            any("create_job", "Ask for a backup, a restore or a verification").json::<JobCreate>().result::<Job>().errors(&[404]),
+        )
+        .get("/jobs/{id}", self::one, one("get_job", "A job"))
+        .post("/jobs/{id}/cancel", cancel, one("cancel_job", "Cancel a job"))
+        .post("/jobs/{id}/retry", retry, one("retry_job", "Do a job again"))
 }
 
 /// What a list may be asked for. Texts, so that each can be refused in its own words.
 #[derive(Debug, Deserialize, IntoParams)]
 struct Wish {
-    /// Only jobs in this state.
-    #[param(schema_with = job::states, required = false)]
+    /// Only those of this state: `pending`, `running`, `completed`, `failed`, `cancelled`.
+    #[param(value_type = String, required = false)]
     status: Option<String>,
-    /// Only jobs of this type.
-    #[param(schema_with = job::kinds, required = false)]
+    /// Only those of this type: `backup`, `restore`, `shard_backup`, `shard_restore`, `verify`.
+    #[param(value_type = String, required = false)]
     r#type: Option<String>,
-    /// The number of the page, from 1.
-    #[param(value_type = u64, required = false, minimum = 1)]
+    /// Counted from 1.
+    #[param(value_type = String, required = false)]
     page: Option<String>,
-    /// How many jobs a page has.
-    #[param(value_type = u32, required = false, minimum = 1, maximum = 100)]
+    /// Jobs of a page, from 1 to 100; 20 if it is not given.
+    #[param(value_type = String, required = false)]
     limit: Option<String>,
 }
 
@@ -77,7 +71,6 @@ struct Wish {
 #[schema(as = JobPage)]
 struct Page {
     items: Vec<Job>,
-    /// Jobs of all pages.
     total: u64,
     page: u64,
     limit: u32,
@@ -86,18 +79,16 @@ struct Page {
 /// What a client sends to make a job. Other fields are ignored.
 #[derive(Debug, Deserialize, ToSchema)]
 struct JobCreate {
+    /// `backup`, `restore`, `shard_backup`, `shard_restore` or `verify`.
     #[serde(deserialize_with = "kind")]
-    #[schema(schema_with = job::kinds)]
+    #[schema(value_type = String)]
     r#type: JobKind,
     #[schema(min_length = 1, max_length = 255)]
     collection_name: String,
     shard_id: Option<u32>,
     snapshot_name: Option<String>,
-    /// The id of a configuration of a store; without it the default one's.
     storage_id: Option<String>,
-    /// The name of a cluster; without it the default one.
     cluster: Option<String>,
-    /// Kept with the job, at most 64 KiB of it; some of it says how the job is done.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
 }

@@ -16,7 +16,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
-use super::described::{SERVICE, door};
+use super::described::JOBS;
 use super::job::progress;
 use crate::app::App;
 use crate::http::envelope::ApiError;
@@ -32,14 +32,14 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// The route, and what it means.
 pub(super) fn routes() -> Door {
-    let operation = Operation::new(SERVICE, "manager_ws", "What happens, over a WebSocket")
+    let operation = Operation::new(JOBS, "live_messages", "What happens to jobs, over a WebSocket")
         .notes(
-            "Each message is text in JSON, `{\"type\": …, \"payload\": …}`, with one of the types `job_status`, `job_progress`, \
-             `cluster_status` and `error`. What a client sends means nothing.",
+            "Messages are `{\"type\", \"payload\"}` with the types `job_status`, `job_progress`, `cluster_status` and `error`. What a \
+             client sends means nothing.",
         )
         .answer(101, answers::empty("The connection is a WebSocket from now on."))
         .errors(&[400, 426]);
-    door().get("/ws", connect, operation)
+    Door::new().get("/ws", connect, operation)
 }
 
 /// `GET /api/v1/ws`

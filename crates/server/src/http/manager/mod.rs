@@ -3,6 +3,7 @@
 //! Every success is 200 with the envelope, but for who does not wait (202). What is not there is 404 in the envelope too, a wrong
 //! method included.
 
+mod backups;
 mod capabilities;
 mod cluster;
 mod collections;
@@ -27,15 +28,16 @@ use crate::http::openapi::Door;
 
 /// All routes, with their prefix.
 pub(super) fn routes() -> Door {
-    let routes = cluster::routes()
+    cluster::routes()
         .merge(collections::routes())
         .merge(snapshots::routes())
         .merge(storage::routes())
+        .merge(backups::routes())
         .merge(jobs::routes())
-        .merge(capabilities::routes())
         .merge(live::routes())
-        .merge(events::routes());
-    routes.nested(nothing)
+        .merge(events::routes())
+        .merge(capabilities::routes())
+        .below("/api/v1", nothing)
 }
 
 /// Renders what came of a request.

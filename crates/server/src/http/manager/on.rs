@@ -16,7 +16,6 @@ use crate::http::extract::Query;
 #[derive(Debug)]
 pub(super) struct On(pub(super) Cluster);
 
-/// How a request names its cluster.
 #[derive(Debug, Deserialize, IntoParams)]
 pub(super) struct Named {
     /// The name of a cluster; the default one if it is not given.

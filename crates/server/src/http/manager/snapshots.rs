@@ -12,7 +12,7 @@ use icecore_storage::Scope;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::described::{self, SNAPSHOTS, door, on_cluster};
+use super::described::{self, SNAPSHOTS, on_cluster};
 use super::errors::{of_collection, of_recovery};
 use super::on::On;
 use super::passing::Passing;
@@ -22,26 +22,23 @@ use crate::config::Secret;
 use crate::http::download::{self, Asked};
 use crate::http::envelope::{self, ApiError, ApiResult, blocking};
 use crate::http::extract::{self, InCollection, InShard, Query, Wait};
-use crate::http::openapi::{Door, Operation};
-use crate::http::qdrant::described::{COLLECTION, SHARD, SNAPSHOT};
-use crate::http::qdrant::downloading;
+use crate::http::openapi::{Door, Operation, answers};
+use crate::http::qdrant::{COLLECTION, SHARD, SNAPSHOT};
 use crate::usecases::fetch;
 
 /// What is restored, from where. Unknown fields are ignored.
 #[derive(Debug, Deserialize, ToSchema)]
-#[schema(as = ManagedRecovery)]
+#[schema(as = ManagerRecover)]
 struct Recover {
     /// A URL, or the name of an archive of the same collection or shard.
     location: String,
-    /// `snapshot` if it is not given.
     #[serde(default)]
     priority: Option<Priority>,
-    /// The SHA-256 that the archive has to have.
     #[serde(default)]
+    #[schema(pattern = "^[0-9a-fA-F]{64}$")]
     checksum: Option<String>,
-    /// For the server that has it.
     #[serde(default)]
-    #[schema(value_type = Option<String>, format = Password)]
+    #[schema(value_type = Option<String>)]
     api_key: Option<Secret>,
 }
 
@@ -51,55 +48,58 @@ const DESCRIBING: [HeaderName; 5] =
 
 /// The routes, and what they mean.
 pub(super) fn routes() -> Door {
+    of_collections().merge(of_shards())
+}
+
+fn of_collections() -> Door {
     const ALL: &str = "/collections/{collection}/snapshots";
     const ONE: &str = "/collections/{collection}/snapshots/{name}";
     const RECOVER: &str = "/collections/{collection}/snapshots/recover";
-    const OF_SHARD: &str = "/collections/{collection}/shards/{shard}/snapshots";
-    const ONE_OF_SHARD: &str = "/collections/{collection}/shards/{shard}/snapshots/{name}";
-    const RECOVER_SHARD: &str = "/collections/{collection}/shards/{shard}/snapshots/recover";
-    let whole = |id, summary| described::in_collection(SNAPSHOTS, id, summary);
-    let part = |id, summary| described::in_shard(SNAPSHOTS, id, summary);
+    let all = |id, summary| described::in_collection(SNAPSHOTS, id, summary);
     let one = |id, summary| on_cluster(SNAPSHOTS, id, summary).path(&[COLLECTION, SNAPSHOT]);
-    let one_of_shard = |id, summary| on_cluster(SNAPSHOTS, id, summary).path(&[COLLECTION, SHARD, SNAPSHOT]);
-    let of_collection = door()
-        .get(ALL, list, whole("manager_list_snapshots", "The archives of a collection").results::<SnapshotInfo>())
-        .post(ALL, create, making(whole("manager_create_snapshot", "Archive a collection")))
+    Door::new()
+        .get(ALL, list, all("manager_list_snapshots", "The archives of a collection").results::<SnapshotInfo>())
+        .post(ALL, create, making(all("manager_create_snapshot", "Archive a collection")))
         .get(ONE, download, downloading(one("manager_get_snapshot", "Download an archive of a collection")))
-        .delete(ONE, delete, changing(one("manager_delete_snapshot", "Delete an archive of a collection")))
-        .post(RECOVER, recover, recovering(whole("manager_recover_snapshot", "Restore a collection")))
-        .put(RECOVER, recover, recovering(whole("manager_recover_snapshot_by_put", "Restore a collection, as Qdrant is asked")));
-    of_collection
-        .get(OF_SHARD, list_of_shard, part("manager_list_shard_snapshots", "The archives of a shard").results::<SnapshotInfo>())
-        .post(OF_SHARD, create_of_shard, making(part("manager_create_shard_snapshot", "Archive a shard")))
-        .get(
-            ONE_OF_SHARD,
-            download_of_shard,
-            downloading(one_of_shard("manager_get_shard_snapshot", "Download an archive of a shard")),
-        )
-        .delete(
-            ONE_OF_SHARD,
-            delete_of_shard,
-            changing(one_of_shard("manager_delete_shard_snapshot", "Delete an archive of a shard")),
-        )
-        .post(RECOVER_SHARD, recover_shard, recovering(part("manager_recover_shard_snapshot", "Restore a shard")))
-        .put(
-            RECOVER_SHARD,
-            recover_shard,
-            recovering(part("manager_recover_shard_snapshot_by_put", "Restore a shard, as Qdrant is asked")),
-        )
+        .delete(ONE, delete, deleting(one("manager_delete_snapshot", "Delete an archive of a collection")))
+        .post(RECOVER, recover, recovering(all("manager_recover", "Restore a collection")))
+        .put(RECOVER, recover, recovering(all("manager_recover_by_put", "Restore a collection, as Qdrant's API has it")))
+}
+
+fn of_shards() -> Door {
+    const ALL: &str = "/collections/{collection}/shards/{shard}/snapshots";
+    const ONE: &str = "/collections/{collection}/shards/{shard}/snapshots/{name}";
+    const RECOVER: &str = "/collections/{collection}/shards/{shard}/snapshots/recover";
+    let all = |id, summary| described::in_shard(SNAPSHOTS, id, summary);
+    let one = |id, summary| on_cluster(SNAPSHOTS, id, summary).path(&[COLLECTION, SHARD, SNAPSHOT]);
+    Door::new()
+        .get(ALL, list_of_shard, all("manager_list_shard_snapshots", "The archives of a shard").results::<SnapshotInfo>())
+        .post(ALL, create_of_shard, making(all("manager_create_shard_snapshot", "Archive a shard")))
+        .get(ONE, download_of_shard, downloading(one("manager_get_shard_snapshot", "Download an archive of a shard")))
+        .delete(ONE, delete_of_shard, deleting(one("manager_delete_shard_snapshot", "Delete an archive of a shard")))
+        .post(RECOVER, recover_shard, recovering(all("manager_recover_shard", "Restore a shard")))
+        .put(RECOVER, recover_shard, recovering(all("manager_recover_shard_by_put", "Restore a shard, as Qdrant's API has it")))
 }
 
 fn making(operation: Operation) -> Operation {
     operation.query::<Wait>().result::<SnapshotInfo>().accepted().errors(&[409])
 }
 
-fn changing(operation: Operation) -> Operation {
+fn downloading(operation: Operation) -> Operation {
+    operation
+        .notes("`Range`, `If-Range` and the conditions of HTTP are understood.")
+        .archive("The archive.")
+        .answer(206, answers::archive("The part of the archive that was asked for."))
+        .answer(304, answers::empty("The client has it already."))
+        .errors(&[412, 416])
+}
+
+fn deleting(operation: Operation) -> Operation {
     operation.query::<Wait>().done().accepted()
 }
 
 fn recovering(operation: Operation) -> Operation {
-    let operation = operation.notes("All or nothing: until the archive is found to be complete and right, nothing is changed.");
-    changing(operation.json::<Recover>()).errors(&[409])
+    operation.query::<Wait>().json::<Recover>().done().accepted().errors(&[403, 409])
 }
 
 /// `GET /api/v1/collections/{collection}/snapshots`

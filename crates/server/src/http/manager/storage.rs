@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::described::{STORE, STORES, door, outside_clusters};
+use super::described::{ID, STORAGE};
 use crate::app::App;
 use crate::config::Secret;
 use crate::http::envelope::{ApiError, ApiResult, answer};
@@ -22,12 +22,9 @@ use crate::stores::registry::{Change, Draft, Kind, MASK, Record, S3Fields, Setti
 /// A configuration as the API shows it.
 #[derive(Debug, Serialize, ToSchema)]
 struct StorageConfig {
-    #[schema(format = "uuid")]
     id: String,
-    /// What people call it.
     name: String,
     r#type: Kind,
-    /// Of a local one.
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,13 +34,9 @@ struct StorageConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     s3_region: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    /// A mask, if there is one.
     s3_access_key: Option<&'static str>,
-    /// Whether archives go there that are not to go anywhere else.
     is_default: bool,
-    #[schema(format = DateTime)]
     created_at: String,
-    #[schema(format = DateTime)]
     updated_at: String,
 }
 
@@ -81,14 +74,14 @@ fn rfc3339(ms: i64) -> String {
 
 /// The fields that all requests have, of which S3 has its own.
 #[derive(Debug, Deserialize, ToSchema)]
-#[schema(as = S3StorageFields)]
+#[schema(as = StorageS3)]
 struct S3Request {
     s3_endpoint: Option<String>,
     s3_bucket: Option<String>,
     s3_region: Option<String>,
-    #[schema(value_type = Option<String>, format = Password)]
+    #[schema(value_type = Option<String>)]
     s3_access_key: Option<Secret>,
-    #[schema(value_type = Option<String>, format = Password)]
+    #[schema(value_type = Option<String>)]
     s3_secret_key: Option<Secret>,
 }
 
@@ -99,21 +92,19 @@ impl From<S3Request> for S3Fields {
     }
 }
 
-/// A configuration to be made.
+/// A new configuration.
 #[derive(Debug, Deserialize, ToSchema)]
-#[schema(as = StorageConfigCreate)]
+#[schema(as = StorageCreate)]
 struct CreateRequest {
-    #[schema(min_length = 1)]
     name: String,
     r#type: Kind,
-    /// An absolute path, for a local one.
     path: Option<String>,
     #[serde(flatten)]
     s3: S3Request,
     is_default: Option<bool>,
 }
 
-/// A configuration to be tried, and not kept.
+/// What is to be tried; a name makes no difference.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = StorageTest)]
 struct TestRequest {
@@ -124,9 +115,9 @@ struct TestRequest {
     s3: S3Request,
 }
 
-/// What is to change of a configuration; the rest stays.
+/// What is to change; the type cannot.
 #[derive(Debug, Deserialize, ToSchema)]
-#[schema(as = StorageConfigUpdate)]
+#[schema(as = StorageUpdate)]
 struct UpdateRequest {
     name: Option<String>,
     r#type: Option<Kind>,
@@ -136,12 +127,11 @@ struct UpdateRequest {
     is_default: Option<bool>,
 }
 
-/// Whether archives could be kept there.
+/// What came of a try.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = StorageTestResult)]
+#[schema(as = StorageTested)]
 struct TestResult {
     success: bool,
-    /// Why not, or that it could.
     message: String,
 }
 
@@ -155,38 +145,30 @@ impl From<Tested> for TestResult {
 pub(super) fn routes() -> Door {
     const ALL: &str = "/storage/config";
     const ONE: &str = "/storage/config/{id}";
-    let operation = |id, summary| outside_clusters(STORES, id, summary);
-    let of_one = |id, summary| operation(id, summary).path(&[STORE]).errors(&[404]);
-    let trying = |operation: Operation| operation.notes("200 whatever comes of it.").result::<TestResult>();
-    door()
-        .get(ALL, list, operation("manager_list_stores", "The configurations").results::<StorageConfig>())
+    let any = |id, summary| Operation::new(STORAGE, id, summary);
+    let one = |id, summary| any(id, summary).path(&[ID]).errors(&[404]);
+    Door::new()
+        .get(ALL, list, any("list_storage_configs", "All configurations").results::<StorageConfig>())
         .post(
             ALL,
             create,
-            operation("manager_create_store", "Create a configuration").json::<CreateRequest>().result::<StorageConfig>(),
+            any("create_storage_config", "Create a configuration").json::<CreateRequest>().result::<StorageConfig>(),
         )
         .put(
             ONE,
             update,
-            of_one("manager_update_store", "Change a configuration").json::<UpdateRequest>().result::<StorageConfig>(),
+            one("update_storage_config", "Change a configuration").json::<UpdateRequest>().result::<StorageConfig>(),
         )
-        .delete(
-            ONE,
-            delete,
-            of_one("manager_delete_store", "Delete a configuration")
-                .notes("Nothing is deleted in the store.")
-                .done()
-                .errors(&[400]),
-        )
+        .delete(ONE, delete, one("delete_storage_config", "Delete a configuration").done())
         .post(
             "/storage/config/{id}/test",
             test_existing,
-            trying(of_one("manager_test_store", "Try whether archives can be kept where a configuration says")),
+            one("test_storage_config", "Whether a configured store could be used").result::<TestResult>(),
         )
         .post(
             "/storage/test",
             test,
-            trying(operation("manager_try_store", "Try a configuration that is not kept").json::<TestRequest>()),
+            any("test_storage", "Whether a store could be used").json::<TestRequest>().result::<TestResult>(),
         )
 }
 

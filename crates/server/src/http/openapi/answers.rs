@@ -10,7 +10,7 @@ use super::schema::{object, one_word, seconds, text};
 pub(super) const OCTETS: &str = "application/octet-stream";
 
 /// Every status of a failure that any operation has, and what it says in general.
-pub(super) const FAILURES: [(u16, &str); 17] = [
+pub(super) const FAILURES: [(u16, &str); 15] = [
     (400, "The request cannot be read, or asks for something that is wrong."),
     (401, "Keys are configured, and the request has none or a wrong one."),
     (403, "The key of the request does not allow it, or the server's settings do not."),
@@ -22,11 +22,9 @@ pub(super) const FAILURES: [(u16, &str); 17] = [
     (415, "The body is of another type than the operation takes."),
     (416, "The range is outside of the content."),
     (422, "The request was read, and a value in it breaks a rule."),
-    (426, "A connection of another protocol is needed."),
-    (429, "Too many requests at once."),
+    (426, "The connection is not one that could change its protocol."),
     (500, "An unexpected failure; the server's log says more."),
     (501, "Not supported by this version."),
-    (502, "Another server, which was asked for this, failed."),
     (503, "Not possible at the moment, or the server ends."),
 ];
 

@@ -21,8 +21,8 @@ const BEARER: &str = "bearer";
 const DESCRIPTION: &str = "Storage for points with consistent snapshots, behind the REST API of Qdrant.\n\n\
     What is answered by `GET` is answered to `HEAD` too, without its body. Slashes at the end of a path and repeated ones do not matter. \
     Parameters of the query and fields of bodies that are not described are ignored. What no route matches is answered by 404 with an \
-    empty body. If keys are configured, every operation that names them needs one; a read-only key is enough where 403 is not \
-    among the answers on its account.";
+    empty body. Keys are needed only if any are configured: then an operation of the role `read` needs any key, one of the role `full` \
+    a key that allows everything.";
 
 /// Puts everything together.
 pub(super) fn of(paths: BTreeMap<String, PathItem>, schemas: BTreeMap<String, RefOr<Schema>>, tags: &[Tag]) -> OpenApi {
@@ -58,10 +58,12 @@ fn components(schemas: BTreeMap<String, RefOr<Schema>>) -> Components {
         .build()
 }
 
-/// What a request has to carry: either scheme, or, where nothing is needed, nothing.
+/// What a request has to carry: a key with a role in either header, or, where nothing is needed, nothing.
 pub(super) fn keys(access: Access) -> Vec<SecurityRequirement> {
-    match access {
-        Access::Nothing => Vec::new(),
-        Access::Read | Access::Full => [API_KEY, BEARER].map(|name| SecurityRequirement::new(name, [""; 0])).to_vec(),
-    }
+    let role = match access {
+        Access::Nothing => return Vec::new(),
+        Access::Read => "read",
+        Access::Full => "full",
+    };
+    [API_KEY, BEARER].map(|name| SecurityRequirement::new(name, [role])).to_vec()
 }

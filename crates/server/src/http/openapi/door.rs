@@ -23,14 +23,15 @@ use crate::http::auth;
 /// Routes with their descriptions.
 #[derive(Default)]
 pub(in crate::http) struct Door {
-    /// What stands before all of its routes.
-    prefix: &'static str,
     router: Router<Arc<App>>,
-    paths: BTreeMap<String, PathItem>,
-    ids: BTreeSet<&'static str>,
-    schemas: BTreeMap<String, RefOr<Schema>>,
-    /// In the order of their first use.
-    tags: Vec<Tag>,
+    described: Vec<Described>,
+}
+
+/// What was said of a route.
+struct Described {
+    method: Method,
+    route: String,
+    operation: Operation,
 }
 
 impl Door {
@@ -39,22 +40,16 @@ impl Door {
         Self::default()
     }
 
-    /// No routes, and those to come are below this path: they are registered without it, and described and guarded with it. The
-    /// path is put before them by [`nested`](Self::nested).
-    pub(in crate::http) fn below(prefix: &'static str) -> Self {
-        Self { prefix, ..Self::default() }
-    }
-
     /// A route for `GET`, and by it for `HEAD`.
     #[must_use]
     pub(in crate::http) fn get<H: Handler<T, Arc<App>>, T: 'static>(self, route: &str, handler: H, operation: Operation) -> Self {
-        self.add(Method::GET, HttpMethod::Get, route, get(handler), operation)
+        self.add(Method::GET, route, get(handler), operation)
     }
 
     /// A route for `PUT`.
     #[must_use]
     pub(in crate::http) fn put<H: Handler<T, Arc<App>>, T: 'static>(self, route: &str, handler: H, operation: Operation) -> Self {
-        self.add(Method::PUT, HttpMethod::Put, route, put(handler), operation)
+        self.add(Method::PUT, route, put(handler), operation)
     }
 
     /// A route for `POST`.
@@ -65,7 +60,7 @@ impl Door {
         handler: H,
         operation: Operation,
     ) -> Self {
-        self.add(Method::POST, HttpMethod::Post, route, post(handler), operation)
+        self.add(Method::POST, route, post(handler), operation)
     }
 
     /// A route for `PATCH`.
@@ -76,7 +71,7 @@ impl Door {
         handler: H,
         operation: Operation,
     ) -> Self {
-        self.add(Method::PATCH, HttpMethod::Patch, route, patch(handler), operation)
+        self.add(Method::PATCH, route, patch(handler), operation)
     }
 
     /// A route for `DELETE`.
@@ -87,50 +82,29 @@ impl Door {
         handler: H,
         operation: Operation,
     ) -> Self {
-        self.add(Method::DELETE, HttpMethod::Delete, route, delete(handler), operation)
+        self.add(Method::DELETE, route, delete(handler), operation)
     }
 
-    fn add(
-        mut self,
-        method: Method,
-        described_method: HttpMethod,
-        route: &str,
-        methods: MethodRouter<Arc<App>>,
-        operation: Operation,
-    ) -> Self {
+    fn add(mut self, method: Method, route: &str, methods: MethodRouter<Arc<App>>, operation: Operation) -> Self {
         self.router = self.router.route(route, methods);
-        let prefix = self.prefix;
-        let path = format!("{prefix}{}", operation.described_path(route));
-        self.note(operation.id());
-        self.tag(operation.tag());
-        for (name, schema) in operation.schemas() {
-            self.schema(name, schema);
-        }
-        let item =
-            PathItem::new(described_method, operation.build(&path, auth::needed(&method, Some(&format!("{prefix}{route}")))));
-        self.path(path, item);
+        self.described.push(Described { method, route: route.to_owned(), operation });
         self
     }
 
-    /// All routes of both, which are below the same path.
+    /// All routes of both.
     #[must_use]
     pub(in crate::http) fn merge(mut self, other: Self) -> Self {
-        assert!(self.prefix == other.prefix, "routes below {:?} and below {:?} are merged", self.prefix, other.prefix);
         self.router = self.router.merge(other.router);
-        other.ids.into_iter().for_each(|id| self.note(id));
-        other.tags.into_iter().for_each(|tag| self.tag(tag));
-        other.schemas.into_iter().for_each(|(name, schema)| self.schema(name, schema));
-        other.paths.into_iter().for_each(|(path, item)| self.path(path, item));
+        self.described.extend(other.described);
         self
     }
 
-    /// The same routes with their path before them. What no route below it matches, a wrong method included, is for `nothing`.
+    /// The same routes below `prefix`, where `otherwise` answers what none of them matches.
     #[must_use]
-    pub(in crate::http) fn nested<H: Handler<T, Arc<App>>, T: 'static>(mut self, nothing: H) -> Self {
-        let below = self.router.fallback(nothing.clone()).method_not_allowed_fallback(nothing);
-        self.router = Router::new().nest(self.prefix, below);
-        self.prefix = "";
-        self
+    pub(in crate::http) fn below<H: Handler<T, Arc<App>>, T: 'static>(self, prefix: &str, otherwise: H) -> Self {
+        let routes = self.router.fallback(otherwise.clone()).method_not_allowed_fallback(otherwise);
+        let prefixed = |described: Described| Described { route: format!("{prefix}{}", described.route), ..described };
+        Self { router: Router::new().nest(prefix, routes), described: self.described.into_iter().map(prefixed).collect() }
     }
 
     /// Leaves it to the handlers how long bodies may be.
@@ -140,18 +114,33 @@ impl Door {
         self
     }
 
-    /// The router alone, for where no description is served.
-    pub(in crate::http) fn router(self) -> Router<Arc<App>> {
-        self.router
-    }
-
     /// The router, and the description of all of it.
     pub(super) fn open(self) -> (Router<Arc<App>>, OpenApi) {
-        (self.router, document::of(self.paths, self.schemas, &self.tags))
+        let mut parts = Parts::default();
+        self.described.into_iter().for_each(|described| parts.add(described));
+        (self.router, document::of(parts.paths, parts.schemas, &parts.tags))
     }
+}
 
-    fn note(&mut self, id: &'static str) {
+/// What a description consists of.
+#[derive(Default)]
+struct Parts {
+    paths: BTreeMap<String, PathItem>,
+    ids: BTreeSet<&'static str>,
+    schemas: BTreeMap<String, RefOr<Schema>>,
+    /// In the order of their first use.
+    tags: Vec<Tag>,
+}
+
+impl Parts {
+    fn add(&mut self, Described { method, route, operation }: Described) {
+        let path = operation.described_path(&route).to_owned();
+        let id = operation.id();
         assert!(self.ids.insert(id), "two operations are called {id}");
+        self.tag(operation.tag());
+        operation.schemas().for_each(|(name, schema)| self.schema(name, schema));
+        let item = PathItem::new(in_words_of_openapi(&method), operation.build(&path, auth::needed(&method, Some(&route))));
+        self.paths.entry(path).or_default().merge_operations(item);
     }
 
     fn tag(&mut self, tag: Tag) {
@@ -167,9 +156,15 @@ impl Door {
         }
         self.schemas.insert(name, schema);
     }
+}
 
-    fn path(&mut self, path: String, item: PathItem) {
-        self.paths.entry(path).or_default().merge_operations(item);
+fn in_words_of_openapi(method: &Method) -> HttpMethod {
+    match *method {
+        Method::PUT => HttpMethod::Put,
+        Method::POST => HttpMethod::Post,
+        Method::PATCH => HttpMethod::Patch,
+        Method::DELETE => HttpMethod::Delete,
+        _ => HttpMethod::Get,
     }
 }
 
@@ -202,35 +197,28 @@ mod tests {
     }
 
     #[test]
-    fn routes_below_a_path_are_described_and_guarded_with_it() {
-        let below = Door::below("/api/v1").get("/healthz", handler, operation("up")).get("/a", handler, operation("get_a"));
-        let (_, document) = below.nested(handler).merge(Door::new()).open();
-        let secured = |path: &str| !document.paths.paths[path].get.as_ref().unwrap().security.as_ref().unwrap().is_empty();
-        assert!(!secured("/api/v1/healthz") && secured("/api/v1/a"));
-    }
-
-    #[test]
-    #[should_panic(expected = "/api/v1")]
-    fn routes_below_a_path_are_not_mixed_with_others() {
-        let _ = Door::new().merge(Door::below("/api/v1"));
+    fn a_prefix_is_part_of_the_path() {
+        let door = Door::new().get("/a/{name}", handler, operation("get_a").path(&[NAME]));
+        let (_, document) = door.below("/v1", handler).open();
+        assert_eq!(document.paths.paths.keys().collect::<Vec<_>>(), ["/v1/a/{name}"]);
     }
 
     #[test]
     #[should_panic(expected = "two operations are called get_a")]
     fn an_id_is_given_once() {
-        let _ = Door::new().get("/a", handler, operation("get_a")).get("/b", handler, operation("get_a"));
+        let _ = Door::new().get("/a", handler, operation("get_a")).get("/b", handler, operation("get_a")).open();
     }
 
     #[test]
     #[should_panic(expected = "/a/{name}")]
     fn a_parameter_of_the_path_is_described() {
-        let _ = Door::new().get("/a/{name}", handler, operation("get_a"));
+        let _ = Door::new().get("/a/{name}", handler, operation("get_a")).open();
     }
 
     #[test]
     #[should_panic(expected = "/a")]
     fn a_parameter_that_the_path_has_not_is_not_described() {
-        let _ = Door::new().get("/a", handler, operation("get_a").path(&[NAME]));
+        let _ = Door::new().get("/a", handler, operation("get_a").path(&[NAME])).open();
     }
 
     #[test]
@@ -249,6 +237,6 @@ mod tests {
             }
         }
         let one = Door::new().get("/a", handler, operation("get_a").result::<one::Thing>());
-        let _ = one.merge(Door::new().get("/b", handler, operation("get_b").result::<other::Thing>()));
+        let _ = one.merge(Door::new().get("/b", handler, operation("get_b").result::<other::Thing>())).open();
     }
 }

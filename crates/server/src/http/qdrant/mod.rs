@@ -9,7 +9,7 @@ pub(in crate::http) mod collection_info;
 mod collection_schema;
 mod collection_update;
 mod collections;
-pub(in crate::http) mod described;
+mod described;
 mod form;
 mod metrics;
 mod payload_index;
@@ -23,8 +23,8 @@ mod unsupported;
 mod upload;
 
 pub(super) use self::metrics::metrics;
-pub(super) use self::snapshots::downloading;
 use crate::http::openapi::Door;
+pub(super) use described::{COLLECTION, SHARD, SNAPSHOT};
 
 /// All routes.
 pub(super) fn routes() -> Door {

@@ -77,7 +77,7 @@ pub(super) fn making(operation: Operation) -> Operation {
 }
 
 /// Describes a download.
-pub(in crate::http) fn downloading(operation: Operation) -> Operation {
+pub(super) fn downloading(operation: Operation) -> Operation {
     operation
         .notes("`Range`, `If-Range` and the conditions of HTTP are understood. The `ETag` is the SHA-256 where it is known.")
         .archive("The archive.")

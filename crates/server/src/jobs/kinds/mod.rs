@@ -30,7 +30,9 @@ pub(crate) fn rebuild(app: &Arc<App>, job: &StoredJob) -> Option<Work> {
         JobKind::SnapshotRecover => snapshot_recover::rebuild(app, job),
         // What was uploaded went with the process.
         JobKind::SnapshotUpload => None,
-        JobKind::Backup | JobKind::Restore | JobKind::ShardBackup | JobKind::ShardRestore => managed::rebuild(app, job),
+        JobKind::Backup | JobKind::Restore | JobKind::ShardBackup | JobKind::ShardRestore | JobKind::Verify => {
+            managed::rebuild(app, job)
+        }
     }
 }
 

@@ -21,7 +21,7 @@ macro_rules! columns {
 /// The condition of the index `jobs_shown`, word for word, so that it is used; then what the request adds.
 macro_rules! shown {
     () => {
-        "kind IN ('backup', 'restore', 'shard_backup', 'shard_restore') AND (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR kind = ?2)"
+        "kind IN ('backup', 'restore', 'shard_backup', 'shard_restore', 'verify') AND (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR kind = ?2)"
     };
 }
 

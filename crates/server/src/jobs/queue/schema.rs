@@ -58,7 +58,7 @@ const FIRST: &str = "
 const SECOND: &str = "
     ALTER TABLE jobs ADD COLUMN retries INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX jobs_shown ON jobs (created_ms, sequence, kind, state)
-        WHERE kind IN ('backup', 'restore', 'shard_backup', 'shard_restore');
+        WHERE kind IN ('backup', 'restore', 'shard_backup', 'shard_restore', 'verify');
 ";
 /// What makes each version of the one before, from an empty database on. Steps that were released never change.
 const STEPS: [&str; 2] = [FIRST, SECOND];

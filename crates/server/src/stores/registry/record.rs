@@ -118,8 +118,8 @@ impl Settings {
 
 /// What sort of store it is; read in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "lowercase")]
 #[schema(as = StorageKind)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
     /// A directory.
     #[serde(alias = "LOCAL", alias = "Local")]

@@ -56,17 +56,15 @@ impl Keys {
 
 /// What the keys of a place begin with: empty, or with a slash at its end.
 pub(super) fn dir(prefix: &str, place: &Place) -> Result<String> {
-    let (collection, shard) = match place {
-        Place::Storage => return Ok(prefix.to_owned()),
-        Place::Collection(collection) => (collection, None),
-        Place::Shard { collection, shard } => (collection, Some(shard)),
-    };
-    // Names come from the catalog, which has checked them; a key is no place for trust.
-    icecore_storage::names::validate(collection).map_err(StoreError::Place)?;
-    Ok(match shard {
-        None => format!("{prefix}{collection}/"),
-        Some(shard) => format!("{prefix}{collection}/shards/{shard}/"),
-    })
+    let dirs = place.dirs().map_err(StoreError::Place)?;
+    Ok(dirs.into_iter().fold(prefix.to_owned(), |key, dir| format!("{key}{dir}/")))
+}
+
+/// The place of an archive by its key; `None` if no archive has such a key.
+pub(super) fn place(prefix: &str, data: &str) -> Option<Place> {
+    let (dirs, _) = data.strip_prefix(prefix)?.rsplit_once('/').unwrap_or_default();
+    let dirs: Vec<&str> = if dirs.is_empty() { Vec::new() } else { dirs.split('/').collect() };
+    Place::at(&dirs)
 }
 
 #[cfg(test)]
@@ -77,14 +75,17 @@ mod tests {
     fn archives_lie_as_in_a_directory() {
         let name = "x.snapshot".parse().unwrap();
         let shard = Place::Shard { collection: "c".to_owned(), shard: 7 };
+        let elsewhere = Place::Elsewhere { cluster: "east".to_owned(), collection: "c".to_owned(), shard: Some(7) };
         for (prefix, place, expected) in [
             ("", Place::Storage, "x.snapshot"),
             ("p/", Place::Collection("a b%".to_owned()), "p/a b%/x.snapshot"),
             ("", shard, "c/shards/7/x.snapshot"),
+            ("p/", elsewhere, "p/c/clusters/east/shards/7/x.snapshot"),
         ] {
             let keys = Keys::new(prefix, &place, &name).unwrap();
             assert_eq!(keys.data.as_ref(), expected);
             assert_eq!(keys.meta.as_ref(), format!("{expected}.meta.json"));
+            assert_eq!(super::place(prefix, expected).as_ref(), Some(&place));
         }
         for hostile in ["..", "a/b", ""] {
             assert!(Keys::new("", &Place::Collection(hostile.to_owned()), &name).is_err(), "{hostile}");

@@ -21,7 +21,7 @@ mod tests;
 mod upload;
 mod uploads;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
 use std::path::Path as Label;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,6 +57,8 @@ const CHECKSUM_LEN_MAX: u64 = 4096;
 pub(crate) struct S3Store {
     options: S3Options,
     bucket: Bucket,
+    /// The same, for a look whose failure somebody waits for.
+    looking: Bucket,
     prefix: String,
     records: Records,
     clock: Arc<dyn Clock>,
@@ -77,12 +79,15 @@ impl S3Store {
         clock: Arc<dyn Clock>,
         runtime: Handle,
     ) -> Result<Self, OptionsError> {
-        let client = options.client(&options.bucket, std::env::vars_os())?;
+        let client = options.client(&options.bucket)?;
+        let looking = options.looking_client()?;
         let prefix = options.key_prefix()?;
-        let bucket = Bucket::new(client, options.bucket.clone(), runtime);
+        let bucket = Bucket::new(client, options.bucket.clone(), runtime.clone());
+        let looking = Bucket::new(looking, options.bucket.clone(), runtime);
         Ok(Self {
             options,
             bucket,
+            looking,
             prefix,
             records,
             clock,
@@ -159,6 +164,13 @@ impl Store for S3Store {
         })
     }
 
+    fn places(&self) -> Result<Vec<Place>> {
+        let objects = self.bucket.list(&self.prefix, None)?;
+        let of = |object: &ObjectMeta| keys::place(&self.prefix, object.location.as_ref().strip_suffix(META_SUFFIX)?);
+        let places: BTreeSet<Place> = objects.iter().filter_map(of).collect();
+        Ok(places.into_iter().collect())
+    }
+
     fn list(&self, place: &Place) -> Result<Vec<ArchiveInfo>> {
         let dir = keys::dir(&self.prefix, place)?;
         let objects = self.bucket.list(&dir, Some("/"))?;
@@ -207,7 +219,7 @@ impl Store for S3Store {
 
     /// Whether the bucket can be listed with these credentials: one request, repeated if the server does not answer.
     fn probe(&self) -> Result<()> {
-        Ok(self.bucket.probe(&self.prefix)?)
+        Ok(self.looking.probe(&self.prefix)?)
     }
 
     fn is_remote(&self) -> bool {
@@ -218,7 +230,7 @@ impl Store for S3Store {
         let bucket = if address.bucket == self.bucket.name() {
             self.bucket.clone()
         } else {
-            let client = self.options.client(&address.bucket, std::env::vars_os()).map_err(StoreError::Options)?;
+            let client = self.options.client(&address.bucket).map_err(StoreError::Options)?;
             Bucket::new(client, address.bucket.clone(), self.bucket.runtime.clone())
         };
         let missing = || StoreError::NotFound { name: address.to_string() };

@@ -16,12 +16,16 @@ use crate::config::Secret;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one request may take with its body: a part of 8 MiB at 30 KB/s.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(300);
-/// Times that a request is sent again after a failure that may pass.
-const RETRIES_MAX: usize = 5;
+/// Times that a request is sent again after a failure that may pass: half a minute with these pauses, in which a distributed store has
+/// found out that one of its nodes is gone.
+const RETRIES_MAX: usize = 12;
+/// The same for a first look, whose failure somebody waits for.
+const RETRIES_OF_A_LOOK: usize = 3;
 /// After this long, nothing is sent again.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(120);
-/// The pause before the first repetition, doubled before each further one.
+/// The first pause; each further one is at random between this and [`BACKOFF_GROWTH`] times the one before.
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+const BACKOFF_GROWTH: f64 = 3.0;
 /// The longest such pause.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
@@ -51,7 +55,7 @@ impl S3Options {
     /// Whether a store can be made of them, with what the environment adds.
     pub(crate) fn check(&self) -> Result<(), OptionsError> {
         self.key_prefix()?;
-        self.client(&self.bucket, std::env::vars_os()).map(drop)
+        self.client(&self.bucket).map(drop)
     }
 
     /// The prefix as it stands before keys: empty, or with a slash at its end.
@@ -68,10 +72,20 @@ impl S3Options {
     }
 
     /// A client of `bucket`. Makes no connection.
-    pub(super) fn client(
+    pub(super) fn client(&self, bucket: &str) -> Result<AmazonS3, OptionsError> {
+        self.client_with(bucket, std::env::vars_os(), RETRIES_MAX)
+    }
+
+    /// One that gives up early.
+    pub(super) fn looking_client(&self) -> Result<AmazonS3, OptionsError> {
+        self.client_with(&self.bucket, std::env::vars_os(), RETRIES_OF_A_LOOK)
+    }
+
+    fn client_with(
         &self,
         bucket: &str,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
+        retries: usize,
     ) -> Result<AmazonS3, OptionsError> {
         if bucket.is_empty() {
             return Err(OptionsError("no bucket is given".to_owned()));
@@ -106,13 +120,13 @@ impl S3Options {
             plain = is_plain(endpoint)?;
             builder = builder.with_endpoint(endpoint.trim_end_matches('/'));
         }
-        let backoff = BackoffConfig { init_backoff: BACKOFF_FIRST, max_backoff: BACKOFF_MAX, base: 2.0 };
+        let backoff = BackoffConfig { init_backoff: BACKOFF_FIRST, max_backoff: BACKOFF_MAX, base: BACKOFF_GROWTH };
         builder
             .with_bucket_name(bucket)
             .with_client_options(
                 ClientOptions::new().with_connect_timeout(CONNECT_TIMEOUT).with_timeout(REQUEST_TIMEOUT).with_allow_http(plain),
             )
-            .with_retry(RetryConfig { backoff, max_retries: RETRIES_MAX, retry_timeout: RETRY_TIMEOUT })
+            .with_retry(RetryConfig { backoff, max_retries: retries, retry_timeout: RETRY_TIMEOUT })
             .with_checksum_algorithm(Checksum::SHA256)
             // Not every server knows how to delete several objects with one request.
             .with_disable_bulk_delete(true)
@@ -165,14 +179,14 @@ mod tests {
     }
 
     fn refused(options: &S3Options) -> String {
-        options.client(&options.bucket, []).unwrap_err().to_string()
+        options.client_with(&options.bucket, [], RETRIES_MAX).unwrap_err().to_string()
     }
 
     #[test]
     fn a_client_is_made_without_a_connection() {
         for endpoint in ["http://127.0.0.1:1", "https://127.0.0.1:1/", "https://[::1]:1"] {
             let options = S3Options { endpoint: Some(endpoint.to_owned()), ..options() };
-            assert!(options.client("b", []).is_ok(), "{endpoint}");
+            assert!(options.client_with("b", [], RETRIES_MAX).is_ok(), "{endpoint}");
         }
         assert!(!format!("{:?}", options()).contains("hush"));
     }
@@ -211,9 +225,13 @@ mod tests {
         let bare = S3Options { endpoint: None, access_key: None, secret_key: None, ..options() };
         let given =
             [("AWS_ACCESS_KEY_ID", "k"), ("AWS_SECRET_ACCESS_KEY", "s"), ("AWS_ENDPOINT_URL", "http://h:1"), ("HOME", "/")];
-        assert!(bare.client("b", variables(&given)).is_ok());
+        assert!(bare.client_with("b", variables(&given), RETRIES_MAX).is_ok());
         // Half a pair is an error there too, and what is given wins.
-        assert!(bare.client("b", variables(&given[..1])).is_err());
-        assert!(options().client("b", variables(&[("AWS_ACCESS_KEY_ID", "k"), ("AWS_ENDPOINT_URL", "nonsense")])).is_ok());
+        assert!(bare.client_with("b", variables(&given[..1]), RETRIES_MAX).is_err());
+        assert!(
+            options()
+                .client_with("b", variables(&[("AWS_ACCESS_KEY_ID", "k"), ("AWS_ENDPOINT_URL", "nonsense")]), RETRIES_MAX)
+                .is_ok()
+        );
     }
 }

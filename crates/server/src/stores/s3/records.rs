@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use super::id::Id;
+use icecore_io::publish::temp_path;
 use icecore_io::{Existing, Fs, publish, read_file};
 use serde::{Deserialize, Serialize};
 
@@ -95,12 +96,15 @@ impl Records {
         publish(self.fs.as_ref(), &path, &bytes, Existing::Replace).map_err(|error| on("write", &path)(error.into_source()))
     }
 
-    /// Removes a record. If that fails it stays, and the next start finds nothing left to be done for it.
+    /// Removes a record, and the temporary that a crash may have left of its last state. If that fails it stays, and the next start
+    /// finds nothing left to be done for it.
     pub(super) fn remove(&self, id: Id) {
         let path = self.path(id);
-        match self.fs.remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => tracing::warn!("cannot remove {path:?}: {error}"),
-            _ => {}
+        for path in [temp_path(&path), path] {
+            match self.fs.remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => tracing::warn!("cannot remove {path:?}: {error}"),
+                _ => {}
+            }
         }
     }
 
@@ -154,7 +158,12 @@ mod tests {
         records.write(open, &record).unwrap();
         records.remove(done);
         records.remove(done);
+        // A crash in the middle of noting the next state.
+        let temp = temp_path(&records.path(open));
+        records.fs.create_new(&temp).unwrap();
         assert_eq!(records.left_over().unwrap(), [], "this run is at work on it");
         assert_eq!(records.after_restart().left_over().unwrap(), [(open, record)]);
+        records.after_restart().remove(open);
+        assert!(records.fs.list(&records.dir).unwrap().is_empty());
     }
 }

@@ -32,19 +32,3 @@ impl ToSchema for PathSchema {
         "PayloadPath".into()
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use icecore_storage::payload::JsonPath;
-
-    /// The pattern is for readers of the description; that it says what the parser takes is seen from examples of both.
-    #[test]
-    fn what_the_description_shows_is_a_path() {
-        for path in ["a", "a.b", "a.b[].c", "a[0]", "\"key with.dot\".b", "größe", "a-b_1", "a[999999999999999999]"] {
-            assert!(path.parse::<JsonPath>().is_ok(), "{path}");
-        }
-        for no_path in ["", ".", "a.", "a b", "a[x]", "\"a", "a\"b\""] {
-            assert!(no_path.parse::<JsonPath>().is_err(), "{no_path}");
-        }
-    }
-}

@@ -5,8 +5,9 @@
 //! | `source` | restores | `existing`, `url`; without it, `url` if that is given, else the archive that the job names |
 //! | `url`, `api_key` | restores | where the archive is, and the key for that server |
 //! | `checksum` | restores | the SHA-256 that it has to have |
+//! | `from_cluster` | restores | the cluster of which the archive in the store is; without it, the one that is restored |
 //! | `priority` | restores | `snapshot`, `replica`, `no_sync`, which mean the same on one node |
-//! | `compression`, `level` | backups | `zstd` and 1 to 22, or `none`; without them as the settings say |
+//! | `compression`, `level` | backups of the embedded engine | `zstd` and 1 to 22, or `none`; without them as the settings say |
 //!
 //! Words are taken in either case. Other keys are the caller's own and kept as they are, but for what looks like a secret.
 
@@ -15,6 +16,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::ManagedError;
+use crate::clusters::Priority;
 use crate::config::{Form, Secret, SnapshotSettings};
 use crate::remote::redacted;
 
@@ -50,10 +52,17 @@ impl Metadata<'_> {
         }
     }
 
-    /// Whether the priority is one.
-    pub(super) fn check_priority(self) -> Result<(), ManagedError> {
+    /// The cluster whose archive it is that a restore names, if that is another than the one that is restored.
+    pub(super) fn stored_from(&self) -> Result<Option<&str>, ManagedError> {
+        self.text("from_cluster")
+    }
+
+    /// How data of the archive and of the nodes go together.
+    pub(super) fn priority(self) -> Result<Priority, ManagedError> {
         match self.word("priority")?.as_deref() {
-            None | Some("snapshot" | "replica" | "no_sync") => Ok(()),
+            None | Some("snapshot") => Ok(Priority::Snapshot),
+            Some("replica") => Ok(Priority::Replica),
+            Some("no_sync") => Ok(Priority::NoSync),
             Some(_) => Err(wrong("priority", "must be one of `snapshot`, `replica`, `no_sync`")),
         }
     }
@@ -91,6 +100,14 @@ impl Metadata<'_> {
             (Form::None, None) => Ok(None),
             (Form::None, Some(_)) => Err(wrong("level", "only an archive with `compression` `zstd` has a level")),
             (Form::Zstd, level) => Ok(Some(level.unwrap_or(settings.compression_level.0))),
+        }
+    }
+
+    /// Refuses wishes for what only the engine of this server compresses.
+    pub(super) fn check_as_it_comes(self) -> Result<(), ManagedError> {
+        match self.word("compression")?.as_deref() {
+            None | Some("none") if matches!(self.0.get("level"), None | Some(Value::Null)) => Ok(()),
+            _ => Err(wrong("compression", "a snapshot of a cluster is kept as the cluster has made it")),
         }
     }
 

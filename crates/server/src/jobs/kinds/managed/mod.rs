@@ -3,20 +3,22 @@
 //! Only what cannot become right any more is refused when a job is made; the rest is judged when its turn comes, and is the reason
 //! that it fails for. What the database keeps of a job holds no secret ([`metadata`]): one that needs a secret has it in memory, and
 //! is not done again after a restart. The collection's name and the store are settled when the job is made, so that it means the same
-//! however often it is done.
+//! however often it is done. What is done on clusters of other machines is in [`elsewhere`].
 
 mod backup;
+mod elsewhere;
 mod error;
 mod metadata;
 mod restore;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::sync::Arc;
 
 use icecore_storage::Scope;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 pub(crate) use error::ManagedError;
 use metadata::Metadata;
@@ -24,12 +26,11 @@ use metadata::Metadata;
 use super::super::{Description, JobId, JobKind, NewJob, OnRestart, Running, StoredJob, Work};
 use super::{request, snapshot_create, target, to_json};
 use crate::app::App;
+use crate::config::EMBEDDED;
 use crate::error::Result;
 
 /// Stands for all collections with their aliases.
 pub(crate) const EVERYTHING: &str = "*";
-/// What the engine of this server is called among the clusters.
-const EMBEDDED: &str = "embedded";
 
 /// What a client asks for.
 #[derive(Debug, Clone)]
@@ -44,7 +45,7 @@ pub(crate) struct Wanted {
     pub(crate) snapshot_name: Option<String>,
     /// The configuration of the store; without it the default one.
     pub(crate) storage_id: Option<String>,
-    /// The cluster; without it the engine of this server.
+    /// The cluster; without it the default one.
     pub(crate) cluster: Option<String>,
     /// Whatever else there is to say, and what the caller wants to find again.
     pub(crate) metadata: Map<String, Value>,
@@ -89,14 +90,25 @@ struct Order {
 /// Makes a job. Errors: no such store, no such cluster.
 pub(crate) fn submit(app: &Arc<App>, wanted: Wanted) -> Result<JobId> {
     let Wanted { kind, collection_name, shard_id, snapshot_name, storage_id, cluster, metadata } = wanted;
-    if let Some(name) = cluster.as_deref().filter(|name| *name != EMBEDDED) {
-        return Err(ManagedError::UnknownCluster { name: name.to_owned() }.into());
-    }
+    let remote = match cluster.as_deref().unwrap_or(app.clusters.default_name()) {
+        EMBEDDED => None,
+        name => {
+            let unknown = || ManagedError::UnknownCluster { name: name.to_owned() };
+            Some(app.clusters.remote(name).ok_or_else(unknown)?.name().to_owned())
+        }
+    };
     let storage_id = app.stores.resolve(storage_id.as_deref())?.id;
-    let own = || app.storage.resolve(&collection_name).unwrap_or_else(|_| collection_name.clone());
+    let own = || match remote {
+        // Its aliases are its own business.
+        Some(_) => collection_name.clone(),
+        None => app.storage.resolve(&collection_name).unwrap_or_else(|_| collection_name.clone()),
+    };
     let collection = (collection_name != EVERYTHING).then(own);
     let (kept, lacks_secrets) = Metadata(&metadata).kept();
     let target = target(&collection.clone().map_or(Scope::Storage, Scope::Collection));
+    let target = remote.as_ref().map_or_else(|| target.clone(), |name| format!("cluster/{name}/{target}"));
+    let waits_for_others = remote.is_some() || kind.may_wait_for_others();
+    let cluster = remote.or(cluster);
     let request =
         Request { collection_name, collection, shard_id, snapshot_name, storage_id, cluster, metadata: kept, lacks_secrets };
     let job = NewJob {
@@ -104,7 +116,7 @@ pub(crate) fn submit(app: &Arc<App>, wanted: Wanted) -> Result<JobId> {
         target,
         request: to_json(&request)?,
         on_restart: if lacks_secrets { OnRestart::Fail } else { OnRestart::Again },
-        waits_for_others: kind.may_wait_for_others(),
+        waits_for_others,
     };
     Ok(app.jobs.submit(job, work(app, Order { kind, request, metadata }, false))?.id())
 }
@@ -123,8 +135,17 @@ pub(crate) fn rebuild(app: &Arc<App>, job: &StoredJob) -> Option<Work> {
 /// What a job was asked for, and the name of its archive as far as it is known.
 pub(crate) fn described(job: &Description) -> Option<Request> {
     let mut request = Request::deserialize(&job.request).ok()?;
-    if let Some(name) = job.checkpoint.as_ref().and_then(snapshot_create::noted) {
+    let Some(checkpoint) = &job.checkpoint else { return Some(request) };
+    if let Some(name) = snapshot_create::noted(checkpoint) {
         request.snapshot_name = Some(name);
+    } else if let Some(archived) = elsewhere::noted(checkpoint) {
+        match (archived.archives.as_slice(), archived.aliases) {
+            ([only], None) => request.snapshot_name = Some(only.snapshot_name.clone()),
+            (archives, aliases) => {
+                request.metadata.insert("archives".to_owned(), json!(archives));
+                request.metadata.extend(aliases.map(|aliases| ("aliases".to_owned(), json!(aliases))));
+            }
+        }
     }
     Some(request)
 }
@@ -137,8 +158,10 @@ fn work(app: &Arc<App>, order: Order, committed: bool) -> Work {
             return Ok(Value::Bool(true));
         }
         let counted = app.metrics.managed(order.kind);
-        let done = match order.kind {
-            JobKind::Restore | JobKind::ShardRestore => restore::run(&app, &order, running),
+        let done = match (order.kind, order.request.cluster.as_deref()) {
+            (JobKind::Verify, _) => verify::run(&app, &order, running),
+            (_, Some(cluster)) if cluster != EMBEDDED => elsewhere::run(&app, cluster, &order, running),
+            (JobKind::Restore | JobKind::ShardRestore, _) => restore::run(&app, &order, running),
             _ => backup::run(&app, &order, running),
         };
         counted.end(&done);
@@ -149,7 +172,10 @@ fn work(app: &Arc<App>, order: Order, committed: bool) -> Work {
 impl Order {
     /// What the job is about. `work` is what is to be done with it.
     fn scope(&self, work: &'static str) -> Result<Scope, ManagedError> {
-        let of_shard = matches!(self.kind, JobKind::ShardBackup | JobKind::ShardRestore);
+        let of_shard = match self.kind {
+            JobKind::Verify => self.request.shard_id.is_some(),
+            kind => matches!(kind, JobKind::ShardBackup | JobKind::ShardRestore),
+        };
         match (&self.request.collection, self.request.shard_id, of_shard) {
             (None, _, false) => Ok(Scope::Storage),
             (Some(collection), _, false) => Ok(Scope::Collection(collection.clone())),

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::super::snapshot_recover;
 use super::metadata::Source;
-use super::{ManagedError, Metadata, Order, Running};
+use super::{EMBEDDED, ManagedError, Metadata, Order, Running, elsewhere};
 use crate::app::App;
 use crate::error::Result;
 use crate::jobs::JobKind;
@@ -30,7 +30,7 @@ const REPLACED: &str = "replaced";
 pub(super) fn run(app: &App, order: &Order, running: &Running) -> Result<Value> {
     let scope = order.scope("restore")?;
     let metadata = Metadata(&order.metadata);
-    metadata.check_priority()?;
+    metadata.priority()?;
     let (checksum, api_key) = (metadata.checksum()?, metadata.api_key()?);
     let goal = match &scope {
         Scope::Storage => Goal::Storage,
@@ -41,7 +41,10 @@ pub(super) fn run(app: &App, order: &Order, running: &Running) -> Result<Value> 
         Scope::Shard { collection, shard } => Goal::Shard { collection: collection.clone(), shard: *shard },
     };
     let location = match metadata.source(order.request.snapshot_name.as_deref())? {
-        Source::Existing(name) => Location::Stored(existing(&name)?),
+        Source::Existing(name) => match metadata.stored_from()? {
+            None | Some(EMBEDDED) => Location::Stored(existing(&name)?),
+            Some(cluster) => Location::Placed(elsewhere::place(cluster, &scope)?, existing(&name)?),
+        },
         Source::Url(text) => located(app, &goal, &text)?,
     };
     let store = app.stores.resolve(order.request.storage_id.as_deref())?.store;
@@ -73,7 +76,7 @@ fn directories(app: &App, collection: &str, shard: Option<u32>) -> Value {
 }
 
 /// A name that no archive can have names none.
-fn existing(name: &str) -> Result<ArchiveName, StoreError> {
+pub(super) fn existing(name: &str) -> Result<ArchiveName, StoreError> {
     name.parse().map_err(|_| StoreError::NotFound { name: name.chars().take(300).collect() })
 }
 

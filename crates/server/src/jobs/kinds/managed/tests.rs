@@ -8,8 +8,25 @@ use serde_json::{Map, Value, json};
 
 use super::super::tests::{again, started, stored};
 use super::*;
+use crate::clusters::Clusters;
+use crate::config::ClusterSettings;
 use crate::testing::{archive, fill};
 use crate::usecases::fetch;
+
+/// A server that knows the cluster `east` at this address.
+fn app_with(fs: &MemFs, url: &str) -> App {
+    let mut app = crate::testing::app(fs);
+    let settings = ClusterSettings { name: "east".to_owned(), urls: vec![url.parse().unwrap()], api_key: None, ca_cert: None };
+    app.config.clusters.push(settings);
+    app.clusters = Clusters::new(&app.config, crate::testing::runtime()).unwrap();
+    app
+}
+
+fn started_with(fs: &MemFs, url: &str) -> Arc<App> {
+    let app = Arc::new(app_with(fs, url));
+    app.jobs.start().unwrap();
+    app
+}
 
 fn empty(app: &App, collection: &str) {
     let ids = (0..10).map(PointId::Num).collect();
@@ -109,6 +126,38 @@ fn a_backup_that_was_committed_is_not_made_again() {
     assert_eq!(fetch::list(&app, &scope).unwrap().len(), 1);
     again(&app, JobKind::Backup, request, None).unwrap();
     assert_eq!(fetch::list(&app, &scope).unwrap().len(), 2);
+}
+
+/// A process that was killed while the cluster restored does not know whether it has.
+#[test]
+fn a_restore_that_a_cluster_may_have_made_is_not_made_again() {
+    let fs = MemFs::new();
+    let app = started_with(&fs, "http://127.0.0.1:1");
+    let request = json!({
+        "collection_name": "c", "collection": "c", "cluster": "east", "snapshot_name": "x.snapshot", "metadata": {},
+    });
+    let sent = Some(json!({"sent": true}));
+    let error = again(&app, JobKind::Restore, request.clone(), sent).unwrap_err().to_string();
+    assert!(error.contains("only a look at it tells"), "{error}");
+    // One that was not sent is tried.
+    assert_eq!(again(&app, JobKind::Restore, request, None).unwrap_err().to_string(), "Snapshot x.snapshot not found");
+}
+
+#[test]
+fn the_archives_of_a_cluster_are_shown_as_many_as_they_are() {
+    let fs = MemFs::new();
+    let app = Arc::new(app_with(&fs, "http://127.0.0.1:1"));
+    let id = submit(&app, Wanted { cluster: Some("east".to_owned()), ..wanted(JobKind::Backup, Value::Null) }).unwrap();
+    let job = app.jobs.describe(id).unwrap().unwrap();
+    let archive = |shard: u32| json!({"collection": "a", "shard_id": shard, "snapshot_name": format!("{shard}.snapshot")});
+    let shown = |checkpoint: Value| described(&Description { checkpoint: Some(checkpoint), ..job.clone() }).unwrap();
+    let one = shown(json!({"archives": [archive(1)], "there": {"node": "http://h/", "collection": "a", "name": "x"}}));
+    assert_eq!((one.snapshot_name.as_deref(), one.metadata.len()), (Some("1.snapshot"), 0));
+    let two = shown(json!({"archives": [archive(0), archive(1)]}));
+    assert_eq!((two.snapshot_name, &two.metadata["archives"]), (None, &json!([archive(0), archive(1)])));
+    let alias = json!([{"alias_name": "b", "collection_name": "a"}]);
+    let everything = shown(json!({"archives": [archive(0)], "aliases": alias}));
+    assert_eq!((&everything.metadata["archives"], &everything.metadata["aliases"]), (&json!([archive(0)]), &alias));
 }
 
 #[test]
