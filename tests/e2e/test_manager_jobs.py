@@ -189,6 +189,8 @@ def test_waiting_and_running_jobs_are_cancelled(server):
     with stalling.Remote(archive) as remote:
         running = submit(server, "restore", "c", metadata={"url": remote.url})
         wait_until(lambda: remote.stalled == 1, "the archive arrives")
+        # What was sent has arrived only a little later.
+        wait_until(lambda: job(server, running)["progress"] > 0, "some of the archive is there")
         seen = job(server, running)
         assert seen["status"] == "running" and 0 < seen["progress"] < 100, seen
         waiting = submit(server, "backup", "c")

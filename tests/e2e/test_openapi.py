@@ -11,6 +11,7 @@ from jsonschema import ValidationError
 from openapi_spec_validator import validate
 
 from support.described import Described
+from support.manager_jobs import ended
 from support.server import clean_environment
 
 # Generated requests for each operation, and how long they may take on a slow machine.
@@ -231,6 +232,39 @@ def test_answers_about_stores_and_jobs_are_as_described(server, described):
     assert described.call("live_messages").status_code in (400, 426)
 
 
+def test_answers_about_ended_jobs_and_their_backups_are_as_described(server, described):
+    fill(described)
+    made = described.result("create_job", body={"type": "backup", "collection_name": "things"})
+    ended(server, made["id"], "completed")
+    job = described.result("get_job", id=made["id"])
+    page = described.call("list_jobs", query={"status": "completed", "type": "backup", "page": 1, "limit": 1}).json()
+    assert page["items"] == [job]
+    for id in ["cancel_job", "retry_job"]:
+        assert described.call(id, id=made["id"]).status_code == 400
+    [backup] = described.result("list_backups")
+    verified = described.result("create_job", body={"type": "verify", "collection_name": "things", "snapshot_name": backup["name"]})
+    ended(server, verified["id"], "completed")
+    lost = described.result("create_job", body={"type": "restore", "collection_name": "things", "snapshot_name": "none.snapshot"})
+    ended(server, lost["id"], "failed")
+    assert described.result("get_job", id=lost["id"])["error"]
+    described.result("retry_job", id=lost["id"])
+    assert described.result("delete_backup", name=backup["name"], query={"collection_name": "things"}) is True
+    assert described.call("delete_backup", name=backup["name"], query={"collection_name": "things"}).status_code == 404
+    assert described.call("delete_backup", name=backup["name"], query={"shard_id": 0}).status_code == 400
+    assert described.call("list_backups", query={"storage_id": "none"}).status_code == 404
+
+
+def test_what_is_listened_to_is_described(server, described):
+    _, path, operation = described.operations["live_events"]
+    with requests.get(server.url + path, stream=True, timeout=TIMEOUT) as response:
+        assert (response.status_code, response.headers["content-type"]) == (200, "text/event-stream")
+        assert list(operation["responses"]["200"]["content"]) == ["text/event-stream"]
+    _, path, operation = described.operations["live_messages"]
+    upgrade = {"connection": "upgrade", "upgrade": "websocket", "sec-websocket-version": "13", "sec-websocket-key": "A" * 22 + "=="}
+    with requests.get(server.url + path, headers=upgrade, stream=True, timeout=TIMEOUT) as response:
+        assert response.status_code == 101 and "101" in operation["responses"]
+
+
 def test_paths_into_payloads_are_described_as_they_are_parsed(described):
     fill(described)
     schema = {"$ref": "#/components/schemas/PayloadPath"}
@@ -256,15 +290,37 @@ def test_what_is_not_supported_says_so(described):
 # The collection, the shard, the point and the cluster of each request, where it is not the generator that chooses them.
 NAMED = '[parameters]\n"path.collection" = "things"\n"path.shard" = 1\n"path.id" = 1\ncluster = "embedded"\n'
 
-# Answers that go on for as long as the server does, and what makes directories or asks machines wherever it is told to.
-NOT_GENERATED = {
-    "live_events",
-    "live_messages",
-    "create_storage_config",
-    "update_storage_config",
-    "test_storage_config",
-    "test_storage",
-}
+# The store and the job of each request, likewise.
+OF_MANAGER = """
+[[operations]]
+include-operation-id = ["update_storage_config", "delete_storage_config", "test_storage_config"]
+parameters = {{ "path.id" = "{store}" }}
+
+[[operations]]
+include-operation-id = ["get_job", "cancel_job", "retry_job"]
+parameters = {{ "path.id" = "{job}" }}
+"""
+
+# Answers that go on for as long as the server does.
+NOT_GENERATED = {"live_events", "live_messages"}
+
+# Stores of generated requests are where they can do no harm: local ones below a directory of the test, others where nobody listens.
+HOOKS = """
+import hashlib
+import schemathesis
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    body = case.body
+    if "/storage/" not in case.path or not isinstance(body, dict):
+        return
+    path = body.get("path")
+    # Every other one that is refused anyway is taken too, because hardly any is absolute by chance.
+    if isinstance(path, str) and (path.startswith("/") or len(path) % 2):
+        body["path"] = {place!r} + "/" + hashlib.sha256(path.encode("utf-8", "replace")).hexdigest()[:8]
+    if isinstance(body.get("s3_endpoint"), (str, type(None))):
+        body["s3_endpoint"] = "http://127.0.0.1:1"
+"""
 
 # Points have filters inside of filters: too many corners.
 RUNS = {
@@ -282,7 +338,15 @@ def test_generated_requests_are_answered_as_described(server, described, tmp_pat
     for id, (_, _, operation) in described.operations.items():
         if id in excluded or operation["tags"][0] in excluded:
             left_out.add(id)
-    (tmp_path / "schemathesis.toml").write_text(settings)
+    stores = tmp_path / "stores"
+    if settings:
+        # The default store is not deleted.
+        body = {"name": "default", "type": "local", "path": str(stores), "is_default": True}
+        store = described.result("create_storage_config", body=body)
+        job = described.result("create_job", body={"type": "restore", "collection_name": "things", "snapshot_name": "none"})
+        settings += OF_MANAGER.format(store=store["id"], job=job["id"])
+    (tmp_path / "hooks.py").write_text(HOOKS.format(place=str(stores)))
+    (tmp_path / "schemathesis.toml").write_text('hooks = "hooks"\n' + settings)
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json", "--no-color", "--warnings", "off"]
     command += ["--generation-deterministic", "--max-examples", str(EXAMPLES), "--phases", phase, "--checks", CHECKS]
     command += ["--request-timeout", str(TIMEOUT), "--continue-on-failure"]
@@ -291,5 +355,7 @@ def test_generated_requests_are_answered_as_described(server, described, tmp_pat
     done = subprocess.run(command, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, timeout=SECONDS)
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
     assert f"Tested: {len(described.operations) - len(left_out)}" in done.stdout, done.stdout[-5_000:]
+    local = [found["path"] for found in described.result("list_storage_configs") if found["type"] == "local"]
+    assert all(path.startswith(str(stores)) for path in local), local
     # Nothing that was sent has ended the server or any of its threads.
     assert server.running() and "panicked" not in server.logs()

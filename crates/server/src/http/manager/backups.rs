@@ -7,12 +7,12 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::described::BACKUPS;
+use super::described::{BACKUPS, outside_clusters};
 use crate::app::App;
 use crate::config::EMBEDDED;
 use crate::http::envelope::{ApiError, answer};
 use crate::http::extract::{Query, Segment};
-use crate::http::openapi::{Door, Operation};
+use crate::http::openapi::Door;
 use crate::http::qdrant::SNAPSHOT;
 use crate::jobs::kinds::managed::EVERYTHING;
 use crate::stores::ArchiveInfo;
@@ -57,7 +57,7 @@ struct Backup {
 
 /// The routes, and what they mean.
 pub(super) fn routes() -> Door {
-    let any = |id, summary| Operation::new(BACKUPS, id, summary).query::<Asked>().errors(&[404]);
+    let any = |id, summary| outside_clusters(BACKUPS, id, summary).query::<Asked>().errors(&[404]);
     Door::new().get("/backups", list, any("list_backups", "What is in a store").results::<Backup>()).delete(
         "/backups/{name}",
         remove,

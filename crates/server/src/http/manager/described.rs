@@ -19,6 +19,11 @@ pub(super) const SYSTEM: Tag = Tag { name: "Manager: system", description: "What
 
 pub(super) const ID: PathParameter = PathParameter { name: "id", description: "An id, as the list shows it.", schema: text };
 
+/// An operation of the manager's own, which is not passed on to a cluster. A broken rule is 400 like all that is wrong with a request.
+pub(super) fn outside_clusters(tag: Tag, id: &'static str, summary: &'static str) -> Operation {
+    Operation::new(tag, id, summary).except(&[422])
+}
+
 /// An operation on a cluster.
 pub(super) fn on_cluster(tag: Tag, id: &'static str, summary: &'static str) -> Operation {
     Operation::new(tag, id, summary).query::<Named>().errors(&[404])

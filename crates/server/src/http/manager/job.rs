@@ -6,9 +6,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
 
+use crate::http::openapi::schema::one_of_words;
 use crate::jobs::kinds::managed;
-use crate::jobs::{Bytes, Description, State};
+use crate::jobs::{Bytes, Description, JobKind, State};
 
 /// What cannot happen unless somebody changes the database by hand.
 const NOT_DESCRIBED: &str = "?";
@@ -17,7 +19,9 @@ const NOT_DESCRIBED: &str = "?";
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Job {
     id: String,
+    #[schema(schema_with = kinds)]
     r#type: &'static str,
+    #[schema(schema_with = states)]
     status: &'static str,
     collection_name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -28,15 +32,21 @@ pub(super) struct Job {
     storage_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cluster: Option<String>,
+    /// In percent; 100 only when it is completed.
+    #[schema(maximum = 100)]
     progress: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// What came with the request, and the number of the `attempt`.
     #[schema(value_type = Object)]
     metadata: Map<String, Value>,
+    #[schema(format = DateTime)]
     created_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     started_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     completed_at: Option<String>,
     bytes_done: u64,
     bytes_total: u64,
@@ -78,6 +88,16 @@ impl From<Description> for Job {
             remaining_seconds: job.pace.map(|pace| pace.remaining_seconds),
         }
     }
+}
+
+/// The types that jobs may have.
+pub(super) fn kinds() -> RefOr<Schema> {
+    one_of_words(&JobKind::MANAGED.map(JobKind::as_str))
+}
+
+/// The states that jobs may be in.
+pub(super) fn states() -> RefOr<Schema> {
+    one_of_words(&State::ALL.map(State::as_str))
 }
 
 /// In percent; 100 only for what is complete, because the last byte is not the last step.

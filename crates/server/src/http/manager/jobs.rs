@@ -13,13 +13,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::described::{ID, JOBS};
-use super::job::Job;
+use super::described::{ID, JOBS, outside_clusters};
+use super::job::{self, Job};
 use crate::app::App;
 use crate::error::AppError;
 use crate::http::envelope::{self, ApiError, ApiResult, answer, blocking, json, respond};
 use crate::http::extract::{Body, Query, Segment};
-use crate::http::openapi::{Door, Operation};
+use crate::http::openapi::Door;
 use crate::jobs::kinds::managed::{self, Wanted};
 use crate::jobs::{Cancel, Description, Filter, JobId, JobKind, Retry, State as JobState};
 use crate::stores::StoresError;
@@ -35,7 +35,7 @@ const CANCEL_TIME: Duration = Duration::from_secs(10);
 
 /// The routes, and what they mean.
 pub(super) fn routes() -> Door {
-    let any = |id, summary| Operation::new(JOBS, id, summary);
+    let any = |id, summary| outside_clusters(JOBS, id, summary);
     let one = |id, summary| any(id, summary).path(&[ID]).result::<Job>().errors(&[404]);
     Door::new()
         .get("/jobs", list, any("list_jobs", "A page of jobs, the newest first").query::<Wish>().plain::<Page>())
@@ -52,17 +52,17 @@ pub(super) fn routes() -> Door {
 /// What a list may be asked for. Texts, so that each can be refused in its own words.
 #[derive(Debug, Deserialize, IntoParams)]
 struct Wish {
-    /// Only those of this state: `pending`, `running`, `completed`, `failed`, `cancelled`.
-    #[param(value_type = String, required = false)]
+    /// Only those in this state; in any case.
+    #[param(schema_with = job::states, required = false)]
     status: Option<String>,
-    /// Only those of this type: `backup`, `restore`, `shard_backup`, `shard_restore`, `verify`.
-    #[param(value_type = String, required = false)]
+    /// Only those of this type; in any case.
+    #[param(schema_with = job::kinds, required = false)]
     r#type: Option<String>,
     /// Counted from 1.
-    #[param(value_type = String, required = false)]
+    #[param(value_type = u64, required = false, minimum = 1)]
     page: Option<String>,
-    /// Jobs of a page, from 1 to 100; 20 if it is not given.
-    #[param(value_type = String, required = false)]
+    /// Jobs of a page; 20 if it is not given.
+    #[param(value_type = u32, required = false, minimum = 1, maximum = 100)]
     limit: Option<String>,
 }
 
@@ -79,16 +79,19 @@ struct Page {
 /// What a client sends to make a job. Other fields are ignored.
 #[derive(Debug, Deserialize, ToSchema)]
 struct JobCreate {
-    /// `backup`, `restore`, `shard_backup`, `shard_restore` or `verify`.
+    /// In any case.
     #[serde(deserialize_with = "kind")]
-    #[schema(value_type = String)]
+    #[schema(schema_with = job::kinds)]
     r#type: JobKind,
     #[schema(min_length = 1, max_length = 255)]
     collection_name: String,
     shard_id: Option<u32>,
     snapshot_name: Option<String>,
+    /// The configuration of the store; without it the default one.
     storage_id: Option<String>,
+    /// The name of a cluster; without it the default one.
     cluster: Option<String>,
+    /// Kept with the job, at most 64 KiB of it; some of it says how the job is done.
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
 }

@@ -10,12 +10,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::described::{ID, STORAGE};
+use super::described::{ID, STORAGE, outside_clusters};
 use crate::app::App;
 use crate::config::Secret;
 use crate::http::envelope::{ApiError, ApiResult, answer};
 use crate::http::extract::{Body, Segment};
-use crate::http::openapi::{Door, Operation};
+use crate::http::openapi::Door;
 use crate::stores::StoresError;
 use crate::stores::registry::{Change, Draft, Kind, MASK, Record, S3Fields, Settings, Tested, time_of};
 
@@ -145,7 +145,7 @@ impl From<Tested> for TestResult {
 pub(super) fn routes() -> Door {
     const ALL: &str = "/storage/config";
     const ONE: &str = "/storage/config/{id}";
-    let any = |id, summary| Operation::new(STORAGE, id, summary);
+    let any = |id, summary| outside_clusters(STORAGE, id, summary);
     let one = |id, summary| any(id, summary).path(&[ID]).errors(&[404]);
     Door::new()
         .get(ALL, list, any("list_storage_configs", "All configurations").results::<StorageConfig>())

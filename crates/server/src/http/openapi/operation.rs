@@ -46,6 +46,8 @@ pub(in crate::http) struct Operation {
     query_parameters: Vec<Parameter>,
     built: OperationBuilder,
     errors: BTreeSet<u16>,
+    /// Those that it has not, although they come with what its requests have.
+    exceptions: &'static [u16],
     schemas: Schemas,
     /// Whether there is anything behind it that could fail.
     is_refusal: bool,
@@ -64,6 +66,7 @@ impl Operation {
             query_parameters: Vec::new(),
             built: OperationBuilder::new(),
             errors: BTreeSet::new(),
+            exceptions: &[],
             schemas: Vec::new(),
             is_refusal: false,
         }
@@ -190,6 +193,13 @@ impl Operation {
         self
     }
 
+    /// Failures that come with parameters or a body, and not here.
+    #[must_use]
+    pub(in crate::http) fn except(mut self, statuses: &'static [u16]) -> Self {
+        self.exceptions = statuses;
+        self
+    }
+
     pub(super) fn id(&self) -> &'static str {
         self.id
     }
@@ -213,6 +223,7 @@ impl Operation {
         let expected: BTreeSet<&str> = parameters_of(path).collect();
         assert!(given == expected, "the parameters of {path} are {expected:?}, described are {given:?}");
         let mut errors = self.errors;
+        errors.retain(|status| !self.exceptions.contains(status));
         if !self.is_refusal {
             errors.extend([500, 503]);
         }
