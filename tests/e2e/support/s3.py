@@ -8,6 +8,7 @@ import contextlib
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 
 import boto3
@@ -118,7 +119,8 @@ class S3:
 
     def bucket(self) -> Bucket:
         """A fresh one."""
-        made = Bucket(f"bucket-{len(self._buckets)}", self._server.get_host_and_port())
+        # All servers of one process have the same buckets.
+        made = Bucket(f"bucket-{uuid.uuid4()}", self._server.get_host_and_port())
         self._buckets.append(made)
         return made
 
