@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use crate::Error;
-use crate::writer::buffer::OWN_BUFFER_LEN;
+use crate::writer::buffer::BUFFER_LEN;
 
 /// A buffer for each thread.
 pub(crate) fn buffer() -> Vec<u8> {
-    vec![0; OWN_BUFFER_LEN]
+    vec![0; BUFFER_LEN]
 }
 
 /// Runs `work` for every job, on at most `threads` threads, one of which is the caller's. Each thread makes one `own`.

@@ -5,12 +5,11 @@
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-/// Size of a buffer in bytes that goes from thread to thread, where nothing else is said.
-pub(crate) const BUFFER_LEN: usize = 1 << 20;
-/// Such buffers that one operation uses at most, where nothing else is said.
-pub(crate) const BUFFER_COUNT: usize = 8;
-/// Size of a buffer in bytes that one thread fills and looks at: what it has read is still in the cache of its core.
-pub(crate) const OWN_BUFFER_LEN: usize = 256 << 10;
+/// Size of a buffer in bytes, where nothing else is said. Larger ones do not stay in the cache of a core between being read into, digested and
+/// written: with 1 MiB, making an archive took up to twice the time.
+pub(crate) const BUFFER_LEN: usize = 256 << 10;
+/// Buffers that one operation uses at most, where nothing else is said.
+pub(crate) const BUFFER_COUNT: usize = 16;
 
 /// A reusable piece of memory, filled from its beginning. The default one has no room at all.
 #[derive(Debug, Default)]
@@ -68,10 +67,10 @@ pub(crate) struct Pool {
     buffer_count: usize,
 }
 
-/// One short buffer at a time, with one to spare.
+/// One buffer at a time, with one to spare.
 impl Default for Pool {
     fn default() -> Self {
-        Self::new(OWN_BUFFER_LEN, 2)
+        Self::new(BUFFER_LEN, 2)
     }
 }
 
