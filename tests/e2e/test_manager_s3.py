@@ -18,6 +18,8 @@ KILLS = int(os.environ.get("ICECORE_KILLS", "3"))
 HEAVY = os.environ.get("ICECORE_HEAVY") == "1"
 POINTS, DIMENSIONS, SHARDS = 30_000, 256, 2
 KINDS = ["backup", "restore", "shard_backup", "shard_restore"]
+# So that most cancellations come in the middle.
+SLOW = {"ICECORE__SNAPSHOTS__BANDWIDTH_MB_S": "40"}
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +87,7 @@ def test_a_backup_goes_to_the_bucket_and_into_an_empty_server(servers, bucket):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_cancellation_at_any_moment_leaves_nothing_in_the_bucket(servers, bucket, kind):
-    server = filled(servers.start(), bucket)
+    server = filled(servers.start(**SLOW), bucket)
     more = source(server, kind) | subject(kind)
     rng = random.Random(kind)
     start = time.monotonic()
