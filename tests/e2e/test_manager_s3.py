@@ -95,6 +95,7 @@ def test_a_cancellation_at_any_moment_leaves_nothing_in_the_bucket(servers, buck
     whole = time.monotonic() - start
     states = {"cancelled": 0, "completed": 0}
     for _ in range(ROUNDS):
+        wait_until(lambda: len(shard_dirs(server)) == SHARDS, "no directory is left of what was replaced")
         before, directories = set(bucket.keys()), shard_dirs(server)
         id = submit(server, kind, "c", **more)
         time.sleep(rng.random() * whole * 0.8)
@@ -108,7 +109,6 @@ def test_a_cancellation_at_any_moment_leaves_nothing_in_the_bucket(servers, buck
         assert bucket.uploads() == []
         assert bulk.count(server.url, "c") == POINTS
         check_nothing_left(server)
-        wait_until(lambda: len(shard_dirs(server)) == SHARDS, "no directory is left of what was replaced")
     assert states["cancelled"] > 0, states
 
 
