@@ -33,6 +33,7 @@ pub use footer::{RawFooter, RawSection};
 pub use header::{HEADER_LEN, Header, RawHeader};
 pub use layout::Layout;
 pub use reader::Segment;
+pub(crate) use scrub::Piece;
 pub use section::{Kind, Section};
 pub use spec::VectorKind;
 pub(crate) use spec::VectorSpec;

@@ -129,9 +129,9 @@ fn names(segment: &Segment) -> Vec<VectorSpec> {
     segment.vectors().map(|(name, kind)| spec(name, kind)).collect()
 }
 
-fn scrub(fs: &MemFs, segment: &Segment) -> Vec<crate::Error> {
+fn scrub(fs: &dyn Fs, segment: &Segment) -> Vec<crate::Error> {
     let file: Arc<dyn icecore_io::File> = fs.open_read(path()).unwrap();
-    segment.scrub(&*file)
+    segment.pieces().iter().flat_map(|piece| segment.scrub_piece(&*file, piece)).collect()
 }
 
 /// A few rows with everything that a row can have and lack; two pages and a header long.

@@ -155,7 +155,7 @@ fn a_read_that_fails_is_not_called_damage() {
     fs.faults().inject(Fault::on(Operation::ReadAt).from_then_on());
     let error = Segment::open(&fs, path(), ID, 8192).unwrap_err();
     assert!(matches!(&error, Error::Io { operation: "read", .. }), "{error}");
-    let problems = segment.scrub(&*fs.open_read(path()).unwrap());
+    let problems = scrub(&fs, &segment);
     assert!(!problems.is_empty());
     assert!(problems.iter().all(|error| matches!(error, Error::Io { operation: "read", .. })), "{problems:?}");
 }
