@@ -13,6 +13,7 @@ pub(crate) mod compaction;
 mod flush;
 mod found;
 mod layout;
+mod merge;
 mod recovery;
 mod scan;
 mod scrub;
