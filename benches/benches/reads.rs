@@ -169,6 +169,7 @@ fn adoptions(criterion: &mut Criterion, shards: u32) -> Result<(), Box<dyn Error
     }
     let snapshot = storage.snapshot(&Scope::Collection("points".into()))?;
     let paths: Vec<_> = snapshot.files.iter().map(|file| file.source.clone()).collect();
+    scrubs(criterion, fs.as_ref(), &storage, &snapshot, shards);
 
     let mut group = criterion.benchmark_group(format!("adopt 128 MiB, {shards} shards"));
     group.sampling_mode(SamplingMode::Flat);
@@ -188,6 +189,20 @@ fn adoptions(criterion: &mut Criterion, shards: u32) -> Result<(), Box<dyn Error
     });
     group.finish();
     Ok(())
+}
+
+/// Scrubs of everything in the storage, which is what the snapshot has: 128 MiB in the page cache. The limit is a CRC32C of all files on
+/// all cores.
+fn scrubs(criterion: &mut Criterion, fs: &dyn Fs, storage: &Storage, snapshot: &Snapshot, shards: u32) {
+    let segments = snapshot.files.iter().filter(|file| file.member.ends_with(".seg"));
+    let (paths, lens): (Vec<_>, Vec<_>) = segments.map(|file| (file.source.clone(), file.digest.len)).unzip();
+
+    let mut group = criterion.benchmark_group(format!("scrub 128 MiB, {shards} shards"));
+    group.sampling_mode(SamplingMode::Flat);
+    group.throughput(Throughput::Bytes(lens.iter().sum()));
+    group.bench_function("Storage::scrub", |bencher| bencher.iter(|| assert!(storage.scrub().is_empty(), "damage")));
+    group.bench_function("limit: plain CRC32C", |bencher| bencher.iter(|| must(crc32c_on_all_cores(fs, &paths))));
+    group.finish();
 }
 
 /// The adoption of a snapshot as the collection `adopted`. Segments never change, so links are as good as copies.

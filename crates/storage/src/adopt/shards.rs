@@ -34,7 +34,7 @@ pub(super) struct Incoming<'a> {
 pub(super) fn open(inner: &Inner, incoming: &[Incoming<'_>]) -> Result<Vec<Arc<Shard>>> {
     let shards = parallel::try_map(incoming, parallel::syncing(), |shard| shard.open(inner))?;
     // The digests say that these are the archive's bytes; this, that an engine wrote them.
-    shard::scrub_all(&shards)?;
+    shard::scrub_until_damaged(&shards)?;
     let opened: Vec<_> = incoming.iter().zip(&shards).collect();
     parallel::try_map(&opened, parallel::syncing(), |(incoming, shard)| incoming.finish(inner, shard))?;
     Ok(shards)

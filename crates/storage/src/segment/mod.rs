@@ -7,12 +7,14 @@
 //! (`tombstones`), nor which segments are live (the manifest).
 
 mod blocks;
+mod fetch;
 mod fields;
 mod footer;
 mod header;
 mod layout;
 mod order;
 mod reader;
+mod row_reader;
 mod scrub;
 mod section;
 mod sink;
@@ -22,6 +24,7 @@ mod vector_layout;
 mod vector_reader;
 mod vector_writer;
 mod violation;
+mod windows;
 mod writer;
 
 #[cfg(test)]
@@ -33,6 +36,8 @@ pub use footer::{RawFooter, RawSection};
 pub use header::{HEADER_LEN, Header, RawHeader};
 pub use layout::Layout;
 pub use reader::Segment;
+pub(crate) use row_reader::RowReader;
+pub(crate) use scrub::Piece;
 pub use section::{Kind, Section};
 pub use spec::VectorKind;
 pub(crate) use spec::VectorSpec;

@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 use icecore_io::{File, Fs, Mapping};
 
 use super::blocks::{BadBlock, Blocks};
+use super::fetch::Mapped;
 use super::vector_reader::Vectors;
-use super::{
-    HEADER_LEN, Header, Layout, RawFooter, RawHeader, RawTrailer, Section, TRAILER_LEN, Trailer, Violation, u64_at, zeros,
-};
+use super::{HEADER_LEN, Header, Layout, RawFooter, RawHeader, RawTrailer, Section, TRAILER_LEN, Trailer, Violation, zeros};
 use crate::checksum::Crc32c;
 use crate::error::{Error, Result, on};
 use crate::ids::{Lsn, PointId, SegmentId};
@@ -26,13 +25,13 @@ pub struct Segment {
     pub(super) len: u64,
     map: Mapping,
     pub(super) rows: u32,
-    ids_num: Blocks,
-    ids_uuid: Blocks,
-    versions: Blocks,
+    pub(super) ids_num: Blocks,
+    pub(super) ids_uuid: Blocks,
+    pub(super) versions: Blocks,
     /// Sorted by name.
     pub(super) vectors: Vec<Vectors>,
-    payload_offsets: Blocks,
-    payload_data: Blocks,
+    pub(super) payload_offsets: Blocks,
+    pub(super) payload_data: Blocks,
 }
 
 impl Segment {
@@ -76,12 +75,7 @@ impl Segment {
     /// # Panics
     /// This and all that follow: if there is no such row.
     pub(crate) fn id(&self, row: u32) -> Result<PointId> {
-        assert!(row < self.rows, "row {row} of {}", self.rows);
-        let (row, numbers) = (u64::from(row), self.ids_num.section().count);
-        match row.checked_sub(numbers) {
-            None => self.element(&self.ids_num, row).map(|bytes| PointId::Num(u64::from_le_bytes(bytes))),
-            Some(row) => self.element(&self.ids_uuid, row).map(PointId::Uuid),
-        }
+        self.id_by(&mut Mapped, row)
     }
 
     /// The row of a point.
@@ -109,24 +103,13 @@ impl Segment {
 
     /// The number of the log record that made the row.
     pub(crate) fn version(&self, row: u32) -> Result<Lsn> {
-        assert!(row < self.rows, "row {row} of {}", self.rows);
-        self.element(&self.versions, row.into()).map(|bytes| Lsn(u64::from_le_bytes(bytes)))
+        self.version_by(&mut Mapped, row)
     }
 
     /// The row's payload as JSON text; empty for none.
     pub(crate) fn payload(&self, row: u32) -> Result<&str> {
-        let (start, end) = self.payload_range(row)?;
-        let bytes = self.bytes(&self.payload_data, start, end - start)?;
-        str::from_utf8(bytes).map_err(|error| {
-            let offset = self.payload_data.section().offset + start + error.valid_up_to() as u64;
-            self.malformed(offset, format!("the payload of row {row} is not UTF-8"))
-        })
-    }
-
-    /// Bytes of the row's payload; reads no payload.
-    pub(crate) fn payload_len(&self, row: u32) -> Result<u64> {
-        let (start, end) = self.payload_range(row)?;
-        Ok(end - start)
+        let (start, end) = self.payload_range(&mut Mapped, row)?;
+        self.text(row, start, self.bytes(&self.payload_data, start, end - start)?)
     }
 
     fn numbers(&self) -> u32 {
@@ -134,30 +117,7 @@ impl Segment {
         u32::try_from(self.ids_num.section().count).unwrap_or(self.rows)
     }
 
-    fn payload_range(&self, row: u32) -> Result<(u64, u64)> {
-        assert!(row < self.rows, "row {row} of {}", self.rows);
-        self.range(&self.payload_offsets, row.into(), self.payload_data.section().len, || format!("the payload of row {row}"))
-    }
-
-    /// Where the thing `index` of a section of offsets starts and ends, none behind `count`. `what` names it.
-    pub(super) fn range(&self, offsets: &Blocks, index: u64, count: u64, what: impl FnOnce() -> String) -> Result<(u64, u64)> {
-        let bytes = self.bytes(offsets, 8 * index, 16)?;
-        let field = |offset| u64_at(bytes, offset).map_err(|violation| violation.into_error(&self.path));
-        let (start, end) = (field(0)?, field(8)?);
-        if start > end || end > count {
-            let offset = offsets.section().offset + 8 * index;
-            return Err(self.malformed(offset, format!("{} is {start}..{end} of {count}", what())));
-        }
-        Ok((start, end))
-    }
-
-    /// Element `index` of a section of `N`-byte elements.
-    pub(super) fn element<const N: usize>(&self, blocks: &Blocks, index: u64) -> Result<[u8; N]> {
-        let bytes = self.bytes(blocks, index * N as u64, N as u64)?;
-        let Some(element) = bytes.first_chunk() else { unreachable!("{N} bytes were asked for") };
-        Ok(*element)
-    }
-
+    /// Bytes of the memory map.
     pub(super) fn bytes(&self, blocks: &Blocks, start: u64, len: u64) -> Result<&[u8]> {
         blocks.get(&self.map, start, len).map_err(|bad| self.bad_block(bad))
     }

@@ -37,12 +37,7 @@ pub(crate) enum Piece<'a> {
 }
 
 impl Segment {
-    /// Checks every byte of `file`, which is this segment's, and returns all problems; none if the file is as it was written.
-    pub(crate) fn scrub(&self, file: &dyn File) -> Vec<Error> {
-        self.pieces().iter().flat_map(|piece| self.scrub_piece(file, piece)).collect()
-    }
-
-    /// The parts of [`Segment::scrub`] in the order of the file.
+    /// The parts of the work in the order of the file. All of them together look at every byte.
     pub(crate) fn pieces(&self) -> Vec<Piece<'_>> {
         let mut pieces = vec![Piece::Frame];
         for (blocks, total) in self.sections() {
@@ -65,7 +60,8 @@ impl Segment {
         pieces
     }
 
-    /// Does one of the [`Segment::pieces`] and returns all problems that it finds.
+    /// Does one of the [`Segment::pieces`] on `file`, which is this segment's, and returns all problems that it finds; none if the bytes
+    /// are as they were written.
     pub(crate) fn scrub_piece(&self, file: &dyn File, piece: &Piece<'_>) -> Vec<Error> {
         match piece {
             Piece::Frame => self.scrub_frame(file),
@@ -141,7 +137,8 @@ impl Segment {
         }
     }
 
-    fn check_block(&self, blocks: &Blocks, index: u64, bytes: &[u8]) -> Result<()> {
+    /// Compares a block that was read with its checksum.
+    pub(super) fn check_block(&self, blocks: &Blocks, index: u64, bytes: &[u8]) -> Result<()> {
         let (expected, actual) = (blocks.crc(index), Crc32c::of(bytes));
         if expected == actual {
             return Ok(());

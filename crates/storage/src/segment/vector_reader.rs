@@ -1,4 +1,4 @@
-//! The vectors of an open segment.
+//! The vectors of an open segment: where they are, and what their bytes say.
 //!
 //! Components that are `f32` in the file are used where they lie; others are converted at each read. What a checksum cannot know
 //! (that a row's vector exists and lies inside its sections) is checked at each read; the order of sparse indices is the scrub's to
@@ -6,8 +6,10 @@
 #![warn(clippy::indexing_slicing)]
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::blocks::Blocks;
+use super::fetch::{Fetch, Mapped};
 use super::{Section, Segment, ValueSections, VectorKind, VectorSections};
 use crate::error::Result;
 use crate::vector::VectorRef;
@@ -22,7 +24,7 @@ pub(super) struct Vectors {
 
 /// The sections of [`ValueSections`].
 #[derive(Debug)]
-enum Values {
+pub(super) enum Values {
     Dense { data: Blocks },
     Multi { offsets: Blocks, data: Blocks },
     Sparse { offsets: Blocks, indices: Blocks, values: Blocks },
@@ -83,50 +85,43 @@ impl Segment {
 
     /// The row's vector of this name; `None` if the row has none, or the segment knows no such name.
     pub(crate) fn vector(&self, row: u32, name: &str) -> Result<Option<VectorRef<'_>>> {
-        let Some((vectors, index)) = self.find_vector(row, name)? else { return Ok(None) };
-        let vector = match &vectors.values {
-            Values::Dense { data } => VectorRef::Dense(self.dense(data, index, index + 1)?),
-            Values::Multi { offsets, data } => {
-                let (start, end) = self.vector_range(offsets, index, data, row)?;
-                VectorRef::Multi(self.dense(data, start, end)?)
-            }
-            Values::Sparse { offsets, indices, values } => {
-                let (start, end) = self.vector_range(offsets, index, indices, row)?;
-                let (indices, values) = (self.elements(indices, start, end)?, self.elements(values, start, end)?);
-                VectorRef::Sparse { indices: cast(indices).into(), values: cast(values).into() }
-            }
+        let Some((values, elements)) = self.place(&mut Mapped, row, name)? else { return Ok(None) };
+        let bytes = |blocks| {
+            let (start, len) = byte_range(blocks, &elements);
+            self.bytes(blocks, start, len)
+        };
+        let vector = match values {
+            Values::Dense { data } => VectorRef::Dense(decode(data, bytes(data)?)),
+            Values::Multi { data, .. } => VectorRef::Multi(decode(data, bytes(data)?)),
+            Values::Sparse { indices, values, .. } => sparse(bytes(indices)?, bytes(values)?),
         };
         Ok(Some(vector))
     }
 
-    /// How many numbers the row's vector of this name has ([`VectorRef::component_count`]); reads no vector.
-    pub(crate) fn component_count(&self, row: u32, name: &str) -> Result<Option<u64>> {
-        let Some((vectors, index)) = self.find_vector(row, name)? else { return Ok(None) };
-        let count = match &vectors.values {
-            Values::Dense { data } => data.section().dim.into(),
-            Values::Multi { offsets, data } => {
-                let (start, end) = self.vector_range(offsets, index, data, row)?;
-                (end - start) * u64::from(data.section().dim)
-            }
-            Values::Sparse { offsets, indices, .. } => {
-                let (start, end) = self.vector_range(offsets, index, indices, row)?;
-                end - start
-            }
-        };
-        Ok(Some(count))
-    }
-
     /// Whether the row has a vector of this name; reads no vector.
     pub(crate) fn has_vector(&self, row: u32, name: &str) -> Result<bool> {
-        Ok(self.find_vector(row, name)?.is_some())
+        Ok(self.find_vector(&mut Mapped, row, name)?.is_some())
+    }
+
+    /// The sections with the row's vector of this name, and which of their elements it is.
+    pub(super) fn place(&self, fetch: &mut impl Fetch, row: u32, name: &str) -> Result<Option<(&Values, Range<u64>)>> {
+        let Some((vectors, index)) = self.find_vector(fetch, row, name)? else { return Ok(None) };
+        let elements = match &vectors.values {
+            Values::Dense { .. } => index..index + 1,
+            Values::Multi { offsets, data: target } | Values::Sparse { offsets, indices: target, .. } => {
+                let Section { name, count, .. } = target.section();
+                self.range(fetch, offsets, index, *count, || format!("the vector {name:?} of row {row}"))?
+            }
+        };
+        Ok(Some((&vectors.values, elements)))
     }
 
     /// The vectors of this name, and which of them is the row's.
-    fn find_vector(&self, row: u32, name: &str) -> Result<Option<(&Vectors, u64)>> {
+    pub(super) fn find_vector(&self, fetch: &mut impl Fetch, row: u32, name: &str) -> Result<Option<(&Vectors, u64)>> {
         let Some(vectors) = self.vectors.iter().find(|vectors| vectors.name() == name) else { return Ok(None) };
         assert!(row < self.rows, "row {row} of {}", self.rows);
         let Some(rows) = &vectors.rows else { return Ok(Some((vectors, row.into()))) };
-        let index = u32::from_le_bytes(self.element(rows, row.into())?);
+        let index = u32::from_le_bytes(self.element(fetch, rows, row.into())?);
         let count = vectors.count();
         match index {
             u32::MAX => Ok(None),
@@ -137,27 +132,26 @@ impl Segment {
             }
         }
     }
-
-    /// Which elements of `target` belong to vector `index`, which is that of `row`.
-    fn vector_range(&self, offsets: &Blocks, index: u64, target: &Blocks, row: u32) -> Result<(u64, u64)> {
-        let Section { name, count, .. } = target.section();
-        self.range(offsets, index, *count, || format!("the vector {name:?} of row {row}"))
-    }
-
-    /// Dense vectors from `start` to `end`, one behind the other.
-    fn dense(&self, data: &Blocks, start: u64, end: u64) -> Result<Cow<'_, [f32]>> {
-        let Some(datatype) = data.section().kind.datatype() else { unreachable!("{:?} is dense", data.section()) };
-        Ok(datatype.decode(self.elements(data, start, end)?))
-    }
-
-    /// The bytes of the elements from `start` to `end`.
-    fn elements(&self, blocks: &Blocks, start: u64, end: u64) -> Result<&[u8]> {
-        let len = blocks.section().kind.element_len(blocks.section().dim);
-        self.bytes(blocks, start * len, (end - start) * len)
-    }
 }
 
-/// The numbers of a section, which starts at a multiple of 64 bytes of the map.
+/// Where elements of a section are in it: their start and length in bytes.
+pub(super) fn byte_range(blocks: &Blocks, elements: &Range<u64>) -> (u64, u64) {
+    let len = blocks.section().kind.element_len(blocks.section().dim);
+    (elements.start * len, (elements.end - elements.start) * len)
+}
+
+/// The components that are these bytes of a section of dense vectors.
+pub(super) fn decode<'a>(data: &Blocks, bytes: &'a [u8]) -> Cow<'a, [f32]> {
+    let Some(datatype) = data.section().kind.datatype() else { unreachable!("{:?} is dense", data.section()) };
+    datatype.decode(bytes)
+}
+
+/// The sparse vector that is these bytes of the sections of indices and of values.
+pub(super) fn sparse<'a>(indices: &'a [u8], values: &'a [u8]) -> VectorRef<'a> {
+    VectorRef::Sparse { indices: cast(indices).into(), values: cast(values).into() }
+}
+
+/// The numbers of a section, which starts at a multiple of 64 bytes, as does what is read of it.
 fn cast<T: bytemuck::AnyBitPattern>(bytes: &[u8]) -> &[T] {
     let Ok(numbers) = bytemuck::try_cast_slice(bytes) else { unreachable!("open checked the alignment") };
     numbers

@@ -9,7 +9,7 @@ use crate::vector::{Datatype, VectorRef};
 
 impl Writer {
     /// Writes the sections of one vector name.
-    pub(super) fn vectors(&mut self, spec: &VectorSpec, rows: &dyn Rows) -> Result<()> {
+    pub(super) fn vectors(&mut self, spec: &VectorSpec, rows: &mut dyn Rows) -> Result<()> {
         let VectorSpec { name, kind } = spec;
         let mut count = 0u64;
         for row in 0..rows.len() {
@@ -31,7 +31,7 @@ impl Writer {
         }
     }
 
-    fn vector_rows(&mut self, name: &str, rows: &dyn Rows) -> Result<()> {
+    fn vector_rows(&mut self, name: &str, rows: &mut dyn Rows) -> Result<()> {
         self.section(Kind::VectorRows, name, 0, rows.len() as u64, |section| {
             let mut next = 0u32;
             (0..rows.len()).try_for_each(|row| {
@@ -44,7 +44,7 @@ impl Writer {
     }
 
     /// Writes where the vector of each row that has one starts, counted in elements of `dim` components; returns where the last ends.
-    fn offsets(&mut self, kind: Kind, name: &str, dim: usize, count: u64, rows: &dyn Rows) -> Result<u64> {
+    fn offsets(&mut self, kind: Kind, name: &str, dim: usize, count: u64, rows: &mut dyn Rows) -> Result<u64> {
         let (mut end, dim) = (0u64, dim as u64);
         self.section(kind, name, 0, count + 1, |section| {
             section.write(&end.to_le_bytes())?;
@@ -61,7 +61,7 @@ impl Writer {
         Ok(end)
     }
 
-    fn dense(&mut self, name: &str, dim: usize, datatype: Datatype, count: u64, rows: &dyn Rows) -> Result<()> {
+    fn dense(&mut self, name: &str, dim: usize, datatype: Datatype, count: u64, rows: &mut dyn Rows) -> Result<()> {
         self.section(Kind::dense(datatype), name, section_dim(dim), count, |section| {
             each(name, rows, |row, vector| {
                 let VectorRef::Dense(values) = &vector else { panic!("row {row} has {vector:?} for the dense vector {name:?}") };
@@ -71,7 +71,7 @@ impl Writer {
         })
     }
 
-    fn multi(&mut self, name: &str, dim: usize, datatype: Datatype, count: u64, rows: &dyn Rows) -> Result<()> {
+    fn multi(&mut self, name: &str, dim: usize, datatype: Datatype, count: u64, rows: &mut dyn Rows) -> Result<()> {
         self.section(Kind::dense(datatype), name, section_dim(dim), count, |section| {
             each(name, rows, |row, vector| {
                 let VectorRef::Multi(values) = &vector else { panic!("row {row} has {vector:?} for the multi-vector {name:?}") };
@@ -80,7 +80,7 @@ impl Writer {
         })
     }
 
-    fn sparse(&mut self, name: &str, count: u64, rows: &dyn Rows) -> Result<()> {
+    fn sparse(&mut self, name: &str, count: u64, rows: &mut dyn Rows) -> Result<()> {
         self.section(Kind::SparseIndices, name, 0, count, |section| {
             each(name, rows, |row, vector| {
                 let VectorRef::Sparse { indices, values } = &vector else {
@@ -101,7 +101,7 @@ impl Writer {
 }
 
 /// Calls `write` for the vector of each row that has one.
-fn each<'a>(name: &str, rows: &'a dyn Rows, mut write: impl FnMut(usize, VectorRef<'a>) -> Result<()>) -> Result<()> {
+fn each(name: &str, rows: &mut dyn Rows, mut write: impl FnMut(usize, VectorRef<'_>) -> Result<()>) -> Result<()> {
     (0..rows.len()).try_for_each(|row| rows.vector(row, name)?.map_or(Ok(()), |vector| write(row, vector)))
 }
 

@@ -19,35 +19,35 @@ use crate::ids::{Lsn, PointId, SegmentId};
 use crate::vector::VectorRef;
 
 /// What a writer asks for the rows of a new segment. It goes through them from the first to the last several times, and must
-/// get the same answers each time.
+/// get the same answers each time. Rows may be read from files as they are asked for.
 pub(crate) trait Rows {
     /// How many there are: 1 to [`ROWS_MAX`].
     fn len(&self) -> usize;
 
     /// The id of a row; strictly ascending.
-    fn id(&self, row: usize) -> PointId;
+    fn id(&mut self, row: usize) -> Result<PointId>;
 
     /// The number of the log record that made the row.
-    fn version(&self, row: usize) -> Result<Lsn>;
+    fn version(&mut self, row: usize) -> Result<Lsn>;
 
     /// The row's vector of this name, if it has one; of the name's kind, with values of its datatype.
-    fn vector<'a>(&'a self, row: usize, name: &str) -> Result<Option<VectorRef<'a>>>;
+    fn vector<'a>(&'a mut self, row: usize, name: &str) -> Result<Option<VectorRef<'a>>>;
 
     /// The row's payload as JSON text; empty for none.
-    fn payload<'a>(&'a self, row: usize) -> Result<Cow<'a, str>>;
+    fn payload<'a>(&'a mut self, row: usize) -> Result<Cow<'a, str>>;
 
     /// Whether the row has a vector of this name. Worth its own answer where that needs no look at the vector.
-    fn has_vector(&self, row: usize, name: &str) -> Result<bool> {
+    fn has_vector(&mut self, row: usize, name: &str) -> Result<bool> {
         Ok(self.vector(row, name)?.is_some())
     }
 
     /// How many numbers the row's vector of this name has, if it has one. Worth its own answer where that needs no look at the vector.
-    fn component_count(&self, row: usize, name: &str) -> Result<Option<u64>> {
+    fn component_count(&mut self, row: usize, name: &str) -> Result<Option<u64>> {
         Ok(self.vector(row, name)?.map(|vector| vector.component_count()))
     }
 
     /// Bytes of the row's payload. Worth its own answer where that needs no look at the payload.
-    fn payload_len(&self, row: usize) -> Result<u64> {
+    fn payload_len(&mut self, row: usize) -> Result<u64> {
         Ok(self.payload(row)?.len() as u64)
     }
 }
@@ -62,11 +62,11 @@ pub(crate) fn write_segment(
     path: &Path,
     id: SegmentId,
     vectors: &[VectorSpec],
-    rows: &dyn Rows,
+    rows: &mut dyn Rows,
 ) -> Result<FileDigest> {
     assert!(vectors.is_sorted_by(|a, b| a.name < b.name), "vector names are sorted: {vectors:?}");
     let header = Header { segment: id, rows: row_count(rows) };
-    let numbers = count_numbers(rows);
+    let numbers = count_numbers(rows)?;
     let file = fs.create_new(path).map_err(on("create", path))?;
     let mut writer = Writer { sink: Sink::new(file, path), sections: Vec::new(), crcs: Vec::new() };
     let written = match writer.sections(header, numbers, vectors, rows) {
@@ -88,16 +88,16 @@ fn row_count(rows: &dyn Rows) -> u32 {
 }
 
 /// How many ids are numbers; all of them come before the others.
-fn count_numbers(rows: &dyn Rows) -> usize {
+fn count_numbers(rows: &mut dyn Rows) -> Result<usize> {
     let mut numbers = 0;
     let mut before = None;
     for row in 0..rows.len() {
-        let id = rows.id(row);
+        let id = rows.id(row)?;
         assert!(before < Some(id), "row {row} has id {id}, which does not come after the one before");
         before = Some(id);
         numbers += usize::from(matches!(id, PointId::Num(_)));
     }
-    numbers
+    Ok(numbers)
 }
 
 pub(super) struct Writer {
@@ -107,7 +107,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    fn sections(&mut self, header: Header, numbers: usize, vectors: &[VectorSpec], rows: &dyn Rows) -> Result<()> {
+    fn sections(&mut self, header: Header, numbers: usize, vectors: &[VectorSpec], rows: &mut dyn Rows) -> Result<()> {
         self.sink.write(&header.encode())?;
         self.ids(numbers, rows)?;
         self.section(Kind::Versions, "", 0, rows.len() as u64, |section| {
@@ -117,23 +117,23 @@ impl Writer {
         self.payloads(rows)
     }
 
-    fn ids(&mut self, numbers: usize, rows: &dyn Rows) -> Result<()> {
+    fn ids(&mut self, numbers: usize, rows: &mut dyn Rows) -> Result<()> {
         let count = rows.len();
         self.section(Kind::IdsNum, "", 0, numbers as u64, |section| {
-            (0..numbers).try_for_each(|row| match rows.id(row) {
+            (0..numbers).try_for_each(|row| match rows.id(row)? {
                 PointId::Num(number) => section.write(&number.to_le_bytes()),
                 PointId::Uuid(_) => Ok(()),
             })
         })?;
         self.section(Kind::IdsUuid, "", 0, (count - numbers) as u64, |section| {
-            (numbers..count).try_for_each(|row| match rows.id(row) {
+            (numbers..count).try_for_each(|row| match rows.id(row)? {
                 PointId::Num(_) => Ok(()),
                 PointId::Uuid(bytes) => section.write(&bytes),
             })
         })
     }
 
-    fn payloads(&mut self, rows: &dyn Rows) -> Result<()> {
+    fn payloads(&mut self, rows: &mut dyn Rows) -> Result<()> {
         let mut end = 0u64;
         self.section(Kind::PayloadOffsets, "", 0, rows.len() as u64 + 1, |section| {
             section.write(&end.to_le_bytes())?;

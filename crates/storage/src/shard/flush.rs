@@ -145,11 +145,11 @@ impl Shard {
                 Entry::Dead => None,
             })
             .collect();
-        if rows.is_empty() { Ok(None) } else { self.seal(&MemtableRows(rows)).map(Some) }
+        if rows.is_empty() { Ok(None) } else { self.seal(&mut MemtableRows(rows)).map(Some) }
     }
 
     /// Writes rows as a new segment that is durable and open, but in no manifest.
-    pub(super) fn seal(&self, rows: &dyn Rows) -> Result<NewSegment> {
+    pub(super) fn seal(&self, rows: &mut dyn Rows) -> Result<NewSegment> {
         let id = self.new_segment_id();
         let path = layout::segment_path(self.path(), id);
         let digest = write_segment(self.fs.as_ref(), &path, id, &self.vectors, rows)?;
@@ -183,23 +183,23 @@ impl Rows for MemtableRows<'_> {
         self.0.len()
     }
 
-    fn id(&self, row: usize) -> PointId {
-        self.0[row].0
+    fn id(&mut self, row: usize) -> Result<PointId> {
+        Ok(self.0[row].0)
     }
 
-    fn version(&self, row: usize) -> Result<Lsn> {
+    fn version(&mut self, row: usize) -> Result<Lsn> {
         Ok(self.0[row].1.version)
     }
 
-    fn vector<'a>(&'a self, row: usize, name: &str) -> Result<Option<VectorRef<'a>>> {
+    fn vector<'a>(&'a mut self, row: usize, name: &str) -> Result<Option<VectorRef<'a>>> {
         self.0[row].1.vectors.get(name)
     }
 
-    fn has_vector(&self, row: usize, name: &str) -> Result<bool> {
+    fn has_vector(&mut self, row: usize, name: &str) -> Result<bool> {
         self.0[row].1.vectors.has(name)
     }
 
-    fn payload<'a>(&'a self, row: usize) -> Result<Cow<'a, str>> {
+    fn payload<'a>(&'a mut self, row: usize) -> Result<Cow<'a, str>> {
         Ok(self.0[row].1.payload()?.into())
     }
 }

@@ -13,6 +13,7 @@ pub(crate) mod compaction;
 mod flush;
 mod found;
 mod layout;
+mod merge;
 mod recovery;
 mod scan;
 mod scrub;
@@ -24,7 +25,7 @@ pub(crate) use found::Found;
 pub(crate) use layout::create as create_dir;
 pub(crate) use layout::{SEGMENTS, TOMBSTONES, WAL, segment_name, tombstones_name};
 pub(crate) use recovery::{Origin, ShardSetup};
-pub(crate) use scrub::scrub_all;
+pub(crate) use scrub::{scrub, scrub_until_damaged};
 pub(crate) use view::{LiveSegment, View};
 
 use std::path::Path;

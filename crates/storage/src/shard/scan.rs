@@ -34,7 +34,8 @@ impl View {
 
 impl View {
     /// The first id that no engine would have put here, and why: one that does not belong to the shard, or that lives in two
-    /// segments at once. For shards that come from an archive.
+    /// segments at once. For shards that come from an archive, behind a scrub that has read every byte with `pread`: the map is used
+    /// because any number of segments is looked at side by side, which takes no memory here.
     pub(crate) fn foreign_id(&self, belongs: impl Fn(PointId) -> bool) -> Result<Option<(PointId, &'static str)>> {
         for memtable in self.memtables() {
             if let Some(id) = memtable.read().keys().find(|id| !belongs(**id)) {

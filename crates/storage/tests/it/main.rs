@@ -7,6 +7,7 @@
 )]
 
 mod basics;
+mod compaction;
 mod concurrency;
 mod crash;
 mod damage;

@@ -179,7 +179,7 @@ fn payloads_outside_their_section_are_refused_at_their_use() {
         assert!(reason.starts_with("the payload of row 0 is 0.."), "{reason}");
         // The row after starts there and is not readable either; the others are.
         let segment = open(&holding(&file)).unwrap();
-        assert!(segment.payload_len(1).is_err());
+        assert!(segment.payload(1).is_err());
         assert_eq!(segment.payload(2).unwrap(), rows[2].payload);
     }
 }
@@ -225,7 +225,6 @@ fn offsets_of_vectors_outside_their_sections_are_refused_at_their_use() {
             let reason = opens_but(&file, |segment| segment.vector(0, name).map(drop));
             assert_eq!(reason, format!("the vector {name:?} of row 0 is 0..{end} of {count}"));
             let segment = open(&holding(&file)).unwrap();
-            assert!(segment.component_count(0, name).is_err());
             // Whether a row has a vector is known, and others are read.
             assert!(segment.has_vector(0, name).unwrap());
             assert_eq!(segment.vector(0, "byte").unwrap(), rows[0].vectors.get("byte").map(Vector::as_ref));
@@ -281,4 +280,29 @@ fn indices_out_of_order_are_found_by_the_scrub() {
             _ => panic!("{problems:?}, not {found:?}"),
         }
     }
+}
+
+#[test]
+fn what_is_refused_at_its_use_is_refused_of_rows_from_the_file() {
+    let (vectors, rows) = kinds();
+    let forge = Forge::new(&vectors, &rows);
+    let reader_of = |kind, start, bytes: &[u8]| {
+        let fs = holding(&forge.with_bytes(kind, start, bytes));
+        let segment = Arc::new(open(&fs).unwrap());
+        RowReader::open(&fs, path(), segment, 0).unwrap()
+    };
+    let beyond = 1000u64.to_le_bytes();
+    for (kind, name) in [(Kind::MultiOffsets, "multi"), (Kind::SparseOffsets, "sparse")] {
+        let mut reader = reader_of(kind, 8, &beyond);
+        assert!(reader.component_count(0, name).unwrap_err().is_corrupt());
+        assert!(reader.vector(0, name).unwrap_err().is_corrupt());
+        assert!(reader.has_vector(0, name).unwrap());
+    }
+    let mut reader = reader_of(Kind::VectorRows, 0, &2u32.to_le_bytes());
+    assert!(reader.vector(0, "").unwrap_err().is_corrupt());
+    let mut reader = reader_of(Kind::PayloadOffsets, 8, &beyond);
+    assert!(reader.payload_len(0).unwrap_err().is_corrupt());
+    let mut reader = reader_of(Kind::PayloadData, 0, &[0xff]);
+    let error = reader.payload(0).unwrap_err();
+    assert!(matches!(&error, Error::Malformed { reason, .. } if reason == "the payload of row 0 is not UTF-8"), "{error}");
 }

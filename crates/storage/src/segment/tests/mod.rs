@@ -6,6 +6,7 @@ mod damage;
 mod format;
 mod hostile;
 mod round_trip;
+mod rows;
 mod vectors;
 
 use std::borrow::Cow;
@@ -17,7 +18,7 @@ use icecore_io::{Fs, MemFs};
 
 use vectors::kinds;
 
-use super::{Rows, Segment, VectorKind, VectorSpec, write_segment};
+use super::{RowReader, Rows, Segment, VectorKind, VectorSpec, write_segment};
 use crate::checksum::FileDigest;
 use crate::error::Result;
 use crate::ids::{Lsn, PointId, SegmentId};
@@ -54,19 +55,19 @@ impl Rows for Vec<Row> {
         self.as_slice().len()
     }
 
-    fn id(&self, row: usize) -> PointId {
-        self[row].id
+    fn id(&mut self, row: usize) -> Result<PointId> {
+        Ok(self[row].id)
     }
 
-    fn version(&self, row: usize) -> Result<Lsn> {
+    fn version(&mut self, row: usize) -> Result<Lsn> {
         Ok(self[row].version)
     }
 
-    fn vector<'a>(&'a self, row: usize, name: &str) -> Result<Option<VectorRef<'a>>> {
+    fn vector<'a>(&'a mut self, row: usize, name: &str) -> Result<Option<VectorRef<'a>>> {
         Ok(self[row].vectors.get(name).map(Vector::as_ref))
     }
 
-    fn payload<'a>(&'a self, row: usize) -> Result<Cow<'a, str>> {
+    fn payload<'a>(&'a mut self, row: usize) -> Result<Cow<'a, str>> {
         Ok(self[row].payload.as_str().into())
     }
 }
@@ -93,7 +94,7 @@ fn path() -> &'static Path {
 
 fn write(vectors: &[VectorSpec], rows: &Vec<Row>) -> Written {
     let fs = MemFs::new();
-    let digest = write_segment(&fs, path(), ID, vectors, rows).unwrap();
+    let digest = write_segment(&fs, path(), ID, vectors, &mut rows.clone()).unwrap();
     Written { fs, digest }
 }
 
@@ -129,9 +130,9 @@ fn names(segment: &Segment) -> Vec<VectorSpec> {
     segment.vectors().map(|(name, kind)| spec(name, kind)).collect()
 }
 
-fn scrub(fs: &MemFs, segment: &Segment) -> Vec<crate::Error> {
+fn scrub(fs: &dyn Fs, segment: &Segment) -> Vec<crate::Error> {
     let file: Arc<dyn icecore_io::File> = fs.open_read(path()).unwrap();
-    segment.scrub(&*file)
+    segment.pieces().iter().flat_map(|piece| segment.scrub_piece(&*file, piece)).collect()
 }
 
 /// A few rows with everything that a row can have and lack; two pages and a header long.

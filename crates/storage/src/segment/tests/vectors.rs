@@ -83,8 +83,6 @@ fn every_kind_of_vector_comes_back_bit_for_bit() {
             let (read, expected) = (row.vectors.get(name), expected.vectors.get(name));
             assert_eq!(read.map(bits), expected.map(bits), "{name:?} of row {index}: also the sign of zero");
             assert_eq!(segment.has_vector(index, name).unwrap(), expected.is_some(), "{name:?} of row {index}");
-            let count = expected.map(|vector| vector.as_ref().component_count());
-            assert_eq!(segment.component_count(index, name).unwrap(), count, "{name:?} of row {index}");
         }
     }
     assert_eq!(segment.vector(1, "sparse").unwrap(), Some(sparse(&[], &[]).as_ref()), "empty, and there");
@@ -195,45 +193,6 @@ fn the_file_of_every_kind_never_changes() {
         "97a5024210e4debdbd0b704b7ebb21dd6b30f9e7c85a5f8c2033de11b1a9e2df",
         "the format changed"
     );
-}
-
-#[test]
-fn rows_that_were_read_from_a_segment_make_an_equal_file() {
-    let (vectors, rows) = kinds();
-    let first = write(&vectors, &rows);
-    let segment = open(&first.fs).unwrap();
-    let fs = MemFs::new();
-    let digest = write_segment(&fs, path(), ID, &vectors, &Copied(&segment)).unwrap();
-    assert_eq!(digest, first.digest);
-}
-
-/// The rows of a segment, as a compaction gives them.
-struct Copied<'a>(&'a Segment);
-
-impl Rows for Copied<'_> {
-    fn len(&self) -> usize {
-        self.0.rows() as usize
-    }
-
-    fn id(&self, row: usize) -> PointId {
-        self.0.id(row as u32).unwrap()
-    }
-
-    fn version(&self, row: usize) -> Result<Lsn> {
-        self.0.version(row as u32)
-    }
-
-    fn vector<'a>(&'a self, row: usize, name: &str) -> Result<Option<VectorRef<'a>>> {
-        self.0.vector(row as u32, name)
-    }
-
-    fn payload<'a>(&'a self, row: usize) -> Result<Cow<'a, str>> {
-        Ok(self.0.payload(row as u32)?.into())
-    }
-
-    fn component_count(&self, row: usize, name: &str) -> Result<Option<u64>> {
-        self.0.component_count(row as u32, name)
-    }
 }
 
 #[test]
