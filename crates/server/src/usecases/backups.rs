@@ -3,6 +3,7 @@
 //! Nothing here asks whether what an archive is of exists: backups outlive it.
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use icecore_archive::{ArchiveName, ErrorKind, Progress, Reader, VerifyOptions, WholeDigest, verify_with};
 use icecore_io::digest::{Hasher, Sha256Digest};
@@ -12,7 +13,7 @@ use super::naming::Place;
 use crate::app::App;
 use crate::error::{AppError, Result, one_line};
 use crate::metrics::Kind;
-use crate::stores::{ArchiveInfo, Store, StoreError};
+use crate::stores::{ArchiveInfo, Store, StoreError, StoredArchive};
 
 /// Bytes that are read at a time.
 const BUFFER_LEN: usize = 1 << 20;
@@ -75,9 +76,30 @@ pub(crate) fn delete(app: &App, store: &dyn Store, place: &Place, name: &str) ->
 }
 
 /// Reads an archive through, once and in order, and compares it with its own digests and with the one that the store noted when
-/// it was made. Of an archive that others have made only the latter can be compared.
-pub(crate) fn verify(store: &dyn Store, place: &Place, name: &ArchiveName, progress: &dyn Progress) -> Result<Verdict> {
+/// it was made. Of an archive that others have made only the latter can be compared. The store is told what came of it; `now` is when
+/// this begins.
+pub(crate) fn verify(
+    store: &dyn Store,
+    place: &Place,
+    name: &ArchiveName,
+    now: SystemTime,
+    progress: &dyn Progress,
+) -> Result<Verdict> {
     let stored = store.open(place, name)?;
+    let verdict = read_through(name, &stored, progress)?;
+    let sound_at = match verdict {
+        Verdict::Sound => Some(now),
+        Verdict::Damaged { .. } => None,
+        Verdict::Unknown { .. } => return Ok(verdict),
+    };
+    // The verdict is the same, whether it can be noted or not.
+    if let Err(error) = store.note_read_back(place, &stored, sound_at) {
+        tracing::warn!("cannot note that {name} was verified: {}", one_line(&error));
+    }
+    Ok(verdict)
+}
+
+fn read_through(name: &ArchiveName, stored: &StoredArchive, progress: &dyn Progress) -> Result<Verdict> {
     let noted = stored.info.sha256;
     let reader = match Reader::from_file(stored.file.clone(), PathBuf::from(name.as_str())) {
         Ok(reader) => reader,
