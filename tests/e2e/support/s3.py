@@ -101,10 +101,6 @@ class Bucket:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
         return [found["Key"] for page in pages for found in page.get("Contents", [])]
 
-    def archives(self) -> list[str]:
-        """Keys of archives, listed or not."""
-        return [key for key in self.keys() if key.endswith((".snapshot", ".snapshot.zst"))]
-
     @staticmethod
     def keys_of(*archives: str) -> list[str]:
         """The keys of archives with those of what is beside each."""
