@@ -17,9 +17,13 @@ ROUNDS = int(os.environ.get("ICECORE_CANCELS", "6"))
 KILLS = int(os.environ.get("ICECORE_KILLS", "3"))
 HEAVY = os.environ.get("ICECORE_HEAVY") == "1"
 POINTS, DIMENSIONS, SHARDS = 30_000, 256, 2
-KINDS = ["backup", "restore", "shard_backup", "shard_restore"]
+# What does not fit into the memory that a job may take.
+MANY = 1_048_576 if HEAVY else 131_072
+KINDS = ["backup", "restore", "shard_backup", "shard_restore", "verify"]
 # So that most cancellations come in the middle.
 SLOW = {"ICECORE__SNAPSHOTS__BANDWIDTH_MB_S": "40"}
+# So that memory is what archives take.
+LITTLE = {"ICECORE__STORAGE__MEMTABLE_MB": "16"}
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +52,11 @@ def filled(server: Server, bucket: s3.Bucket) -> Server:
     return server
 
 
+def records(server: Server) -> list[str]:
+    """What the server has noted to have begun in buckets."""
+    return [path.name for path in server.storage.glob("s3/*")]
+
+
 def subject(kind: str) -> dict:
     return {"shard_id": 1} if kind.startswith("shard") else {}
 
@@ -56,7 +65,7 @@ def source(server: Server, kind: str) -> dict:
     """What a job of the kind needs beside its subject."""
     if kind.endswith("backup"):
         return {}
-    backup = kind.replace("restore", "backup")
+    backup = {"shard_restore": "shard_backup"}.get(kind, "backup")
     return {"snapshot_name": ended(server, submit(server, backup, "c", **subject(kind)), "completed")["snapshot_name"]}
 
 
@@ -86,8 +95,9 @@ def test_a_backup_goes_to_the_bucket_and_into_an_empty_server(servers, bucket):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_cancellation_at_any_moment_leaves_nothing_in_the_bucket(servers, bucket, kind):
+def test_a_cancellation_at_any_moment_leaves_nothing_in_the_bucket(servers, bucket, report, kind):
     server = filled(servers.start(**SLOW), bucket)
+    points = bulk.digest(server.url, "c")
     more = source(server, kind) | subject(kind)
     rng = random.Random(kind)
     start = time.monotonic()
@@ -106,9 +116,15 @@ def test_a_cancellation_at_any_moment_leaves_nothing_in_the_bucket(servers, buck
             assert set(bucket.keys()) == before and shard_dirs(server) == directories
         elif kind.endswith("backup"):
             assert len(set(bucket.keys()) - before) == 3
-        assert bucket.uploads() == []
+        else:
+            # A verification is noted when it has succeeded.
+            noted = {f"c/{more['snapshot_name']}.verified.json"} if kind == "verify" else set()
+            assert set(bucket.keys()) == before | noted
+        assert bucket.uploads() == [] and records(server) == []
         assert bulk.count(server.url, "c") == POINTS
         check_nothing_left(server)
+    assert bulk.digest(server.url, "c") == points
+    report(f"{kind} on a bucket, stopped {ROUNDS} times: {states['cancelled']} cancelled, {states['completed']} were faster")
     assert states["cancelled"] > 0, states
 
 
@@ -136,21 +152,40 @@ def test_a_kill_at_any_moment_loses_no_job_and_leaves_no_upload(servers, bucket,
 
 def test_memory_does_not_grow_with_the_data(servers, bucket, report):
     """1 GiB with ICECORE_HEAVY=1."""
-    points = 1_048_576 if HEAVY else 131_072
-    server = servers.start(ICECORE__STORAGE__MEMTABLE_MB="16")
-    bulk.fill(server.url, "c", points, DIMENSIONS)
+    server = servers.start(**LITTLE)
+    bulk.fill(server.url, "c", MANY, DIMENSIONS)
     add_store(server, bucket)
-    before = bulk.digest(server.url, "c") if not HEAVY else None
+    before = bulk.digest(server.url, "c")
     idle = memory.of(server.process.pid)
     with memory.Peak(server.process.pid) as backup:
         name = ended(server, submit(server, "backup", "c"), "completed", 600)["snapshot_name"]
-    empty = servers.start(ICECORE__STORAGE__MEMTABLE_MB="16")
+    empty = servers.start(**LITTLE)
     add_store(empty, bucket)
     empty_idle = memory.of(empty.process.pid)
     with memory.Peak(empty.process.pid) as restore:
         ended(empty, submit(empty, "restore", "c", snapshot_name=name), "completed", 600)
     made, restored = backup.bytes - idle, restore.bytes - empty_idle
-    report(f"{points * DIMENSIONS * 4 // MIB} MiB to a bucket: +{made // MIB} MiB of memory; out of it: +{restored // MIB} MiB")
+    report(f"{MANY * DIMENSIONS * 4 // MIB} MiB to a bucket: +{made // MIB} MiB of memory; out of it: +{restored // MIB} MiB")
     assert made < 96 * MIB and restored < 96 * MIB
-    assert bulk.count(empty.url, "c") == points
-    assert before is None or bulk.digest(empty.url, "c") == before
+    assert bulk.count(empty.url, "c") == MANY and bulk.digest(empty.url, "c") == before
+
+
+def test_much_goes_to_a_bucket_and_back_through_kills(servers, bucket, report):
+    """1 GiB with ICECORE_HEAVY=1. Each of the two servers is killed on the way of its job, which is done again after the next start."""
+    server, empty = servers.start(**LITTLE), servers.start(**LITTLE)
+    bulk.fill(server.url, "c", MANY, DIMENSIONS)
+    before = bulk.digest(server.url, "c")
+    more = {}
+    for one, kind in [(server, "backup"), (empty, "restore")]:
+        add_store(one, bucket)
+        id = submit(one, kind, "c", **more)
+        wait_until(lambda: job(one, id)["progress"] >= 30, f"the {kind} is on its way", 600)
+        progress = job(one, id)["progress"]
+        one.kill()
+        left = bucket.uploads()
+        one.start(**LITTLE)
+        more = {"snapshot_name": ended(one, id, "completed", 600)["snapshot_name"]}
+        wait_until(lambda: bucket.uploads() == [], "no upload is left")
+        report(f"a {kind} of {MANY * DIMENSIONS * 4 // MIB} MiB, killed at {progress} % with {len(left)} open upload, is completed after the next start")
+        assert sorted(bucket.keys()) == sorted(bucket.keys_of(f"c/{more['snapshot_name']}")) and records(one) == []
+    assert bulk.count(empty.url, "c") == MANY and bulk.digest(empty.url, "c") == before

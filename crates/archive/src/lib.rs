@@ -62,8 +62,8 @@ pub use progress::{Progress, ProgressHandle};
 pub use reader::Reader;
 pub use sharing::Sharing;
 pub use store::{
-    ARCHIVE_NAME_LEN_MAX, ARCHIVE_SUFFIX, ArchiveName, COMPRESSED_SUFFIX, Stored, Swept, delete, find, list, record_verified,
-    sweep,
+    ARCHIVE_NAME_LEN_MAX, ARCHIVE_SUFFIX, ArchiveName, COMPRESSED_SUFFIX, Stored, Swept, delete, find, list, record_damaged,
+    record_verified, sweep,
 };
 pub use stream::{StreamReader, Streamed};
 pub use target::Unpacked;

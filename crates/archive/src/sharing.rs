@@ -33,6 +33,24 @@ pub struct Sharing<'a> {
     pub damaged: &'a (dyn Fn(&Error) + Sync),
 }
 
+impl Sharing<'_> {
+    /// Whether it counts at `now` that all bytes were read back at `verified_at`. A time that is still to come says nothing.
+    pub fn counts(&self, verified_at: SystemTime, now: SystemTime) -> bool {
+        now.duration_since(verified_at).is_ok_and(|age| age < self.reverify_after)
+    }
+
+    /// Whether an archive, beside which the manifest of `plan` is noted, has it byte for byte. If not it is damaged, which is told.
+    pub fn has_manifest_of(&self, archive: &Reader, plan: &Plan) -> bool {
+        if archive.plan().manifest_bytes() == plan.manifest_bytes() {
+            return true;
+        }
+        let (expected, actual) = (plan.manifest_sha256(), archive.plan().manifest_sha256());
+        let path = side_path(archive.path(), META_SUFFIX);
+        (self.damaged)(&archive.damaged(Problem::NotedManifest { path, expected, actual }));
+        false
+    }
+}
+
 /// An archive that is as the plan wants the new one, as far as its side files and the file system say.
 pub(crate) struct Twin<'a> {
     fs: &'a dyn Fs,
@@ -77,9 +95,7 @@ impl<'a> Twin<'a> {
             && meta.file.is_some()
             && meta.file == FileNote::of(&file)
             && read_checksum(fs, &side_path(&path, CHECKSUM_SUFFIX)).is_ok_and(|checksum| checksum == meta.sha256);
-        // A time that is still to come says nothing.
-        let age = meta.verified_at.and_then(|at| now.duration_since(time(at)).ok());
-        let is_fresh = age.is_some_and(|age| age < sharing.reverify_after);
+        let is_fresh = meta.verified_at.is_some_and(|at| sharing.counts(time(at), now));
         is_the_same.then_some(Self { fs, sharing, is_fresh, name, path, file, meta })
     }
 
@@ -107,13 +123,7 @@ impl<'a> Twin<'a> {
     /// Opens the archive and compares its manifest. False also if it is damaged, which is told.
     pub(crate) fn has_manifest_of(&self, plan: &Plan) -> bool {
         match Reader::open(self.fs, &self.path) {
-            Ok(reader) if reader.plan().manifest_bytes() == plan.manifest_bytes() => true,
-            Ok(reader) => {
-                let (expected, actual) = (plan.manifest_sha256(), reader.plan().manifest_sha256());
-                let path = side_path(&self.path, META_SUFFIX);
-                (self.sharing.damaged)(&reader.damaged(Problem::NotedManifest { path, expected, actual }));
-                false
-            }
+            Ok(reader) => self.sharing.has_manifest_of(&reader, plan),
             Err(error) => {
                 if error.kind() != ErrorKind::NotFound {
                     (self.sharing.damaged)(&error);

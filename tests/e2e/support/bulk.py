@@ -43,13 +43,14 @@ def count(url: str, collection: str) -> int:
 
 
 def digest(url: str, collection: str) -> str:
-    """A digest of all points with their vectors and payloads, in the order of their ids."""
+    """A digest of all points with their vectors and payloads, in the order of their ids, as the server writes them."""
     digester, offset = hashlib.sha256(), None
     while True:
         body = {"limit": PAGE, "offset": offset, "with_vector": True, "with_payload": True}
         response = requests.post(f"{url}/collections/{collection}/points/scroll", json=body, timeout=TIMEOUT)
         assert response.status_code == 200, response.text
-        page = response.json()["result"]
-        digester.update(json.dumps(page["points"]).encode())
-        if (offset := page["next_page_offset"]) is None:
+        # Parsing the points would take most of the time.
+        points, rest = response.content.split(b'"points":', 1)[1].rsplit(b'"next_page_offset":', 1)
+        digester.update(points)
+        if (offset := json.loads(rest.split(b"}", 1)[0])) is None:
             return digester.hexdigest()

@@ -101,6 +101,11 @@ class Bucket:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
         return [found["Key"] for page in pages for found in page.get("Contents", [])]
 
+    @staticmethod
+    def keys_of(*archives: str) -> list[str]:
+        """The keys of archives with those of what is beside each."""
+        return [key + suffix for key in archives for suffix in ["", ".checksum", ".meta.json"]]
+
     def uploads(self) -> list[str]:
         """Keys of multipart uploads that are neither complete nor aborted."""
         return [found["Key"] for found in self.client.list_multipart_uploads(Bucket=self.name).get("Uploads", [])]

@@ -92,6 +92,15 @@ pub fn delete(fs: &dyn Fs, dir: &Path, name: &ArchiveName) -> Result<(), Error> 
 /// Notes in the side file that the archive was verified at `at`. Does nothing for an archive without one, or if somebody else is
 /// writing files of this name.
 pub fn record_verified(fs: &dyn Fs, dir: &Path, name: &ArchiveName, at: SystemTime) -> Result<(), Error> {
+    record(fs, dir, name, Some(at))
+}
+
+/// Takes back what [`record_verified`] has noted, since the archive has proved to be damaged. Does nothing where that does.
+pub fn record_damaged(fs: &dyn Fs, dir: &Path, name: &ArchiveName) -> Result<(), Error> {
+    record(fs, dir, name, None)
+}
+
+fn record(fs: &dyn Fs, dir: &Path, name: &ArchiveName, verified_at: Option<SystemTime>) -> Result<(), Error> {
     let path = dir.join(name.as_str());
     if Meta::read(fs, &path)?.is_none() {
         return Ok(());
@@ -100,17 +109,17 @@ pub fn record_verified(fs: &dyn Fs, dir: &Path, name: &ArchiveName, at: SystemTi
     let Some(attempt) = Attempt::begin(fs, dir, name).map_err(Error::io("create a temporary for", &path))? else {
         return Ok(());
     };
-    let noted = note_verified(fs, &path, at);
+    let noted = note_verified(fs, &path, verified_at);
     attempt.remove(fs).map_err(Error::io("remove", attempt.path()))?;
     noted
 }
 
 /// Does it, for who may write files of this name.
-fn note_verified(fs: &dyn Fs, path: &Path, at: SystemTime) -> Result<(), Error> {
+fn note_verified(fs: &dyn Fs, path: &Path, verified_at: Option<SystemTime>) -> Result<(), Error> {
     let Some(mut meta) = Meta::read(fs, path)? else {
         return Ok(());
     };
-    meta.verified_at = Some(seconds(at));
+    meta.verified_at = verified_at.map(seconds);
     let side = side_path(path, META_SUFFIX);
     icecore_io::publish(fs, &side, &meta.to_bytes(), icecore_io::Existing::Replace)
         .map_err(|error| Error::io("write", &side)(error.into_source()))?;

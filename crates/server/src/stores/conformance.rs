@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use icecore_archive::{
     ArchiveName, Draft, FileDigest, Hasher, Member, MemberPath, Plan, Progress, Sha256Digest, Sharing, Source,
@@ -18,9 +18,24 @@ pub(crate) fn put(store: &dyn Store, place: &Place, name: &str, data: &[u8]) -> 
     store.put(place, &archive_name(name), draft(&plan(data), &source(data)), &())
 }
 
+/// The same, of which an equal archive may be made use of.
+pub(crate) fn put_sharing(
+    store: &dyn Store,
+    place: &Place,
+    name: &str,
+    data: &[u8],
+    sharing: Option<Sharing<'_>>,
+    progress: &dyn Progress,
+) -> Result<ArchiveInfo> {
+    store.put(place, &archive_name(name), Draft { sharing, ..draft(&plan(data), &source(data)) }, progress)
+}
+
 fn draft<'a>(plan: &'a Plan, source: &'a dyn Source) -> Draft<'a> {
     Draft { plan, source, compression: None, sharing: None }
 }
+
+/// Bytes in archives that equal each other: more than what some stores deal with in one go.
+const EQUAL_LEN: usize = 100_000;
 
 /// What becomes of an archive that is open while it is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +65,10 @@ pub(crate) fn check(store: &dyn Store, open_ones: OpenOnes) {
         failed_puts_leave_nothing(store, place);
         missing_ones_are_said_to_be(store, place);
         streams_are_kept_as_they_arrive(store, place);
-        equal_ones_are_independent(store, place);
+        for noted in [false, true] {
+            equal_ones_are_independent(store, place, noted);
+        }
+        what_is_noted_of_deleted_ones_leaves_nothing(store, place);
     }
     // One of each is left, and none is seen from another place.
     for place in &places {
@@ -144,12 +162,20 @@ impl io::Read for Broken {
     }
 }
 
-fn equal_ones_are_independent(store: &dyn Store, place: &Place) {
-    let (plan, source) = (plan(b"equal"), source(b"equal"));
+/// `noted`: whether the first is known to be sound when the others are made.
+fn equal_ones_are_independent(store: &dyn Store, place: &Place, noted: bool) {
+    let data = vec![7; EQUAL_LEN];
     let damaged = |error: &icecore_archive::Error| panic!("{error}");
-    let sharing = Some(Sharing { reverify_after: Duration::ZERO, damaged: &damaged });
+    let reverify_after = if noted { Duration::MAX } else { Duration::ZERO };
+    let sharing = Some(Sharing { reverify_after, damaged: &damaged });
     let equal = ["e1.snapshot", "e2.snapshot", "e3.snapshot"].map(archive_name);
-    let made = equal.each_ref().map(|name| store.put(place, name, Draft { sharing, ..draft(&plan, &source) }, &()).unwrap());
+    let made = equal.each_ref().map(|name| {
+        let made = put_sharing(store, place, name.as_str(), &data, sharing, &()).unwrap();
+        if noted && *name == equal[0] {
+            store.note_read_back(place, &store.open(place, name).unwrap(), Some(SystemTime::UNIX_EPOCH)).unwrap();
+        }
+        made
+    });
     assert!(!made[0].shared, "there is nothing to share yet");
     let bytes = read(store.open(place, &equal[0]).unwrap().file.as_ref());
     for (name, info) in equal.iter().zip(&made) {
@@ -162,6 +188,22 @@ fn equal_ones_are_independent(store: &dyn Store, place: &Place) {
     }
     assert!(!store.open(place, &equal[1]).unwrap().info.shared, "it is the last one");
     store.delete(place, &equal[1]).unwrap();
+}
+
+fn what_is_noted_of_deleted_ones_leaves_nothing(store: &dyn Store, place: &Place) {
+    let before = store.list(place).unwrap();
+    put(store, place, "gone.snapshot", b"gone").unwrap();
+    let gone = store.open(place, &archive_name("gone.snapshot")).unwrap();
+    for sound_at in [Some(SystemTime::UNIX_EPOCH), None, Some(SystemTime::UNIX_EPOCH)] {
+        store.note_read_back(place, &gone, sound_at).unwrap();
+        assert_eq!(store.list(place).unwrap().len(), before.len() + 1, "{sound_at:?}");
+    }
+    store.delete(place, &gone.info.name).unwrap();
+    for sound_at in [Some(SystemTime::UNIX_EPOCH), None] {
+        store.note_read_back(place, &gone, sound_at).unwrap();
+    }
+    assert_eq!(store.list(place).unwrap(), before);
+    assert_eq!(store.sweep().unwrap(), 0);
 }
 
 /// Asks to stop at once.

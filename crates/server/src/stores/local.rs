@@ -7,9 +7,10 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use icecore_archive::{ArchiveName, Draft, Incoming, Progress, Stored};
-use icecore_io::{Clock, FileKind, Fs};
+use icecore_io::{Clock, FileKind, Fs, Metadata};
 
 use super::{ArchiveInfo, Result, Store, StoreError, StoredArchive};
 use crate::usecases::naming::{CLUSTERS_DIR, Place, SHARDS_DIR};
@@ -202,13 +203,26 @@ impl Store for LocalStore {
         if file.len().map_err(on("measure", &path))? != info.size {
             return Err(StoreError::NotFound { name: name.to_string() });
         }
-        let modified = found.modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let tag = format!("{:x}-{:x}-{:x}", found.inode, found.len, modified.as_nanos());
-        Ok(StoredArchive { info, tag, file })
+        Ok(StoredArchive { info, tag: tag(&found), file })
     }
 
     fn delete(&self, place: &Place, name: &ArchiveName) -> Result<()> {
         icecore_archive::delete(self.fs.as_ref(), &self.dir_of(place, name)?, name).map_err(|error| missing(error, name))
+    }
+
+    fn note_read_back(&self, place: &Place, archive: &StoredArchive, sound_at: Option<SystemTime>) -> Result<()> {
+        let (fs, Some(dir)) = (self.fs.as_ref(), self.find_dir(place)?) else { return Ok(()) };
+        // It holds for all names of the file.
+        for stored in icecore_archive::list(fs, &dir).map_err(StoreError::Archive)? {
+            let is_it = fs.metadata(&stored.path).is_ok_and(|found| tag(&found) == archive.tag);
+            let noted = match sound_at {
+                _ if !is_it => Ok(()),
+                Some(at) => icecore_archive::record_verified(fs, &dir, &stored.name, at),
+                None => icecore_archive::record_damaged(fs, &dir, &stored.name),
+            };
+            noted.map_err(StoreError::Archive)?;
+        }
+        Ok(())
     }
 
     fn sweep(&self) -> Result<usize> {
@@ -226,6 +240,12 @@ impl Store for LocalStore {
 fn info(stored: Stored) -> ArchiveInfo {
     let Stored { name, created_at, len, sha256, shared, .. } = stored;
     ArchiveInfo { name, created: created_at, size: len, sha256, shared }
+}
+
+/// What tells a file from all others, and from itself after a change.
+fn tag(file: &Metadata) -> String {
+    let modified = file.modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    format!("{:x}-{:x}-{:x}", file.inode, file.len, modified.as_nanos())
 }
 
 fn taken(error: icecore_archive::Error, name: &ArchiveName) -> StoreError {

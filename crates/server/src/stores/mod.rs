@@ -35,7 +35,7 @@ pub(crate) type Result<T, E = StoreError> = std::result::Result<T, E>;
 /// A place that keeps archives.
 pub(crate) trait Store: Debug + Send + Sync {
     /// Makes the archive of a draft under `name`, which says whether it is compressed. After `Ok` it is durable and listed. If the
-    /// draft allows it, it may share its bytes with an equal one of the same place.
+    /// draft allows it, it may share its bytes with an equal one of the same place, or be made of that.
     ///
     /// `Exists` if the name is taken, or somebody else is making an archive of that name: cheap, before any data is read. Any
     /// other error leaves the place as it was.
@@ -64,6 +64,11 @@ pub(crate) trait Store: Debug + Send + Sync {
 
     /// Deletes an archive. `NotFound` if there is none of the name. Who has it open reads on, or fails; never reads other bytes.
     fn delete(&self, place: &Place, name: &ArchiveName) -> Result<()>;
+
+    /// Notes what reading all bytes of an open archive back has shown: that they are sound, and when the reading began, or (`None`)
+    /// that they are not. [`put`](Self::put) takes only what was found sound for as good as an equal archive. Does nothing for an
+    /// archive that is gone, or another one by now.
+    fn note_read_back(&self, place: &Place, archive: &StoredArchive, sound_at: Option<SystemTime>) -> Result<()>;
 
     /// Removes what crashes have left; to be called at start, before anything is put (of a remote store: at any time). Says how many
     /// files or objects went.

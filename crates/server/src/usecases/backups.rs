@@ -3,6 +3,7 @@
 //! Nothing here asks whether what an archive is of exists: backups outlive it.
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use icecore_archive::{ArchiveName, ErrorKind, Problem, Progress, Reader, VerifyOptions, WholeDigest, verify_with};
 use icecore_io::digest::{Hasher, Sha256Digest};
@@ -12,7 +13,7 @@ use super::naming::Place;
 use crate::app::App;
 use crate::error::{AppError, Result, one_line};
 use crate::metrics::Kind;
-use crate::stores::{ArchiveInfo, Store, StoreError};
+use crate::stores::{ArchiveInfo, Store, StoreError, StoredArchive};
 
 /// Bytes that are read at a time.
 const BUFFER_LEN: usize = 1 << 20;
@@ -76,9 +77,29 @@ pub(crate) fn delete(app: &App, store: &dyn Store, place: &Place, name: &str) ->
 
 /// Reads an archive through, once and in order, and compares it with its own digests and with the one that the store noted when
 /// it was made. Of an archive that others have made only the latter can be compared. Bytes that a remote store does not give are an
-/// error: they say nothing of the archive.
-pub(crate) fn verify(store: &dyn Store, place: &Place, name: &ArchiveName, progress: &dyn Progress) -> Result<Verdict> {
+/// error: they say nothing of the archive. The store is told what came of it; `now` is when this begins.
+pub(crate) fn verify(
+    store: &dyn Store,
+    place: &Place,
+    name: &ArchiveName,
+    now: SystemTime,
+    progress: &dyn Progress,
+) -> Result<Verdict> {
     let stored = store.open(place, name)?;
+    let verdict = read_through(store, name, &stored, progress)?;
+    let sound_at = match verdict {
+        Verdict::Sound => Some(now),
+        Verdict::Damaged { .. } => None,
+        Verdict::Unknown { .. } => return Ok(verdict),
+    };
+    // The verdict is the same, whether it can be noted or not.
+    if let Err(error) = store.note_read_back(place, &stored, sound_at) {
+        tracing::warn!("cannot note that {name} was verified: {}", one_line(&error));
+    }
+    Ok(verdict)
+}
+
+fn read_through(store: &dyn Store, name: &ArchiveName, stored: &StoredArchive, progress: &dyn Progress) -> Result<Verdict> {
     let noted = stored.info.sha256;
     let reader = match Reader::from_file(stored.file.clone(), PathBuf::from(name.as_str())) {
         Ok(reader) => reader,
@@ -137,9 +158,10 @@ mod tests {
     use icecore_io::{Fault, FaultFs, Fs, ManualClock, Operation};
 
     use super::*;
-    use crate::stores::{LocalStore, StoredArchive, conformance};
+    use crate::stores::{LocalStore, conformance};
 
     const PATH: &str = "/s/a.snapshot";
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
     /// A store on another machine.
     #[derive(Debug)]
@@ -177,6 +199,15 @@ mod tests {
             self.0.delete(place, name)
         }
 
+        fn note_read_back(
+            &self,
+            place: &Place,
+            archive: &StoredArchive,
+            sound_at: Option<SystemTime>,
+        ) -> crate::stores::Result<()> {
+            self.0.note_read_back(place, archive, sound_at)
+        }
+
         fn sweep(&self) -> crate::stores::Result<usize> {
             self.0.sweep()
         }
@@ -197,7 +228,7 @@ mod tests {
     }
 
     fn verdict(store: &dyn Store) -> Result<Verdict> {
-        verify(store, &Place::Storage, &"a.snapshot".parse().unwrap(), &())
+        verify(store, &Place::Storage, &"a.snapshot".parse().unwrap(), NOW, &())
     }
 
     /// Replaces the file of the archive.
@@ -207,14 +238,18 @@ mod tests {
     }
 
     #[test]
-    fn sound_and_damaged_archives_are_told_apart() {
+    fn sound_and_damaged_archives_are_told_apart_and_noted() {
         let (disk, _, store) = prepared();
+        let noted = || icecore_archive::find(&disk, Path::new("/s"), &"a.snapshot".parse().unwrap()).unwrap().verified_at;
+        assert_eq!(noted(), None);
         assert!(matches!(verdict(&store).unwrap(), Verdict::Sound));
+        assert_eq!(noted(), Some(NOW));
         let mut bytes = icecore_io::read_file(&disk, Path::new(PATH), 1 << 30).unwrap();
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         replace(&disk, &bytes);
         assert!(matches!(verdict(&store).unwrap(), Verdict::Damaged { .. }));
+        assert_eq!(noted(), None, "nobody takes it for sound any more");
     }
 
     #[test]

@@ -47,6 +47,11 @@ impl ObjectFile {
         Self { shared: Arc::new(Shared { bucket, key, len, version, blocks, arrived: Condvar::new() }) }
     }
 
+    /// The ETag of the bytes; `None` if the server gives none.
+    pub(super) fn version(&self) -> Option<&str> {
+        self.shared.version.as_deref()
+    }
+
     /// The block of this number, waited for; `None` if there is no place for it.
     fn block(&self, index: u64) -> Result<Option<Bytes>, S3Error> {
         let shared = &self.shared;

@@ -14,6 +14,8 @@ use crate::usecases::naming::Place;
 pub(super) const CHECKSUM_SUFFIX: &str = ".checksum";
 /// What follows an archive's key in that of its index object.
 pub(super) const META_SUFFIX: &str = ".meta.json";
+/// What follows an archive's key in that of the note that it was read back.
+const VERIFIED_SUFFIX: &str = ".verified.json";
 /// What follows an archive's key in those of the claims on its name; then comes the id of whoever claims it.
 const CLAIMS_SUFFIX: &str = ".making/";
 
@@ -26,6 +28,8 @@ pub(super) struct Keys {
     pub(super) checksum: Path,
     /// Its index object: what makes it listed.
     pub(super) meta: Path,
+    /// The note that all of its bytes were read back and found sound, if they were.
+    pub(super) verified: Path,
 }
 
 impl Keys {
@@ -39,7 +43,8 @@ impl Keys {
         let key = |suffix: &str| {
             Path::parse(format!("{data}{suffix}")).ok().filter(|key| key.as_ref().len() == data.len() + suffix.len())
         };
-        Some(Self { data: key("")?, checksum: key(CHECKSUM_SUFFIX)?, meta: key(META_SUFFIX)? })
+        let (checksum, meta) = (key(CHECKSUM_SUFFIX)?, key(META_SUFFIX)?);
+        Some(Self { data: key("")?, checksum, meta, verified: key(VERIFIED_SUFFIX)? })
     }
 
     /// The claim of this id on the name.
@@ -97,7 +102,13 @@ mod tests {
         let keys = Keys::of("c/x.snapshot").unwrap();
         let id = Id::random().unwrap();
         assert_eq!(keys.claimed_by(&keys.claim(id)), Some(id));
-        for other in ["c/x.snapshot", "c/x.snapshot.making/a.snapshot", "c/x.snapshot.meta.json", "c/x.snapshot.zst"] {
+        for other in [
+            "c/x.snapshot",
+            "c/x.snapshot.making/a.snapshot",
+            "c/x.snapshot.meta.json",
+            "c/x.snapshot.verified.json",
+            "c/x.snapshot.zst",
+        ] {
             assert_eq!(keys.claimed_by(&Path::parse(other).unwrap()), None, "{other}");
         }
     }

@@ -29,7 +29,7 @@ pub(super) struct Meta {
     pub(super) sha256: Sha256Digest,
     /// Digest of the manifest; null for an archive that was kept as it arrived.
     pub(super) manifest_sha256: Option<String>,
-    /// When all bytes were last read back; null, which nobody changes yet.
+    /// Always null: that all bytes were read back is noted in an object of its own (`verified`).
     #[serde(default)]
     pub(super) verified_at: Option<u64>,
     /// The claim under which it was made.

@@ -7,6 +7,7 @@
 
 mod blocks;
 mod bucket;
+mod copying;
 mod error;
 mod file;
 mod id;
@@ -15,16 +16,21 @@ mod meta;
 mod options;
 mod put;
 mod records;
+mod signed;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod twins;
 mod upload;
 mod uploads;
+mod verified;
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
 use std::path::Path as Label;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use icecore_archive::{ArchiveName, Draft, Incoming, Progress, write_archive, write_compressed, write_stream};
 use icecore_io::Clock;
@@ -41,6 +47,7 @@ use keys::{CHECKSUM_SUFFIX, Keys, META_SUFFIX};
 use meta::{META_LEN_MAX, Meta};
 use put::About;
 use records::{Doing, Record};
+use twins::Wanted;
 use upload::PART_LEN_MIN;
 
 pub(crate) use error::{Fault, S3Error};
@@ -59,11 +66,15 @@ pub(crate) struct S3Store {
     bucket: Bucket,
     /// The same, for a look whose failure somebody waits for.
     looking: Bucket,
+    /// The same, for uploads whose parts the server copies.
+    copying: Bucket,
     prefix: String,
     records: Records,
     clock: Arc<dyn Clock>,
     /// Memory for what is read, of all open archives together.
     budget: Budget,
+    /// Whether the server gives a copy the ETag of its original, as far as that has been tried.
+    copies: AtomicBool,
     /// Shortest part of an upload but for the last, in bytes.
     part_len_min: usize,
     /// Index objects by key, with the ETag under which they were read.
@@ -83,15 +94,18 @@ impl S3Store {
         let looking = options.looking_client()?;
         let prefix = options.key_prefix()?;
         let bucket = Bucket::new(client, options.bucket.clone(), runtime.clone());
-        let looking = Bucket::new(looking, options.bucket.clone(), runtime);
+        let looking = Bucket::new(looking, options.bucket.clone(), runtime.clone());
+        let copying = Bucket::new(options.copying_client()?, options.bucket.clone(), runtime);
         Ok(Self {
             options,
             bucket,
             looking,
+            copying,
             prefix,
             records,
             clock,
             budget: Budget::default(),
+            copies: AtomicBool::new(true),
             part_len_min: PART_LEN_MIN,
             remembered: Mutex::default(),
         })
@@ -125,23 +139,30 @@ impl S3Store {
         Ok(meta)
     }
 
+    /// The index object of an archive, as it is now; `None` if there is none.
+    fn look_up(&self, keys: &Keys) -> Result<Option<Meta>, S3Error> {
+        Ok(self.bucket.get(&keys.meta, META_LEN_MAX)?.as_deref().and_then(Meta::parse))
+    }
+
     /// The index object of an archive. `NotFound` if there is none.
     fn meta(&self, keys: &Keys, name: &ArchiveName) -> Result<Meta> {
-        let meta = self.bucket.get(&keys.meta, META_LEN_MAX)?.as_deref().and_then(Meta::parse);
-        meta.ok_or_else(|| StoreError::NotFound { name: name.to_string() })
+        self.look_up(keys)?.ok_or_else(|| StoreError::NotFound { name: name.to_string() })
     }
 }
 
 impl Store for S3Store {
     fn put(&self, place: &Place, name: &ArchiveName, draft: Draft<'_>, progress: &dyn Progress) -> Result<ArchiveInfo> {
         draft.check_name(name).map_err(StoreError::Archive)?;
-        // Objects have no second names.
-        let Draft { plan, source, compression, sharing: _ } = draft;
+        let Draft { plan, source, compression, sharing } = draft;
+        // What is compressed does not follow from its manifest; what is one request to send takes more to be copied.
+        let is_worth_it =
+            compression.is_none() && self.copies.load(Ordering::Relaxed) && plan.archive_len() > self.part_len_min as u64;
         let about = About {
             name,
             len_max: Some(draft.len_max()),
             uncompressed_size: compression.map(|_| plan.archive_len()),
             manifest_sha256: Some(plan.manifest_sha256()),
+            wanted: sharing.filter(|_| is_worth_it).map(|sharing| Wanted { place, plan, source, sharing }),
         };
         put::put(self, &self.keys(place, name)?, about, progress, |sink| match compression {
             Some(compression) => write_compressed(plan, source, sink, compression, progress),
@@ -158,7 +179,7 @@ impl Store for S3Store {
         progress: &dyn Progress,
     ) -> Result<ArchiveInfo> {
         let keys = self.keys(place, name)?;
-        let about = About { name, len_max: len, uncompressed_size: None, manifest_sha256: None };
+        let about = About { name, len_max: len, uncompressed_size: None, manifest_sha256: None, wanted: None };
         put::put(self, &keys, about, progress, |sink| {
             write_stream(Incoming { reader, len, label: Label::new(name.as_str()) }, sink, progress)
         })
@@ -211,6 +232,10 @@ impl Store for S3Store {
             Err(error) => tracing::warn!("{error}; the next start tries again"),
         }
         Ok(())
+    }
+
+    fn note_read_back(&self, place: &Place, archive: &StoredArchive, sound_at: Option<SystemTime>) -> Result<()> {
+        verified::note(self, &self.keys(place, &archive.info.name)?, archive, sound_at)
     }
 
     fn sweep(&self) -> Result<usize> {

@@ -13,7 +13,7 @@ use url::Url;
 use crate::config::Secret;
 
 /// How long a connection may take to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one request may take with its body: a part of 8 MiB at 30 KB/s.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(300);
 /// Times that a request is sent again after a failure that may pass: half a minute with these pauses, in which a distributed store has
@@ -81,12 +81,26 @@ impl S3Options {
         self.client_with(&self.bucket, std::env::vars_os(), RETRIES_OF_A_LOOK)
     }
 
+    /// One whose uploads announce no checksums of their parts: those of parts that the server copies are the server's business.
+    pub(super) fn copying_client(&self) -> Result<AmazonS3, OptionsError> {
+        built(self.builder(&self.bucket, std::env::vars_os(), RETRIES_MAX)?)
+    }
+
     fn client_with(
         &self,
         bucket: &str,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
         retries: usize,
     ) -> Result<AmazonS3, OptionsError> {
+        built(self.builder(bucket, variables, retries)?.with_checksum_algorithm(Checksum::SHA256))
+    }
+
+    fn builder(
+        &self,
+        bucket: &str,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+        retries: usize,
+    ) -> Result<AmazonS3Builder, OptionsError> {
         if bucket.is_empty() {
             return Err(OptionsError("no bucket is given".to_owned()));
         }
@@ -121,18 +135,19 @@ impl S3Options {
             builder = builder.with_endpoint(endpoint.trim_end_matches('/'));
         }
         let backoff = BackoffConfig { init_backoff: BACKOFF_FIRST, max_backoff: BACKOFF_MAX, base: BACKOFF_GROWTH };
-        builder
+        Ok(builder
             .with_bucket_name(bucket)
             .with_client_options(
                 ClientOptions::new().with_connect_timeout(CONNECT_TIMEOUT).with_timeout(REQUEST_TIMEOUT).with_allow_http(plain),
             )
             .with_retry(RetryConfig { backoff, max_retries: retries, retry_timeout: RETRY_TIMEOUT })
-            .with_checksum_algorithm(Checksum::SHA256)
             // Not every server knows how to delete several objects with one request.
-            .with_disable_bulk_delete(true)
-            .build()
-            .map_err(|error| OptionsError(error.to_string()))
+            .with_disable_bulk_delete(true))
     }
+}
+
+fn built(builder: AmazonS3Builder) -> Result<AmazonS3, OptionsError> {
+    builder.build().map_err(|error| OptionsError(error.to_string()))
 }
 
 /// Whether the endpoint speaks HTTP without encryption.

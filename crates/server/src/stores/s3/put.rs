@@ -5,21 +5,25 @@
 //! least one sees the other, and goes back; often both. While the only claim is ours, nobody else writes to the keys of that name.
 //! The index object comes last and is read back. See docs/adr/0008.
 
+use std::sync::atomic::Ordering;
+
 use super::id::Id;
 use axum::body::Bytes;
 use icecore_archive::{ArchiveName, Progress, Sink, Written};
 
 use super::super::{ArchiveInfo, Result, StoreError};
 use super::S3Store;
+use super::copying::Original;
 use super::error::{Fault, S3Error};
 use super::keys::Keys;
 use super::meta::{META_LEN_MAX, Meta};
 use super::records::{Doing, Record};
 use super::sweep::Made;
+use super::twins::{self, Twin, Wanted};
 use super::upload::{Parts, Upload};
 
 /// What is known of an archive before it is written.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct About<'a> {
     pub(super) name: &'a ArchiveName,
     /// The longest that it can become, if anybody knows.
@@ -28,6 +32,8 @@ pub(super) struct About<'a> {
     pub(super) uncompressed_size: Option<u64>,
     /// Digest of the manifest, if there is one that was read.
     pub(super) manifest_sha256: Option<icecore_archive::Sha256Digest>,
+    /// How an equal one may be copied instead.
+    pub(super) wanted: Option<Wanted<'a>>,
 }
 
 /// An attempt to make an archive under a name.
@@ -72,7 +78,11 @@ impl Attempt<'_> {
             return Err(exists());
         }
         self.note(true, None)?;
-        let written = self.send(about.len_max, progress, write)?;
+        let copied = about.wanted.map_or(Ok(None), |wanted| self.copy(wanted, progress))?;
+        let written = match copied {
+            Some(copied) => copied,
+            None => self.send(about.len_max, progress, write)?,
+        };
         self.check_size(written.len)?;
 
         let bucket = &self.store.bucket;
@@ -117,6 +127,50 @@ impl Attempt<'_> {
             true => Ok(true),
             false => Err(self.wrong("the server does not list an object that it has just taken").into()),
         }
+    }
+
+    /// Has the server copy an equal archive that was found sound. `None` if there is none, or it cannot be copied; then nothing is left
+    /// of the attempt.
+    fn copy(&mut self, wanted: Wanted<'_>, progress: &dyn Progress) -> Result<Option<Written>> {
+        let (store, keys) = (self.store, self.keys);
+        let Some(Twin { original, sha256 }) = twins::find(store, wanted) else { return Ok(None) };
+        // Nothing is left to send. Whoever wants it stopped is heard all the same.
+        progress.start(0);
+        if progress.advance(0).is_break() {
+            return Err(StoreError::Archive(icecore_archive::Error::Cancelled));
+        }
+        wanted.source.check_unchanged().map_err(StoreError::Archive)?;
+        let Original { key, version, len } = original.clone();
+        let mut begun = |upload: &str| self.note(true, Some(upload.to_owned()));
+        let mut upload = Upload::new(&store.copying, &keys.data, Parts::of(Some(len), store.part_len_min), progress, &mut begun);
+        let copied = upload.copy(original).and_then(|()| upload.finish());
+        if let Err(StoreError::Archive(_)) = copied {
+            if let Err(error) = upload.abort() {
+                tracing::warn!("{error}; the next start tries again");
+            }
+            return copied.map(|()| None);
+        }
+        // Its ETag says what became of it; also where an answer was lost.
+        let found = store.bucket.head(&keys.data)?;
+        if found.as_ref().is_some_and(|found| found.size == len && found.e_tag.as_deref() == Some(&version)) {
+            tracing::debug!("{} is a copy of {}", store.bucket.url(&keys.data), store.bucket.url(&key));
+            return Ok(Some(Written { len, sha256 }));
+        }
+        upload.abort()?;
+        if found.is_some() {
+            store.bucket.delete(&keys.data)?;
+        }
+        let reason = match copied {
+            Err(error) => error.to_string(),
+            Ok(()) => {
+                let is_as_it_was = store.bucket.head(&key)?.is_some_and(|now| now.e_tag.as_deref() == Some(&version));
+                // Where ETags do not follow from the bytes, no copy can be known for one.
+                store.copies.fetch_and(!is_as_it_was, Ordering::Relaxed);
+                "the copy has another ETag".to_owned()
+            }
+        };
+        tracing::info!("{} is sent: cannot copy {}: {reason}", store.bucket.url(&keys.data), store.bucket.url(&key));
+        Ok(None)
     }
 
     /// Sends the archive itself.

@@ -53,6 +53,8 @@ pub(super) enum Doing {
         /// The ETag of what is deleted: another object at the key is not.
         version: Option<String>,
     },
+    /// The note that an archive was read back, which goes with the archive.
+    Noting,
 }
 
 /// The name of the directory of records in the directory of the storage.

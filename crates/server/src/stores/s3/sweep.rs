@@ -36,6 +36,7 @@ impl S3Store {
             let ended = match &record.doing {
                 Doing::Making { .. } => self.finish_making(id, &record, &keys, Made::Keep),
                 Doing::Deleting { version } => self.finish_deleting(version.as_deref(), &keys),
+                Doing::Noting => self.finish_noting(&keys),
             };
             match ended {
                 Ok(count) => {
@@ -95,10 +96,19 @@ impl S3Store {
         }
     }
 
+    /// Removes the note that an archive was read back, if the archive was deleted meanwhile. Says how many objects went.
+    pub(super) fn finish_noting(&self, keys: &Keys) -> Result<usize, S3Error> {
+        if self.bucket.head(&keys.meta)?.is_some() || self.bucket.head(&keys.verified)?.is_none() {
+            return Ok(0);
+        }
+        self.bucket.delete(&keys.verified)?;
+        Ok(1)
+    }
+
     /// Deletes the objects of an archive: first what makes it listed, last what keeps its name taken. Says how many there were.
     fn remove_objects(&self, keys: &Keys) -> Result<usize, S3Error> {
         let mut removed = 0;
-        for key in [&keys.meta, &keys.checksum, &keys.data] {
+        for key in [&keys.meta, &keys.verified, &keys.checksum, &keys.data] {
             if self.bucket.head(key)?.is_some() {
                 self.bucket.delete(key)?;
                 removed += 1;

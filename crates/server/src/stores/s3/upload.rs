@@ -1,10 +1,11 @@
-//! Sends an archive to a bucket while it is made: a multipart upload of a bounded number of parts in flight.
+//! Sends an archive to a bucket while it is made, or has the server copy one: a multipart upload of a bounded number of parts in flight.
 //!
 //! What fits into one part is one request, and no upload is begun. Parts are as long as it takes to need no more than 10,000, which
 //! is what a server accepts. Whoever drops an upload without [`finish`](Upload::finish) has to [`abort`](Upload::abort) it, or
 //! its parts stay at the server. Each part is signed and carries its SHA-256, so a server that checks either refuses damage.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -16,6 +17,7 @@ use tokio::task::JoinSet;
 
 use super::super::{Result, StoreError};
 use super::bucket::Bucket;
+use super::copying::{Copying, Original};
 use super::error::{Fault, S3Error};
 
 /// Shortest part but for the last, in bytes. Servers want 5 MiB or more.
@@ -68,7 +70,7 @@ pub(super) struct Upload<'a> {
     id: Option<String>,
     /// Those that were sent, in order; `None` while they are in flight.
     sent: Vec<Option<PartId>>,
-    in_flight: JoinSet<(usize, object_store::Result<PartId>)>,
+    in_flight: JoinSet<(usize, Result<PartId, S3Error>)>,
     failure: Option<StoreError>,
 }
 
@@ -119,21 +121,49 @@ impl<'a> Upload<'a> {
         self.failure.take()
     }
 
-    /// Sends the part that was filled, once there is room for it in flight.
+    /// Makes the object of the bytes of another one, by the server, in the parts in which they would be sent. [`finish`](Self::finish)
+    /// has to follow.
+    pub(super) fn copy(&mut self, original: Original) -> Result<()> {
+        let copying = Arc::new(Copying::new(self.bucket, original, self.key)?);
+        let (mut start, end) = (0, copying.len());
+        while start < end {
+            let len = self.parts.len(self.sent.len());
+            let range = start..end.min(start + len as u64);
+            start = range.end;
+            let copying = Arc::clone(&copying);
+            self.start(len, |id, index| async move { copying.part(&id, index, range).await })?;
+        }
+        Ok(())
+    }
+
+    /// Sends the part that was filled.
     fn send(&mut self) -> Result<()> {
+        let bytes = std::mem::take(&mut self.part);
+        let (bucket, key) = (self.bucket.clone(), self.key.clone());
+        self.start(bytes.len(), |id, index| async move {
+            let sent = bucket.client.put_part(&key, &id, index, PutPayload::from(Bytes::from(bytes))).await;
+            sent.map_err(bucket.error("send a part of", &key))
+        })
+    }
+
+    /// Starts with the next part, of `len` bytes, once there is room for it in flight. `part` is given the id of the upload and the
+    /// part's number from 0.
+    fn start<F>(&mut self, len: usize, part: impl FnOnce(String, usize) -> F) -> Result<()>
+    where
+        F: Future<Output = Result<PartId, S3Error>> + Send + 'static,
+    {
         let id = match &self.id {
             Some(id) => id.clone(),
             None => self.begin()?,
         };
-        let bytes = std::mem::take(&mut self.part);
-        let room = (IN_FLIGHT_LEN / bytes.len().max(1)).max(1);
+        let room = (IN_FLIGHT_LEN / len.max(1)).max(1);
         while self.in_flight.len() >= room {
             self.wait()?;
         }
-        let (client, key, index) = (self.bucket.client.clone(), self.key.clone(), self.sent.len());
+        let index = self.sent.len();
         self.sent.push(None);
-        let sending = async move { (index, client.put_part(&key, &id, index, PutPayload::from(Bytes::from(bytes))).await) };
-        self.in_flight.spawn_on(sending, &self.bucket.runtime);
+        let sending = part(id, index);
+        self.in_flight.spawn_on(async move { (index, sending.await) }, &self.bucket.runtime);
         Ok(())
     }
 
@@ -159,7 +189,7 @@ impl<'a> Upload<'a> {
                     }
                     return Ok(());
                 }
-                Ok(Some(Ok((_, Err(error))))) => return Err(self.bucket.error("send a part of", self.key)(error).into()),
+                Ok(Some(Ok((_, Err(error))))) => return Err(error.into()),
                 Ok(Some(Err(_))) => return Err(self.broken("the thread that sent a part has ended").into()),
                 Err(_) => {
                     if self.progress.advance(0).is_break() {

@@ -1,4 +1,4 @@
-//! Reading a backup through where it is stored. Changes nothing, so it can be done as often as one likes.
+//! Reading a backup through where it is stored. Changes nothing but the note of it, so it can be done as often as one likes.
 
 use icecore_archive::ArchiveName;
 use icecore_io::in_background;
@@ -20,7 +20,7 @@ pub(super) fn run(app: &App, order: &Order, running: &Running) -> Result<Value> 
     let name = order.request.snapshot_name.clone().ok_or(ManagedError::NoName)?;
     let name: ArchiveName = name.parse().map_err(|_| StoreError::NotFound { name })?;
     let store = app.stores.resolve(order.request.storage_id.as_deref())?.store;
-    match in_background(|| backups::verify(store.as_ref(), &place, &name, running))? {
+    match in_background(|| backups::verify(store.as_ref(), &place, &name, app.clock.now(), running))? {
         Verdict::Sound => Ok(Value::Bool(true)),
         Verdict::Damaged { count, first } => Err(ManagedError::Damaged { name: name.to_string(), count, first }.into()),
         Verdict::Unknown { reason } => Err(ManagedError::NoDigest { name: name.to_string(), reason }.into()),

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use icecore_archive::Sha256Digest;
 use object_store::path::Path;
@@ -29,6 +29,20 @@ pub(super) struct Seen {
     pub(super) query: String,
     /// Bytes of the body, or of the part that is asked for.
     pub(super) len: usize,
+    /// The key of the object that is to be copied.
+    pub(super) copied: Option<String>,
+}
+
+/// What the server makes of requests to copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Copies {
+    /// It copies.
+    #[default]
+    Made,
+    /// It does not know the header, and takes the request for one that sends nothing.
+    Unknown,
+    /// It copies, and ETags are not of bytes alone, as where each object is encrypted with a key of its own.
+    Disguised,
 }
 
 /// What becomes of it.
@@ -42,16 +56,20 @@ pub(super) enum Fate {
     LoseAnswer(StatusCode),
 }
 
-type Hand = Box<dyn FnMut(&Seen) -> Fate + Send>;
+type Objects = BTreeMap<String, Bytes>;
+type Hand = Box<dyn FnMut(&Seen, &mut Objects) -> Fate + Send>;
+type Holder = Box<dyn Fn(&Seen) -> bool + Send>;
 
 #[derive(Default)]
 struct Contents {
-    objects: BTreeMap<String, Bytes>,
+    objects: Objects,
     /// By id: the key, and the parts.
     uploads: BTreeMap<String, (String, BTreeMap<u32, Bytes>)>,
     begun: usize,
+    copies: Copies,
     seen: Vec<Seen>,
     hand: Option<Hand>,
+    holder: Option<Holder>,
 }
 
 /// A running server. Dropping it ends it.
@@ -73,13 +91,32 @@ impl Double {
     }
 
     /// Decides about every request from now on.
-    pub(super) fn decide(&self, hand: impl FnMut(&Seen) -> Fate + Send + 'static) {
+    pub(super) fn decide(&self, mut hand: impl FnMut(&Seen) -> Fate + Send + 'static) {
+        self.decide_with(move |seen, _| hand(seen));
+    }
+
+    /// The same, by one who may change what is there before.
+    pub(super) fn decide_with(&self, hand: impl FnMut(&Seen, &mut Objects) -> Fate + Send + 'static) {
         self.lock().hand = Some(Box::new(hand));
+    }
+
+    /// From now on, such requests get no answer.
+    pub(super) fn hold(&self, holder: impl Fn(&Seen) -> bool + Send + 'static) {
+        self.lock().holder = Some(Box::new(holder));
     }
 
     /// Answers every request from now on.
     pub(super) fn answer_all(&self) {
         self.lock().hand = None;
+    }
+
+    /// From now on, requests to copy are dealt with like this.
+    pub(super) fn copy_as(&self, copies: Copies) {
+        self.lock().copies = copies;
+    }
+
+    pub(super) fn read(&self, key: &str) -> Option<Bytes> {
+        self.lock().objects.get(key).cloned()
     }
 
     pub(super) fn keys(&self) -> Vec<String> {
@@ -118,26 +155,38 @@ async fn answer(State(contents): State<Arc<Mutex<Contents>>>, request: Request) 
     let query = head.uri.query().unwrap_or_default().to_owned();
     let range = head.headers.get(header::RANGE).map(|range| range.to_str().unwrap().to_owned());
     let len = range.as_deref().map_or(body.len(), |range| bounds(range).map_or(0, |(first, last)| last + 1 - first));
-    let seen = Seen { method: head.method, key, query, len };
+    let copy = Copy::asked(&head.headers);
+    let seen = Seen { method: head.method, key, query, len, copied: copy.as_ref().map(|copy| copy.key.clone()) };
 
+    if contents.lock().unwrap().note(&seen) {
+        return std::future::pending().await;
+    }
     let mut contents = contents.lock().unwrap();
-    contents.seen.push(seen.clone());
-    let fate = contents.hand.as_mut().map_or(Fate::Answer, |hand| hand(&seen));
-    match fate {
+    match contents.fate(&seen) {
         Fate::Answer => {
             let if_match = head.headers.get(header::IF_MATCH).map(|version| version.to_str().unwrap());
-            contents.answer(&seen, body, range.as_deref(), if_match)
+            contents.answer(&seen, body, copy, range.as_deref(), if_match)
         }
         Fate::Refuse(status) => error(status, "Refused"),
         Fate::LoseAnswer(status) => {
-            contents.answer(&seen, body, None, None);
+            contents.answer(&seen, body, copy, None, None);
             error(status, "Lost")
         }
     }
 }
 
 impl Contents {
-    fn answer(&mut self, seen: &Seen, body: Bytes, range: Option<&str>, if_match: Option<&str>) -> Response {
+    /// Notes a request. Says whether it is left without an answer.
+    fn note(&mut self, seen: &Seen) -> bool {
+        self.seen.push(seen.clone());
+        self.holder.as_ref().is_some_and(|holder| holder(seen))
+    }
+
+    fn fate(&mut self, seen: &Seen) -> Fate {
+        self.hand.as_mut().map_or(Fate::Answer, |hand| hand(seen, &mut self.objects))
+    }
+
+    fn answer(&mut self, seen: &Seen, body: Bytes, copy: Option<Copy>, range: Option<&str>, if_match: Option<&str>) -> Response {
         let query: BTreeMap<String, String> = form_urlencoded::parse(seen.query.as_bytes()).into_owned().collect();
         let upload = query.get("uploadId");
         match (seen.method.as_str(), upload) {
@@ -151,6 +200,16 @@ impl Contents {
             }
             ("GET", _) if seen.key.is_empty() => self.list(&query),
             ("GET" | "HEAD", _) => self.read(&seen.key, range, if_match),
+            ("PUT", Some(upload)) if copy.is_some() && self.copies != Copies::Unknown => {
+                let Some(part) = copy.and_then(|copy| copy.of(&self.objects)) else {
+                    return error(StatusCode::NOT_FOUND, "NoSuchKey");
+                };
+                let number = query["partNumber"].parse().unwrap();
+                let Some((_, parts)) = self.uploads.get_mut(upload) else { return error(StatusCode::NOT_FOUND, "NoSuchUpload") };
+                let version = etag(&part).replace('"', "&quot;");
+                parts.insert(number, part);
+                xml(&format!("<CopyPartResult><ETag>{version}</ETag></CopyPartResult>"))
+            }
             ("PUT", Some(upload)) => {
                 let number = query["partNumber"].parse().unwrap();
                 let Some((_, parts)) = self.uploads.get_mut(upload) else { return error(StatusCode::NOT_FOUND, "NoSuchUpload") };
@@ -159,7 +218,7 @@ impl Contents {
                 [(header::ETAG, version)].into_response()
             }
             ("PUT", None) => {
-                let version = etag(&body);
+                let version = self.etag(&seen.key, &body);
                 self.objects.insert(seen.key.clone(), body);
                 [(header::ETAG, version)].into_response()
             }
@@ -172,7 +231,7 @@ impl Contents {
             ("POST", Some(upload)) => {
                 let Some((_, parts)) = self.uploads.remove(upload) else { return error(StatusCode::NOT_FOUND, "NoSuchUpload") };
                 let whole = Bytes::from(parts.into_values().flatten().collect::<Vec<u8>>());
-                let version = etag(&whole);
+                let version = self.etag(&seen.key, &whole);
                 self.objects.insert(seen.key.clone(), whole);
                 xml(&format!("<CompleteMultipartUploadResult><ETag>{version}</ETag></CompleteMultipartUploadResult>"))
             }
@@ -188,9 +247,16 @@ impl Contents {
         }
     }
 
+    fn etag(&self, key: &str, bytes: &[u8]) -> String {
+        match self.copies {
+            Copies::Disguised => etag(&[key.as_bytes(), bytes].concat()),
+            _ => etag(bytes),
+        }
+    }
+
     fn read(&self, key: &str, range: Option<&str>, if_match: Option<&str>) -> Response {
         let Some(object) = self.objects.get(key) else { return error(StatusCode::NOT_FOUND, "NoSuchKey") };
-        let version = etag(object);
+        let version = self.etag(key, object);
         if if_match.is_some_and(|expected| expected != version) {
             return error(StatusCode::PRECONDITION_FAILED, "PreconditionFailed");
         }
@@ -214,7 +280,7 @@ impl Contents {
         let mut last = String::new();
         for (key, object) in found.by_ref().take(2) {
             let shown = key.replace('&', "&amp;").replace('<', "&lt;");
-            let (size, version) = (object.len(), etag(object).replace('"', "&quot;"));
+            let (size, version) = (object.len(), self.etag(key, object).replace('"', "&quot;"));
             write!(
                 text,
                 "<Contents><Key>{shown}</Key><LastModified>2026-01-01T00:00:00Z</LastModified><Size>{size}</Size>\
@@ -227,6 +293,28 @@ impl Contents {
             write!(text, "<NextContinuationToken>{last}</NextContinuationToken>").unwrap();
         }
         xml(&(text + "</ListBucketResult>"))
+    }
+}
+
+/// What is to be copied. Conditions are not heeded.
+struct Copy {
+    key: String,
+    first: usize,
+    last: usize,
+}
+
+impl Copy {
+    fn asked(headers: &HeaderMap) -> Option<Self> {
+        let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap());
+        let source = Path::from_url_path(text("x-amz-copy-source")?).unwrap();
+        let key = source.as_ref().strip_prefix(BUCKET).unwrap().trim_start_matches('/').to_owned();
+        let (first, last) = bounds(text("x-amz-copy-source-range")?)?;
+        Some(Self { key, first, last })
+    }
+
+    fn of(self, objects: &Objects) -> Option<Bytes> {
+        let object = objects.get(&self.key)?;
+        (self.last < object.len()).then(|| object.slice(self.first..=self.last))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The store against a server in this process that heeds no conditions, and against any real one that the environment names.
 
+mod copying;
 mod double;
 mod failures;
 mod reading;
