@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use icecore_archive::{ArchiveName, Draft, Incoming, Progress, Stored};
+use icecore_archive::{ArchiveName, Draft, Incoming, Progress, ReadBack, Stored};
 use icecore_io::{Clock, FileKind, Fs};
 
 use super::{ArchiveInfo, Result, Store, StoreError, StoredArchive};
@@ -205,6 +205,11 @@ impl Store for LocalStore {
         let modified = found.modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let tag = format!("{:x}-{:x}-{:x}", found.inode, found.len, modified.as_nanos());
         Ok(StoredArchive { info, tag, file })
+    }
+
+    fn read_back(&self, place: &Place, name: &ArchiveName, progress: &dyn Progress) -> Result<ReadBack> {
+        let Some(dir) = self.find_dir(place)? else { return Ok(ReadBack::Unneeded) };
+        icecore_archive::read_back(self.fs.as_ref(), self.clock.as_ref(), &dir, name, progress).map_err(StoreError::Archive)
     }
 
     fn delete(&self, place: &Place, name: &ArchiveName) -> Result<()> {
