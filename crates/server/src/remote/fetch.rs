@@ -10,11 +10,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue, LOCATION, TRANSFER_ENCODING};
-use reqwest::{Client, Response, StatusCode, redirect, retry};
+use reqwest::{Client, Response, StatusCode};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 use url::{Host, Url};
 
+use super::client::client_builder;
 use super::error::{FetchError, Stopping, cause, io_kind};
 use super::policy::{Policy, Refusal};
 use super::redact::redacted;
@@ -27,7 +28,6 @@ use crate::shutdown::Shutdown;
 const REDIRECTS_MAX: usize = 5;
 /// Chunks between the connection and the reader; one is what the connection had to read at once, some 100 KiB at most.
 const CHUNKS: usize = 16;
-const USER_AGENT: &str = concat!("icecore/", env!("CARGO_PKG_VERSION"));
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
 
 /// How long the remote may take.
@@ -178,23 +178,9 @@ impl Fetcher {
         Ok(addresses)
     }
 
-    /// A client for one request: it can connect to these addresses and nothing else. What other crates may switch on in the
-    /// library is switched off by name.
+    /// A client for one request: it can connect to these addresses and nothing else.
     fn client(&self, url: &Url, addresses: Vec<IpAddr>) -> Result<Client, reqwest::Error> {
-        let builder = Client::builder()
-            .dns_resolver(Pinned(addresses))
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .referer(false)
-            .no_gzip()
-            .no_brotli()
-            .no_zstd()
-            .no_deflate()
-            .http1_only()
-            .pool_max_idle_per_host(0)
-            .connect_timeout(self.timeouts.connect)
-            .user_agent(USER_AGENT);
+        let builder = client_builder().dns_resolver(Pinned(addresses)).connect_timeout(self.timeouts.connect);
         match url.scheme() {
             "https" => builder.https_only(true).build(),
             // Without certificates: a machine that has none can still fetch without encryption.

@@ -5,6 +5,7 @@
 
 mod address;
 mod allow;
+mod client;
 mod error;
 mod fetch;
 mod policy;
@@ -13,6 +14,7 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use client::client_builder;
 pub(crate) use error::{FetchError, Stopping};
 pub(crate) use fetch::{Fetcher, Timeouts};
 pub(crate) use policy::Policy;

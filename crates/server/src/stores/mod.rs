@@ -8,7 +8,7 @@
 
 pub(crate) mod address;
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
 mod local;
 pub(crate) mod registry;
 mod s3;

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use icecore_archive::{ArchiveName, ErrorKind, Progress, Reader, VerifyOptions, WholeDigest, verify_with};
+use icecore_archive::{ArchiveName, ErrorKind, Problem, Progress, Reader, VerifyOptions, WholeDigest, verify_with};
 use icecore_io::digest::{Hasher, Sha256Digest};
 use icecore_io::{File, MemFs};
 
@@ -75,7 +75,8 @@ pub(crate) fn delete(app: &App, store: &dyn Store, place: &Place, name: &str) ->
 }
 
 /// Reads an archive through, once and in order, and compares it with its own digests and with the one that the store noted when
-/// it was made. Of an archive that others have made only the latter can be compared.
+/// it was made. Of an archive that others have made only the latter can be compared. Bytes that a remote store does not give are an
+/// error: they say nothing of the archive.
 pub(crate) fn verify(store: &dyn Store, place: &Place, name: &ArchiveName, progress: &dyn Progress) -> Result<Verdict> {
     let stored = store.open(place, name)?;
     let noted = stored.info.sha256;
@@ -87,7 +88,11 @@ pub(crate) fn verify(store: &dyn Store, place: &Place, name: &ArchiveName, progr
     // What stands beside it is the store's, and compared below.
     let nothing_beside = MemFs::new();
     let options = VerifyOptions { whole: WholeDigest::Always, ..VerifyOptions::default() };
-    let report = verify_with(&nothing_beside, &reader, options, progress)?;
+    let mut report = verify_with(&nothing_beside, &reader, options, progress)?;
+    let unread = report.problems.iter().position(|problem| store.is_remote() && matches!(problem, Problem::Read { .. }));
+    if let Some(Problem::Read { source, .. }) = unread.map(|position| report.problems.swap_remove(position)) {
+        return Err(icecore_archive::Error::Io { action: "read", path: PathBuf::from(name.as_str()), source }.into());
+    }
     Ok(match (report.problems.first(), report.sha256, noted) {
         (Some(first), ..) => Verdict::Damaged { count: report.problems.len(), first: first.to_string() },
         (None, Some(actual), Some(noted)) if actual != noted => other_digest(noted, actual),
@@ -120,4 +125,121 @@ fn compare(file: &dyn File, len: u64, noted: Option<Sha256Digest>, reason: &str,
 
 fn other_digest(noted: Sha256Digest, actual: Sha256Digest) -> Verdict {
     Verdict::Damaged { count: 1, first: format!("its SHA-256 is {actual}, and was {noted} when it was made") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use icecore_archive::Draft;
+    use icecore_io::{Fault, FaultFs, Fs, ManualClock, Operation};
+
+    use super::*;
+    use crate::stores::{LocalStore, StoredArchive, conformance};
+
+    const PATH: &str = "/s/a.snapshot";
+
+    /// A store on another machine.
+    #[derive(Debug)]
+    struct Far(LocalStore);
+
+    impl Store for Far {
+        fn put(&self, _: &Place, _: &ArchiveName, _: Draft<'_>, _: &dyn Progress) -> crate::stores::Result<ArchiveInfo> {
+            unreachable!("it is only read")
+        }
+
+        fn put_stream(
+            &self,
+            _: &Place,
+            _: &ArchiveName,
+            _: &mut dyn Read,
+            _: Option<u64>,
+            _: &dyn Progress,
+        ) -> crate::stores::Result<ArchiveInfo> {
+            unreachable!("it is only read")
+        }
+
+        fn places(&self) -> crate::stores::Result<Vec<Place>> {
+            self.0.places()
+        }
+
+        fn list(&self, place: &Place) -> crate::stores::Result<Vec<ArchiveInfo>> {
+            self.0.list(place)
+        }
+
+        fn open(&self, place: &Place, name: &ArchiveName) -> crate::stores::Result<StoredArchive> {
+            self.0.open(place, name)
+        }
+
+        fn delete(&self, place: &Place, name: &ArchiveName) -> crate::stores::Result<()> {
+            self.0.delete(place, name)
+        }
+
+        fn sweep(&self) -> crate::stores::Result<usize> {
+            self.0.sweep()
+        }
+
+        fn is_remote(&self) -> bool {
+            true
+        }
+    }
+
+    /// A store with the archive [`PATH`], the disk under it, and how to make the disk fail.
+    fn prepared() -> (MemFs, FaultFs, LocalStore) {
+        let disk = MemFs::new();
+        let fs = FaultFs::new(Arc::new(disk.clone()));
+        let clock = Arc::new(ManualClock::new(std::time::Duration::from_secs(1_721_637_115)));
+        let store = LocalStore::open(Arc::new(fs.clone()), clock, "/s".into()).unwrap();
+        conformance::put(&store, &Place::Storage, "a.snapshot", &[7; 1 << 20]).unwrap();
+        (disk, fs, store)
+    }
+
+    fn verdict(store: &dyn Store) -> Result<Verdict> {
+        verify(store, &Place::Storage, &"a.snapshot".parse().unwrap(), &())
+    }
+
+    /// Replaces the file of the archive.
+    fn replace(disk: &MemFs, bytes: &[u8]) {
+        disk.remove_file(Path::new(PATH)).unwrap();
+        disk.create_new(Path::new(PATH)).unwrap().write_all_at(bytes, 0).unwrap();
+    }
+
+    #[test]
+    fn sound_and_damaged_archives_are_told_apart() {
+        let (disk, _, store) = prepared();
+        assert!(matches!(verdict(&store).unwrap(), Verdict::Sound));
+        let mut bytes = icecore_io::read_file(&disk, Path::new(PATH), 1 << 30).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        replace(&disk, &bytes);
+        assert!(matches!(verdict(&store).unwrap(), Verdict::Damaged { .. }));
+    }
+
+    #[test]
+    fn what_is_no_archive_of_ours_has_the_noted_digest_or_none() {
+        let (disk, _, store) = prepared();
+        let len = disk.metadata(Path::new(PATH)).unwrap().len;
+        replace(&disk, &vec![1; usize::try_from(len).unwrap()]);
+        assert!(matches!(verdict(&store).unwrap(), Verdict::Damaged { count: 1, first } if first.contains("SHA-256")));
+        for side in ["/s/a.snapshot.meta.json", "/s/a.snapshot.checksum"] {
+            disk.remove_file(Path::new(side)).unwrap();
+        }
+        assert!(matches!(verdict(&store).unwrap(), Verdict::Unknown { .. }));
+    }
+
+    #[test]
+    fn bytes_that_a_store_elsewhere_does_not_give_are_no_damage() {
+        let read_fails = || Fault::on(Operation::ReadAt).nth(8);
+        let (_, fs, store) = prepared();
+        fs.faults().inject(read_fails());
+        assert!(matches!(verdict(&store).unwrap(), Verdict::Damaged { .. }), "a disk that cannot be read is");
+        assert_eq!(fs.faults().fired(), 1);
+        let (_, fs, store) = prepared();
+        fs.faults().inject(read_fails());
+        let error = verdict(&Far(store)).unwrap_err();
+        assert_eq!(fs.faults().fired(), 1);
+        assert!(matches!(error, AppError::Archive(icecore_archive::Error::Io { .. })), "{error}");
+    }
 }

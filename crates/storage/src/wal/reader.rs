@@ -48,7 +48,7 @@ pub(crate) struct WalRecord<'a> {
 pub(crate) enum Next<'a> {
     /// The next record.
     Record(WalRecord<'a>),
-    /// The file ends behind the last record.
+    /// The file ends behind the last record, or has nothing but zeros there.
     End,
     /// Bytes that are not the next record. The reader stays where it is.
     Invalid(Invalid),
@@ -111,6 +111,10 @@ impl WalReader {
         let offset = self.offset;
         let present = self.window.file_len().saturating_sub(offset);
         if present == 0 {
+            return Ok(Next::End);
+        }
+        // No header is all zeros: the checksum of zeros is not zero.
+        if self.window.is_zero_from(offset).map_err(on("read", &self.path))? {
             return Ok(Next::End);
         }
         let invalid = |end, defect| Ok(Next::Invalid(Invalid { offset, lsn: self.next_lsn, end, defect }));

@@ -16,6 +16,7 @@ use crate::error::{Error, Result, on};
 use crate::ids::{Lsn, ShardDirId};
 use crate::wal::file::{FIRST_LSN_MAX, parse_file_name};
 use crate::wal::reader::{Next, WalReader, WalRecord};
+use crate::wal::room::Room;
 use crate::wal::tail;
 use crate::wal::writer::{WalMark, WalWriter};
 
@@ -131,7 +132,8 @@ pub(crate) fn recover(
             }
             file.sync_data().map_err(on("sync", path))?;
             fs.sync_dir(dir).map_err(on("sync", dir))?;
-            (WalWriter::resume(file, path.clone(), *first_lsn, end), torn)
+            let room = Room::of(file.as_ref()).map_err(on("get the length of", path))?;
+            (WalWriter::resume(file, path.clone(), *first_lsn, end, room), torn)
         }
         Replay::NotCreated { file, torn } => {
             file.set_len(0).map_err(on("truncate", path))?;

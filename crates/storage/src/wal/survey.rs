@@ -2,6 +2,9 @@
 //!
 //! Reads what recovery would read and calls damage what recovery would call damage, but goes on behind it with the next file. An
 //! invalid end of the last file is no damage: it is torn, or being written. Bodies are not decoded.
+//!
+//! Records that are written over the room of the last file while it is read may be found without those before them, which looks like
+//! damage. So damage in that file is believed only if it is still there at a second look.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +25,7 @@ pub(crate) struct SurveyedFile {
     pub(crate) first_lsn: Lsn,
     /// Valid records.
     pub(crate) records: u64,
-    /// Its length.
+    /// Its length, with its room.
     pub(crate) bytes: u64,
     /// What follows the last valid record.
     pub(crate) tail: Option<Tail>,
@@ -39,6 +42,9 @@ pub(crate) struct Tail {
     pub(crate) reason: String,
 }
 
+/// How often the last file is looked at: what is damaged is so at the second look too.
+const LOOKS_MAX: usize = 5;
+
 /// The files of a log from the first record behind `flushed` on, in order; damage goes to `problems`.
 pub(crate) fn survey(fs: &dyn Fs, dir: &Path, shard: ShardDirId, flushed: Lsn, problems: &mut Vec<Error>) -> Vec<SurveyedFile> {
     let mut listed = list(fs, dir, problems);
@@ -53,7 +59,8 @@ pub(crate) fn survey(fs: &dyn Fs, dir: &Path, shard: ShardDirId, flushed: Lsn, p
     let mut files = Vec::with_capacity(listed.len());
     for (index, listed) in listed.into_iter().enumerate() {
         problems.extend(check_start(&listed, shard, expected, flushed).err());
-        match read(fs, &listed, index == last, problems) {
+        let found = if index == last { read_last(fs, &listed, problems) } else { read(fs, &listed, false, problems) };
+        match found {
             Ok(file) => {
                 expected = Lsn(file.first_lsn.0.saturating_add(file.records));
                 files.push(file);
@@ -83,6 +90,25 @@ fn list(fs: &dyn Fs, dir: &Path, problems: &mut Vec<Error>) -> Vec<Listed> {
         }
     }
     files
+}
+
+/// Reads the last file, to which somebody may be appending.
+fn read_last(fs: &dyn Fs, listed: &Listed, problems: &mut Vec<Error>) -> Result<SurveyedFile> {
+    let mut found = Vec::new();
+    let mut file = read(fs, listed, true, &mut found)?;
+    for _ in 1..LOOKS_MAX {
+        if found.is_empty() {
+            break;
+        }
+        let before = file.records;
+        found.clear();
+        file = read(fs, listed, true, &mut found)?;
+        if file.records == before {
+            problems.append(&mut found);
+            break;
+        }
+    }
+    Ok(file)
 }
 
 /// Reads one file. Damage in it is a problem, and what stands before it is counted; an error is a file that cannot be read.

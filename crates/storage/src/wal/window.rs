@@ -9,6 +9,8 @@ use std::sync::Arc;
 use icecore_io::File;
 
 const BUFFER_LEN: usize = 1 << 20;
+/// Bytes that are looked at at once for one that is not zero. The first of a record's header are rarely all zeros.
+const PIECE_LEN: usize = 32;
 
 /// The bytes of a file whose length does not change meanwhile.
 #[derive(Debug)]
@@ -50,6 +52,18 @@ impl Window {
         self.bytes = bytes;
         Ok(&self.bytes[..len])
     }
+
+    /// Whether there is nothing but zeros from `offset` to the end of the file. Reads no further than to the first that is none.
+    pub(crate) fn is_zero_from(&mut self, mut offset: u64) -> io::Result<bool> {
+        while offset < self.file_len {
+            let bytes = self.at(offset, PIECE_LEN)?;
+            if bytes.iter().any(|&byte| byte != 0) {
+                return Ok(false);
+            }
+            offset += bytes.len() as u64;
+        }
+        Ok(true)
+    }
 }
 
 #[cfg(test)]
@@ -83,6 +97,21 @@ mod tests {
             let end = (offset + wanted).min(len);
             let expected = bytes.get(offset..end).unwrap_or_default();
             assert_eq!(window.at(offset as u64, wanted).unwrap(), expected, "{wanted} bytes at {offset}");
+        }
+    }
+
+    #[test]
+    fn zeros_are_zeros_up_to_the_end_of_the_file() {
+        let mut bytes = vec![0; 2 * BUFFER_LEN + 5];
+        for (last, zero_from) in [(0, 1), (BUFFER_LEN, BUFFER_LEN + 1), (2 * BUFFER_LEN + 4, 2 * BUFFER_LEN + 5)] {
+            bytes.fill(0);
+            bytes[last] = 1;
+            let file = MemFs::new().create_new(Path::new("file")).unwrap();
+            file.write_all_at(&bytes, 0).unwrap();
+            let mut window = Window::new(file).unwrap();
+            assert!(!window.is_zero_from(last as u64).unwrap(), "{last}");
+            assert!(!window.is_zero_from(0).unwrap(), "{last}");
+            assert!(window.is_zero_from(zero_from as u64).unwrap(), "{zero_from}");
         }
     }
 

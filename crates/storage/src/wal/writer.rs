@@ -1,8 +1,8 @@
 //! Appends records to a log file and syncs it.
 //!
-//! The file always ends where [`WalWriter::len`] says: a write that fails is cut off again, and if that fails too, or a sync does,
-//! the writer takes no more. The running digest covers exactly those bytes. What was appended since the last successful sync is
-//! one batch; nothing of the next is written before.
+//! The records end where [`WalWriter::len`] says, and behind them are only zeros: room for records to come ([`super::room`]). A write
+//! that fails is cut off again, and if that fails too, or a sync does, the writer takes no more. The running digest covers exactly the
+//! bytes of header and records. What was appended since the last successful sync is one batch; nothing of the next is written before.
 //!
 //! Queueing, group commit and the decision when to sync are the shard's. A record that was refused because its write failed may
 //! still be found after a power cut if the cut comes before the next sync: the state is then the one after the operation.
@@ -19,6 +19,7 @@ use crate::error::{Error, Result, on};
 use crate::ids::Lsn;
 use crate::wal::file::{FileHeader, file_name, is_first_lsn};
 use crate::wal::record::{RecordHeader, padding};
+use crate::wal::room::Room;
 
 /// A write buffer that one large batch needed is not kept.
 const KEPT_BUFFER_LEN: usize = 4 << 20;
@@ -80,8 +81,10 @@ pub(crate) struct WalWriter {
     path: PathBuf,
     first_lsn: Lsn,
     last_lsn: Lsn,
-    /// Of all bytes of the file.
+    /// Of header and records.
     hasher: Hasher,
+    /// The zeros behind them.
+    room: Room,
     /// Where the batch of the next record begins: the length at the last sync.
     batch_offset: u64,
     /// Whether anything was changed since the last sync, a write that was taken back included.
@@ -127,16 +130,19 @@ impl WalWriter {
         file.sync_data()?;
         let mut hasher = Hasher::default();
         hasher.update(&header);
-        Ok(Self::resume(file, path, first_lsn, WalMark::new(Lsn(first_lsn.0 - 1), hasher)))
+        let end = WalMark::new(Lsn(first_lsn.0 - 1), hasher);
+        let room = Room::none(end.len());
+        Ok(Self::resume(file, path, first_lsn, end, room))
     }
 
-    /// Goes on behind `end`, where the file ends, everything in it being durable.
-    pub(super) fn resume(file: Arc<dyn File>, path: PathBuf, first_lsn: Lsn, end: WalMark) -> Self {
+    /// Goes on behind `end`, where the file has this room, everything in it being durable.
+    pub(super) fn resume(file: Arc<dyn File>, path: PathBuf, first_lsn: Lsn, end: WalMark, room: Room) -> Self {
         Self {
             file,
             path,
             first_lsn,
             last_lsn: end.lsn,
+            room,
             batch_offset: end.len(),
             hasher: end.hasher,
             unsynced: false,
@@ -165,7 +171,7 @@ impl WalWriter {
         let len = self.len();
         self.unsynced = true;
         let written = self.file.write_all_at(&buffer, len);
-        let result = match written {
+        let result = match written.and_then(|()| self.room.after(self.file.as_ref(), len, buffer.len())) {
             Ok(()) => {
                 self.hasher.update(&buffer);
                 self.last_lsn = last.lsn;
@@ -181,7 +187,10 @@ impl WalWriter {
 
     fn take_back(&mut self, error: io::Error, len: u64) -> WriteFailure {
         match self.file.set_len(len) {
-            Ok(()) => WriteFailure::TruncatedBack(error),
+            Ok(()) => {
+                self.room = Room::none(len);
+                WriteFailure::TruncatedBack(error)
+            }
             Err(truncate) => {
                 self.poisoned = true;
                 let both = format!("{error}; then, cutting the file to {len} bytes: {truncate}");
@@ -225,7 +234,7 @@ impl WalWriter {
         self.last_lsn
     }
 
-    /// Bytes of the file.
+    /// Bytes of header and records: the file without its room.
     pub(crate) fn len(&self) -> u64 {
         self.hasher.position()
     }
@@ -233,12 +242,6 @@ impl WalWriter {
     /// The file's path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// The open file.
-    #[cfg(test)]
-    pub(crate) fn file(&self) -> &Arc<dyn File> {
-        &self.file
     }
 }
 

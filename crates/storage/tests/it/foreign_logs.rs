@@ -40,6 +40,7 @@ fn adopt_with(body: &[u8]) -> Result<Points, String> {
     let (seen, disk) = (observe(&storage), files(fs.as_ref(), Path::new(ROOT)));
 
     let mut bytes = read_file(fs.as_ref(), &log.source, 1 << 30).unwrap();
+    bytes.truncate(usize::try_from(log.digest.len).unwrap());
     let lsn = cut.subject.collections[0].shards[0].lsn.next();
     bytes.extend(record(lsn, body));
     let forged = PathBuf::from("/forged");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Certificate, Client, Method, RequestBuilder, Response, StatusCode, redirect, retry};
+use reqwest::{Certificate, Client, Method, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -12,6 +12,7 @@ use super::super::{ClusterError, Result};
 use super::{Remote, segments};
 use crate::config::ClusterSettings;
 use crate::error::{one_line, shortened};
+use crate::remote::client_builder;
 
 /// How long a connection with its encryption may take to come about.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
@@ -20,7 +21,6 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 /// The longest JSON that is read, in bytes.
 const ANSWER_LEN_MAX: usize = 64 * 1024 * 1024;
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
-const USER_AGENT: &str = concat!("icecore/", env!("CARGO_PKG_VERSION"));
 
 /// A request to be sent.
 pub(super) struct Asked<'a> {
@@ -70,22 +70,7 @@ pub(super) fn certificates(settings: &ClusterSettings) -> Result<Option<Vec<Cert
 
 /// A client for the nodes of a cluster that gives up after `silence`.
 pub(super) fn new(settings: &ClusterSettings, certificates: &Option<Vec<Certificate>>, silence: Duration) -> Result<Client> {
-    let builder = Client::builder()
-        .no_proxy()
-        .redirect(redirect::Policy::none())
-        .retry(retry::never())
-        .referer(false)
-        .no_gzip()
-        .no_brotli()
-        .no_zstd()
-        .no_deflate()
-        .http1_only()
-        // A connection that was kept may be closed by the node just when a request is sent, which then must not be repeated.
-        .pool_max_idle_per_host(0)
-        .connect_timeout(CONNECT_TIME)
-        .read_timeout(silence)
-        .tcp_keepalive(KEEPALIVE)
-        .user_agent(USER_AGENT);
+    let builder = client_builder().connect_timeout(CONNECT_TIME).read_timeout(silence).tcp_keepalive(KEEPALIVE);
     let encrypted = settings.urls.iter().any(|url| url.scheme() == "https");
     let builder = match certificates {
         Some(trusted) => builder.tls_certs_only(trusted.iter().cloned()),

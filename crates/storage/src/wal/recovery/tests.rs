@@ -6,7 +6,7 @@ use super::*;
 use crate::wal::file::HEADER_LEN;
 use crate::wal::record::{RecordHeader, body_crc};
 use crate::wal::testing::{
-    DIR, append, append_bodies, batches, check_digest, contents, empty, path, put, recover_log, with_file,
+    DIR, append, append_bodies, batches, check_digest, contents, empty, path, put, recover_log, with_file, written,
 };
 
 /// The numbers from the first to the last.
@@ -51,6 +51,7 @@ fn files_are_replayed_in_order_and_the_flushed_ones_are_obsolete() {
     let files: Vec<(Lsn, Lsn)> = recovered.files.iter().map(|file| (file.first_lsn, file.end.lsn())).collect();
     assert_eq!(files, [(Lsn(6), Lsn(9)), (Lsn(10), Lsn(10))]);
     for file in &recovered.files {
+        // None of them has room.
         let mut hasher = crate::checksum::Hasher::default();
         hasher.update(&contents(&fs, file.first_lsn.0));
         assert_eq!(file.end.digest(), hasher.finish());
@@ -150,6 +151,56 @@ fn every_cut_of_the_last_file_leaves_the_whole_records_before_it() {
 }
 
 #[test]
+fn zeros_up_to_the_end_are_room() {
+    for counts in [&[][..], &[2, 3]] {
+        let (bytes, _) = batches(1, counts);
+        let records = counts.iter().sum();
+        for zeros in [1, 7, 8, 32, 33, 5000, 3 << 20] {
+            let with_room = [bytes.clone(), vec![0; zeros]].concat();
+            let fs = with_file(1, &with_room);
+            let (applied, recovered) = recover_log(&fs, 0).unwrap();
+            assert_eq!((applied, recovered.torn.clone()), (numbers(1, records), None), "{zeros} zeros");
+            assert_eq!(recovered.files[0].end.len(), bytes.len() as u64);
+            assert_eq!(contents(&fs, 1), with_room, "it stays");
+            check_goes_on(&fs, 0, recovered);
+            if zeros == 5000 {
+                assert_eq!(contents(&fs, 1).len(), with_room.len(), "and is used");
+            }
+
+            if records == 0 {
+                continue;
+            }
+            let fs = with_file(1, &with_room);
+            put(&fs, records + 1, &batches(records + 1, &[1]).0);
+            let (applied, recovered) = recover_log(&fs, 0).unwrap();
+            assert_eq!(applied, numbers(1, records + 1), "an earlier file may have it too");
+            check_goes_on(&fs, 0, recovered);
+        }
+    }
+}
+
+#[test]
+fn zeros_in_the_place_of_records_are_damage_if_anything_says_that_there_were_some() {
+    let (bytes, ends) = batches(1, &[2, 3, 2]);
+    let zeros = |from: usize, to: usize| {
+        let mut bytes = [bytes.clone(), vec![0; 5000]].concat();
+        bytes[from..to].fill(0);
+        bytes
+    };
+    let error = recover_log(&with_file(1, &zeros(ends[1], ends[2])), 0).unwrap_err();
+    assert!(matches!(error, Error::WalCorrupt { .. }), "a later batch: {error}");
+    let fs = with_file(1, &zeros(ends[2], ends[3]));
+    put(&fs, 8, &batches(8, &[1]).0);
+    assert!(matches!(recover_log(&fs, 0), Err(Error::WalGap { .. })), "a later file");
+    let last = bytes.len() - 1;
+    let mut stained = zeros(ends[2], ends[3]);
+    stained[last] = 1;
+    let (applied, recovered) = recover_log(&with_file(1, &stained), 0).unwrap();
+    assert_eq!(applied, numbers(1, 5));
+    assert_eq!(recovered.torn.unwrap().offset, ends[2] as u64, "no room: something is behind the zeros");
+}
+
+#[test]
 fn every_flipped_bit_in_a_batch_before_the_last_is_damage() {
     let (bytes, ends) = batches(1, &[2, 3, 2]);
     for bit in ends[0] * 8..ends[2] * 8 {
@@ -206,7 +257,7 @@ fn a_record_inside_a_body_is_not_taken_for_one() {
     let mut writer = WalWriter::create(&fs, Path::new(DIR), Lsn(1)).unwrap();
     let forged = RecordHeader { body_len: 0, lsn: Lsn(2), batch_offset: 96, body_crc: body_crc(b"") }.encode();
     append_bodies(&mut writer, &[&[forged.as_slice(), b"the end of the body"].concat()]).unwrap();
-    let mut bytes = contents(&fs, 1);
+    let mut bytes = written(&fs, &writer);
     let last = bytes.len() - 8;
     bytes[last] ^= 1;
     let (applied, recovered) = recover_log(&with_file(1, &bytes), 0).unwrap();

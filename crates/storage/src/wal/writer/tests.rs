@@ -4,7 +4,7 @@ use icecore_io::{Fault, FaultFs, MemFs, Operation};
 
 use super::*;
 use crate::wal::record::body_crc;
-use crate::wal::testing::{DIR, append, append_bodies, check_digest, contents, empty, path};
+use crate::wal::testing::{DIR, append, append_bodies, check_digest, contents, empty, path, written};
 
 fn faulty() -> (MemFs, FaultFs) {
     let disk = empty();
@@ -35,7 +35,7 @@ fn a_file_never_changes() {
     record(1, 64, b"hello", 3);
     record(2, 64, b"", 0);
     record(3, 136, b"12345678", 0);
-    assert_eq!(contents(&fs, 1), expected);
+    assert_eq!(written(&fs, &writer), expected);
     check_digest(&fs, &writer);
 }
 
@@ -66,17 +66,57 @@ fn a_short_write_is_taken_back() {
     let (disk, fs) = faulty();
     let mut writer = create(&fs).unwrap();
     append(&mut writer, 2).unwrap();
-    let before = contents(&disk, 1);
+    let before = written(&disk, &writer);
 
     fs.faults().inject(Fault::short_write(50).errno(28));
     let Err(WriteFailure::TruncatedBack(error)) = append(&mut writer, 3) else { panic!("the write has to fail") };
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-    assert_eq!(contents(&disk, 1), before);
+    assert_eq!(contents(&disk, 1), before, "without room");
     assert_eq!(writer.last_lsn(), Lsn(2));
     check_digest(&disk, &writer);
 
     append(&mut writer, 1).unwrap();
     assert_eq!(writer.last_lsn(), Lsn(3));
+    check_digest(&disk, &writer);
+}
+
+#[test]
+fn records_are_written_into_the_room_of_the_first_one() {
+    let (disk, fs) = faulty();
+    let mut writer = create(&fs).unwrap();
+    append(&mut writer, 1).unwrap();
+    let len = contents(&disk, 1).len();
+    assert!(len >= 64 << 10, "{len}");
+    for _ in 0..100 {
+        append(&mut writer, 1).unwrap();
+        writer.sync().unwrap();
+    }
+    assert_eq!(contents(&disk, 1).len(), len);
+    check_digest(&disk, &writer);
+}
+
+#[test]
+fn a_record_that_fits_a_full_disk_is_written_without_room() {
+    let (disk, fs) = faulty();
+    let mut writer = create(&fs).unwrap();
+    fs.faults().inject(Fault::short_write(4096).nth(2).errno(28));
+    append(&mut writer, 1).unwrap();
+    assert!(fs.faults().fired() > 0);
+    assert_eq!(contents(&disk, 1), written(&disk, &writer));
+    append(&mut writer, 1).unwrap();
+    check_digest(&disk, &writer);
+}
+
+#[test]
+fn room_that_may_not_be_zeros_takes_the_record_back() {
+    let (disk, fs) = faulty();
+    let mut writer = create(&fs).unwrap();
+    let before = contents(&disk, 1);
+    fs.faults().inject(Fault::short_write(4096).nth(2));
+    fs.faults().inject(Fault::on(Operation::SetLen));
+    assert!(matches!(append(&mut writer, 1), Err(WriteFailure::TruncatedBack(_))));
+    assert_eq!(contents(&disk, 1), before);
+    append(&mut writer, 1).unwrap();
     check_digest(&disk, &writer);
 }
 
