@@ -15,9 +15,9 @@ POINTS = 4_000
 DIMENSIONS = 128
 PLACES = {"collection": "/collections/c/snapshots", "storage": "/snapshots", "shard": "/collections/c/shards/0/snapshots"}
 # No verification counts.
-ALWAYS = {"ICECORE__SNAPSHOTS__REVERIFY_AFTER_SEC": "0", "ICECORE__SNAPSHOTS__VERIFY_NEW": "false"}
-# Only who shares an archive reads it.
-UNREAD = {"ICECORE__SNAPSHOTS__VERIFY_NEW": "false"}
+ALWAYS = {"ICECORE__SNAPSHOTS__REVERIFY_AFTER_SEC": "0"}
+# As a server is that nobody has told anything else.
+READ = {"ICECORE__SNAPSHOTS__VERIFY_NEW": "true"}
 
 
 @pytest.fixture
@@ -111,7 +111,9 @@ def verified_at(server: Server, name: str) -> int | None:
     return json.loads(Path(f"{file_of(server, 'c', name)}.meta.json").read_text())["verified_at"]
 
 
-def test_a_new_archive_is_read_back_and_the_second_reads_nothing(server):
+def test_a_new_archive_is_read_back_and_the_second_reads_nothing(servers):
+    server = servers.start(**READ)
+    bulk.fill(server.url, "c", POINTS, DIMENSIONS, shards=2)
     first = done(server, "POST", PLACES["collection"])
     wait_until(lambda: verified_at(server, first["name"]), "it is read back")
     # Whoever read it now would find this, and make a copy.
@@ -120,16 +122,16 @@ def test_a_new_archive_is_read_back_and_the_second_reads_nothing(server):
     assert "damaged" not in server.logs()
 
 
-def test_without_the_setting_only_who_shares_it_reads_it(servers):
-    server = servers.start(**UNREAD)
-    bulk.fill(server.url, "c", POINTS, DIMENSIONS)
+def test_without_the_setting_only_who_shares_it_reads_it(server):
     first = done(server, "POST", PLACES["collection"])
     assert verified_at(server, first["name"]) is None
     assert done(server, "POST", PLACES["collection"])["shared"] is True
     assert verified_at(server, first["name"]) is not None
 
 
-def test_kill_while_archives_are_read_back_leaves_them_whole(server):
+def test_kill_while_archives_are_read_back_leaves_them_whole(servers):
+    server = servers.start(**READ)
+    bulk.fill(server.url, "c", POINTS, DIMENSIONS, shards=2)
     made = [done(server, "POST", f"{PLACES['collection']}?full=true") for _ in range(3)]
     server.kill()
     server.start()
@@ -138,9 +140,7 @@ def test_kill_while_archives_are_read_back_leaves_them_whole(server):
     check_nothing_left(server)
 
 
-def test_a_damaged_archive_is_found_and_not_shared(servers):
-    server = servers.start(**UNREAD)
-    bulk.fill(server.url, "c", POINTS, DIMENSIONS, shards=2)
+def test_a_damaged_archive_is_found_and_not_shared(server):
     first = done(server, "POST", PLACES["collection"])
     tamper(file_of(server, "c", first["name"]))
     second = done(server, "POST", PLACES["collection"])

@@ -87,10 +87,11 @@ impl Verifier {
         self.changed.notify_one();
     }
 
-    /// Reads the archive back that has waited longest, on this thread; what came of it. `None` if none waits.
-    pub(crate) fn next(&self, app: &App) -> Option<Result<ReadBack, StoreError>> {
+    /// Reads the archive back that has waited longest, on this thread; its name, and what came of it. `None` if none waits.
+    pub(crate) fn next(&self, app: &App) -> Option<(ArchiveName, Result<ReadBack, StoreError>)> {
         let waiting = self.state().queue.pop_front()?;
-        Some(read(app, &waiting))
+        let done = read(app, &waiting);
+        Some((waiting.name, done))
     }
 
     /// Lets the thread end once it has nothing in hand. What waits is not read.
@@ -210,7 +211,7 @@ mod tests {
         let app = app(&fs, Arc::new(fs.clone()));
         let first = make(&app);
         assert!(!noted(&fs, &first.name) && waiting(&app) == 1, "nobody waits for it");
-        assert!(matches!(app.verifier.next(&app), Some(Ok(ReadBack::Sound { noted: Ok(()), .. }))));
+        assert!(matches!(app.verifier.next(&app), Some((_, Ok(ReadBack::Sound { noted: Ok(()), .. })))));
         assert!(noted(&fs, &first.name) && app.metrics.verifications(Verification::Sound) == 1);
         assert!(make(&app).shared && waiting(&app) == 0, "what is shared was read");
         assert!(app.verifier.next(&app).is_none());
@@ -223,7 +224,7 @@ mod tests {
         let app = app(&mem, Arc::new(fs.clone()));
         let first = make(&app);
         fs.faults().corrupt(path(&first.name).to_string_lossy(), first.size / 2, 1);
-        assert!(matches!(app.verifier.next(&app), Some(Ok(ReadBack::Damaged(_)))));
+        assert!(matches!(app.verifier.next(&app), Some((_, Ok(ReadBack::Damaged(_))))));
         assert_eq!(app.metrics.verifications(Verification::Damaged), 1);
         assert!(!noted(&mem, &first.name) && mem.exists(&path(&first.name)).unwrap());
         assert!(!make(&app).shared);
@@ -235,7 +236,7 @@ mod tests {
         let app = app(&fs, Arc::new(fs.clone()));
         let first = make(&app);
         app.store.delete(&Place::Collection("c".to_owned()), &first.name).unwrap();
-        assert!(matches!(app.verifier.next(&app), Some(Ok(ReadBack::Unneeded))));
+        assert!(matches!(app.verifier.next(&app), Some((_, Ok(ReadBack::Unneeded)))));
         let counted = [Verification::Sound, Verification::Damaged, Verification::Failed];
         assert!(counted.iter().all(|result| app.metrics.verifications(*result) == 0));
         assert!(testing::files(&fs, Path::new("snapshots")).is_empty());
@@ -251,7 +252,7 @@ mod tests {
             let app = app(&mem, Arc::new(fs.clone()));
             let first = make(&app);
             fs.faults().inject(Fault::on(operation).path_contains(part).from_then_on());
-            let done = app.verifier.next(&app).unwrap();
+            let (_, done) = app.verifier.next(&app).unwrap();
             assert!(fs.faults().fired() > 0 && app.metrics.verifications(expected) == 1, "{done:?}");
             assert!(!noted(&mem, &first.name), "{done:?}");
         }
