@@ -15,8 +15,8 @@ from support.server import POLL_SECONDS, binary, clean_environment
 MEGABYTE = 1_000_000
 SECONDS = 300
 LIMITS = {"digest", "copy", "create_limit", "verify_limit", "restore_limit"}
-CREATES = ["create", "create_again", "create_once_more"]
-OWN = dict.fromkeys(CREATES, "create_limit") | {"create_compressed": "compressed_limit"} | {"verify": "verify_limit", "restore": "restore_limit"}
+CREATES = ["create", "create_again"]
+OWN = dict.fromkeys(CREATES, "create_limit") | {"create_compressed": "compressed_limit"} | {"verify": "verify_limit", "verify_new": "verify_limit", "restore": "restore_limit"}
 TAR = {"tar_create": "create_limit", "tar_restore": "restore_limit"}
 ZSTD = {"zstd_create": "create_limit", "zstd_restore": "restore_limit"}
 # Only measured with the other programs.

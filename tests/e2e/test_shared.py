@@ -1,5 +1,6 @@
 """Equal archives: the second takes no space and no time, deleting either leaves the other whole, and what is damaged is not shared."""
 
+import json
 import os
 from pathlib import Path
 
@@ -8,13 +9,15 @@ import requests
 
 from support import bulk
 from support.server import Server
-from support.snapshots import call, check_nothing_left, create, done, file_of, recover, verify_all
+from support.snapshots import call, check_nothing_left, create, done, file_of, recover, verify_all, wait_until
 
 POINTS = 4_000
 DIMENSIONS = 128
 PLACES = {"collection": "/collections/c/snapshots", "storage": "/snapshots", "shard": "/collections/c/shards/0/snapshots"}
 # No verification counts.
 ALWAYS = {"ICECORE__SNAPSHOTS__REVERIFY_AFTER_SEC": "0"}
+# As a server is that nobody has told anything else.
+READ = {"ICECORE__SNAPSHOTS__VERIFY_NEW": "true"}
 
 
 @pytest.fixture
@@ -102,6 +105,39 @@ def test_what_has_changed_is_another_archive(server):
     assert compressed["shared"] is False
     check = listed(server, PLACES["collection"])
     assert len(check) == 4 and not any(one["shared"] for one in check.values())
+
+
+def verified_at(server: Server, name: str) -> int | None:
+    return json.loads(Path(f"{file_of(server, 'c', name)}.meta.json").read_text())["verified_at"]
+
+
+def test_a_new_archive_is_read_back_and_the_second_reads_nothing(servers):
+    server = servers.start(**READ)
+    bulk.fill(server.url, "c", POINTS, DIMENSIONS, shards=2)
+    first = done(server, "POST", PLACES["collection"])
+    wait_until(lambda: verified_at(server, first["name"]), "it is read back")
+    # Whoever read it now would find this, and make a copy.
+    tamper(file_of(server, "c", first["name"]))
+    assert done(server, "POST", PLACES["collection"])["shared"] is True
+    assert "damaged" not in server.logs()
+
+
+def test_without_the_setting_only_who_shares_it_reads_it(server):
+    first = done(server, "POST", PLACES["collection"])
+    assert verified_at(server, first["name"]) is None
+    assert done(server, "POST", PLACES["collection"])["shared"] is True
+    assert verified_at(server, first["name"]) is not None
+
+
+def test_kill_while_archives_are_read_back_leaves_them_whole(servers):
+    server = servers.start(**READ)
+    bulk.fill(server.url, "c", POINTS, DIMENSIONS, shards=2)
+    made = [done(server, "POST", f"{PLACES['collection']}?full=true") for _ in range(3)]
+    server.kill()
+    server.start()
+    assert set(listed(server, PLACES["collection"])) == {one["name"] for one in made}
+    assert verify_all(server) == 3
+    check_nothing_left(server)
 
 
 def test_a_damaged_archive_is_found_and_not_shared(server):

@@ -5,7 +5,7 @@
 //! equal archive that is known to be sound. [`Reader`] opens one; [`verify`] lists all that
 //! is wrong with it; [`unpack`] takes members out, or a part of them; [`StreamReader`] does both at once with an archive that arrives
 //! in order and cannot be read twice. [`write_compressed`] and a [`Draft`] make compressed archives, which everything that reads
-//! takes like the others. [`keep`] keeps one that was made elsewhere. [`list`], [`delete`] and [`sweep`] look after a directory of
+//! takes like the others. [`keep`] keeps one that was made elsewhere. [`read_back`] verifies one that was made, and notes it. [`list`], [`delete`] and [`sweep`] look after a directory of
 //! archives. [`Directory`] makes an archive of any directory. The format is described in `FORMAT.md`.
 //!
 //! What the members mean is the caller's business: the manifest carries a JSON value, the subject, on their behalf. All disk access
@@ -27,6 +27,7 @@ mod plan;
 mod problem;
 mod progress;
 mod publication;
+mod read_back;
 mod reader;
 mod sharing;
 mod store;
@@ -59,6 +60,7 @@ pub use keep::{Kept, keep};
 pub use plan::Plan;
 pub use problem::Problem;
 pub use progress::{Progress, ProgressHandle};
+pub use read_back::{ReadBack, read_back};
 pub use reader::Reader;
 pub use sharing::Sharing;
 pub use store::{

@@ -17,8 +17,8 @@ use crate::problem::Problem;
 use crate::progress::Progress;
 use crate::reader::Reader;
 use crate::store::{
-    ARCHIVE_MODE, ArchiveName, CHECKSUM_SUFFIX, FileNote, META_SUFFIX, Meta, read_checksum, record_verified, seconds, side_path,
-    time,
+    ARCHIVE_MODE, ArchiveName, CHECKSUM_SUFFIX, FileNote, META_SUFFIX, Meta, note_verified, read_checksum, same_file, seconds,
+    side_path, time,
 };
 use crate::verify::{VerifyOptions, WholeDigest, verify_with};
 use crate::{Error, ErrorKind};
@@ -111,8 +111,7 @@ impl<'a> Twin<'a> {
 
     /// Whether this is what the file system says of the file that was looked at, and of no other.
     pub(crate) fn is(&self, found: &Metadata) -> bool {
-        let Metadata { kind, len, inode, mode, modified, .. } = self.file;
-        (kind, len, inode, mode, modified) == (found.kind, found.len, found.inode, found.mode, found.modified)
+        same_file(&self.file, found)
     }
 
     /// Whether all bytes were read back within the time that counts.
@@ -147,7 +146,7 @@ impl<'a> Twin<'a> {
         self.meta.verified_at = Some(seconds(begun));
         let dir = self.path.parent().unwrap_or(Path::new(""));
         // It only saves the next one the work: what has just been read is sound whether that can be noted or not.
-        let _ = record_verified(fs, dir, &self.name, begun);
+        let _ = note_verified(fs, dir, &self.name, Some(begun), &|found| self.is(found));
         Ok(true)
     }
 }

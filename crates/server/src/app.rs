@@ -15,6 +15,7 @@ use crate::metrics::Metrics;
 use crate::remote::Fetcher;
 use crate::shutdown::Shutdown;
 use crate::stores::{Store, Stores};
+use crate::verifier::Verifier;
 
 /// The running server, without its front doors.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<Metrics>,
     /// What making and restoring archives may take of the disk.
     pub(crate) bandwidth: Bandwidth,
+    /// Reads archives back after they were made.
+    pub(crate) verifier: Verifier,
     /// Fetches archives from other servers.
     pub(crate) fetcher: Fetcher,
     /// The settings that the server was started with.

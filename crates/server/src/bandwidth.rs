@@ -5,9 +5,12 @@
 //! are taken on the thread that has handled the buffer, with no lock held, and in pieces of [`PAUSE_MAX`], after each of which a cancel
 //! and a new limit are looked at.
 //!
+//! What nobody waits for ([`Bandwidth::limit_behind`]) counts too, and leaves most of its turns to the others while there are any.
+//!
 //! What is not counted here is not slowed down: downloads of finished archives, writes of points, flushes.
 
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +24,9 @@ const MEGABYTE: u64 = 1_000_000;
 const CREDIT: Duration = Duration::from_millis(100);
 /// The longest pause in one piece.
 const PAUSE_MAX: Duration = Duration::from_millis(10);
+/// How long work that nobody waits for lets the others go first, for each of its buffers: so it goes on even if they never end, and hears
+/// soon enough that it is of no use any more.
+const WAY: Duration = Duration::from_secs(1);
 /// What one byte costs at a rate of one byte a second, in nanoseconds.
 const BYTE: u128 = 1_000_000_000;
 
@@ -29,6 +35,8 @@ const BYTE: u128 = 1_000_000_000;
 pub(crate) struct Bandwidth {
     clock: Arc<dyn Clock>,
     account: Mutex<Account>,
+    /// How much work is under way that somebody waits for.
+    waited_for: AtomicUsize,
 }
 
 /// Counted in bytes times [`BYTE`], so that nothing is lost in rounding.
@@ -50,6 +58,7 @@ struct Charge(u128);
 pub(crate) struct Limited<'a> {
     progress: &'a dyn Progress,
     bandwidth: &'a Bandwidth,
+    is_behind: bool,
 }
 
 impl Bandwidth {
@@ -57,7 +66,7 @@ impl Bandwidth {
     pub(crate) fn new(clock: Arc<dyn Clock>, megabytes_per_second: u32) -> Self {
         let at = clock.monotonic();
         let rate = u64::from(megabytes_per_second) * MEGABYTE;
-        Self { clock, account: Mutex::new(Account { rate, charged: 0, paid: 0, at }) }
+        Self { clock, account: Mutex::new(Account { rate, charged: 0, paid: 0, at }), waited_for: AtomicUsize::new(0) }
     }
 
     /// Sets another limit, which holds for all that is not paid for yet.
@@ -70,7 +79,13 @@ impl Bandwidth {
 
     /// Reports to `progress`, and keeps to the limit.
     pub(crate) fn limit<'a>(&'a self, progress: &'a dyn Progress) -> Limited<'a> {
-        Limited { progress, bandwidth: self }
+        self.waited_for.fetch_add(1, Ordering::Relaxed);
+        Limited { progress, bandwidth: self, is_behind: false }
+    }
+
+    /// The same for work that nobody waits for: it lets the others go first.
+    pub(crate) fn limit_behind<'a>(&'a self, progress: &'a dyn Progress) -> Limited<'a> {
+        Limited { progress, bandwidth: self, is_behind: true }
     }
 
     /// Charges bytes that were handled.
@@ -111,6 +126,27 @@ impl Account {
     }
 }
 
+impl Limited<'_> {
+    /// Lets the others go first, if this work is behind them.
+    fn give_way(&self) -> ControlFlow<()> {
+        let mut left = if self.is_behind { WAY } else { Duration::ZERO };
+        while !left.is_zero() && self.bandwidth.waited_for.load(Ordering::Relaxed) > 0 {
+            self.bandwidth.clock.sleep(PAUSE_MAX);
+            left = left.saturating_sub(PAUSE_MAX);
+            self.progress.advance(0)?;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Drop for Limited<'_> {
+    fn drop(&mut self) {
+        if !self.is_behind {
+            self.bandwidth.waited_for.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Progress for Limited<'_> {
     fn start(&self, total: u64) {
         self.progress.start(total);
@@ -126,7 +162,7 @@ impl Progress for Limited<'_> {
             self.bandwidth.clock.sleep(due.min(PAUSE_MAX));
             self.progress.advance(0)?;
         }
-        ControlFlow::Continue(())
+        self.give_way()
     }
 }
 
@@ -236,6 +272,25 @@ mod tests {
                 false => ControlFlow::Continue(()),
             }
         }
+    }
+
+    #[test]
+    fn what_nobody_waits_for_lets_the_others_go_first_and_still_goes_on() {
+        let (clock, bandwidth) = account(0);
+        let took = |progress: &dyn Progress| {
+            let begun = clock.monotonic();
+            let done = bandwidth.limit_behind(progress).advance(BUFFER);
+            (done.is_continue(), clock.monotonic() - begun)
+        };
+        assert_eq!(took(&()), (true, Duration::ZERO), "nobody else is there");
+        let other = bandwidth.limit(&());
+        let second = bandwidth.limit(&());
+        drop(second);
+        assert_eq!(took(&()), (true, WAY));
+        assert_eq!(took(&CancelAt(AtomicU64::new(0), 4)), (false, 3 * PAUSE_MAX));
+        assert!(other.advance(BUFFER).is_continue());
+        drop(other);
+        assert_eq!(took(&()), (true, Duration::ZERO), "nobody else is left");
     }
 
     #[test]

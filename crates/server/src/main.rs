@@ -28,6 +28,7 @@ mod tls;
 mod told;
 mod tools;
 mod usecases;
+mod verifier;
 
 use std::error::Error;
 use std::process::ExitCode;

@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::bandwidth::Bandwidth;
 use crate::config::{self, Config, ConfigError, Difference};
 use crate::error::one_line;
+use crate::verifier::Verifier;
 
 /// Waits for signals. Without it a SIGHUP ends the process, so it is made before anything else.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ impl Hangups {
         while self.0.recv().await.is_some() {
             let app = Arc::clone(&app);
             let reading = spawn_blocking(move || {
-                settings.reload(&app.bandwidth);
+                settings.reload(&app.bandwidth, &app.verifier);
                 settings
             });
             match reading.await {
@@ -57,11 +58,11 @@ impl Settings {
         Self { named, current }
     }
 
-    fn reload(&mut self, bandwidth: &Bandwidth) {
+    fn reload(&mut self, bandwidth: &Bandwidth, verifier: &Verifier) {
         match self.read() {
             Ok(loaded) => {
                 let difference = config::difference(&self.current, &loaded);
-                self.apply(&loaded, bandwidth);
+                self.apply(&loaded, bandwidth, verifier);
                 report(&difference);
             }
             Err(error) => tracing::error!("the settings were not changed, for they cannot be read: {}", one_line(&error)),
@@ -74,10 +75,12 @@ impl Settings {
     }
 
     /// Applies the settings that are marked as live in the table of keys.
-    fn apply(&mut self, loaded: &Config, bandwidth: &Bandwidth) {
+    fn apply(&mut self, loaded: &Config, bandwidth: &Bandwidth, verifier: &Verifier) {
         let megabytes = loaded.snapshots.bandwidth_mb_s;
         self.current.snapshots.bandwidth_mb_s = megabytes;
         bandwidth.set(megabytes);
+        self.current.snapshots.verify_new = loaded.snapshots.verify_new;
+        verifier.switch(loaded.snapshots.verify_new.0);
     }
 }
 
@@ -109,15 +112,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("my.yaml");
         let clock = Arc::new(ManualClock::new(Duration::ZERO));
-        let bandwidth = Bandwidth::new(clock.clone(), 0);
+        let (bandwidth, verifier) = (Bandwidth::new(clock.clone(), 0), Verifier::new(true));
         let mut settings = Settings::new(Some(path.clone()), Config::default());
 
-        std::fs::write(&path, "snapshots: {bandwidth_mb_s: 10}\njobs: {concurrency: 9}\n").unwrap();
+        std::fs::write(&path, "snapshots: {bandwidth_mb_s: 10, verify_new: false}\njobs: {concurrency: 9}\n").unwrap();
         let read = settings.read().unwrap();
-        assert_eq!(config::difference(&settings.current, &read).live, ["snapshots.bandwidth_mb_s"]);
-        settings.reload(&bandwidth);
+        assert_eq!(config::difference(&settings.current, &read).live, ["snapshots.bandwidth_mb_s", "snapshots.verify_new"]);
+        settings.reload(&bandwidth, &verifier);
         let left = Difference { live: vec![], fixed: vec!["jobs.concurrency"] };
         assert_eq!(config::difference(&settings.current, &read), left);
+        assert!(!verifier.is_on());
         assert!(icecore_archive::Progress::advance(&bandwidth.limit(&()), 10_000_000).is_continue());
         assert_eq!(clock.monotonic(), Duration::from_secs(1));
     }
@@ -127,14 +131,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("my.yaml");
         let bandwidth = Bandwidth::new(Arc::new(ManualClock::new(Duration::ZERO)), 0);
+        let verifier = Verifier::new(true);
         let mut settings = Settings::new(Some(path.clone()), Config::default());
         for wrong in ["snapshots: {bandwidth_mb_s: 10}\nno_such_key: 1\n", "snapshots: [", "snapshots: {bandwidth_mb_s: fast}"] {
             std::fs::write(&path, wrong).unwrap();
-            settings.reload(&bandwidth);
+            settings.reload(&bandwidth, &verifier);
             assert_eq!(settings.current, Config::default(), "{wrong}");
         }
         std::fs::remove_file(&path).unwrap();
-        settings.reload(&bandwidth);
+        settings.reload(&bandwidth, &verifier);
         assert_eq!(settings.current, Config::default(), "the file is gone");
     }
 }

@@ -33,6 +33,7 @@ use crate::stores::{LocalStore, RECORDS_DIR, Records, S3Store, Store, StoreError
 use crate::tls::{Tls, TlsError};
 use crate::usecases::naming::Place;
 use crate::usecases::restore::{self, Request};
+use crate::verifier::{self, Verifier};
 use crate::{http, logging, threads};
 
 /// How long threads that were told to stop may take; after that the process ends without them, as in a crash.
@@ -171,6 +172,7 @@ async fn serve(arguments: ServerArgs, config: Config) -> Result<(), ServeError> 
     let resuming = Arc::clone(&app);
     blocking(move || Ok(resuming.jobs.resume(|job| kinds::rebuild(&resuming, job))?)).await?;
     app.jobs.start()?;
+    verifier::start(&app);
     let sweeping = Arc::clone(&app);
     spawn_blocking(move || sweeping.stores.sweep_remote());
     tokio::spawn(halt_jobs(Arc::clone(&app)));
@@ -237,6 +239,7 @@ async fn answer(app: &Arc<App>, listeners: Listeners, tls: Option<Tls>) -> Resul
 
 async fn close(app: &Arc<App>) -> Result<(), ServeError> {
     app.shutdown.force();
+    app.verifier.close();
     // Stopped work removes what it has made. Who does not stop in time is left behind as by a crash.
     let _ = tokio::time::timeout(STOP_TIME, app.shutdown.idle()).await;
     let app = Arc::clone(app);
@@ -275,11 +278,26 @@ pub(crate) fn open(mut config: Config, shutdown: Shutdown) -> Result<Arc<App>, S
     let fetcher = Fetcher::new(config.service.snapshot_url_allow.clone(), timeouts, Handle::current(), shutdown.clone());
     let storage = Arc::new(storage);
     let bandwidth = Bandwidth::new(Arc::clone(&clock), config.snapshots.bandwidth_mb_s);
+    let verifier = Verifier::new(config.snapshots.verify_new.0);
     let key = config.manager.encryption_key.clone();
     let stores = Stores::open(Arc::clone(&fs), Arc::clone(&clock), &config.storage, key, Arc::clone(&store), Handle::current())
         .map_err(AppError::from)?;
     let clusters = Clusters::new(&config, Handle::current())?;
-    Ok(Arc::new(App { storage, store, stores, clusters, jobs, fs, clock, metrics, bandwidth, fetcher, config, shutdown }))
+    Ok(Arc::new(App {
+        storage,
+        store,
+        stores,
+        clusters,
+        jobs,
+        fs,
+        clock,
+        metrics,
+        bandwidth,
+        verifier,
+        fetcher,
+        config,
+        shutdown,
+    }))
 }
 
 /// The store that the settings name.

@@ -23,6 +23,7 @@ use crate::remote::{Fetcher, Policy, Timeouts};
 use crate::shutdown::Shutdown;
 use crate::stores::{LocalStore, Store, Stores};
 use crate::usecases::create::{self, create};
+use crate::verifier::Verifier;
 
 /// Opens the server whose data is in `storage` and `snapshots` of `fs`.
 pub(crate) fn app(fs: &MemFs) -> App {
@@ -41,7 +42,8 @@ pub(crate) fn app(fs: &MemFs) -> App {
     let (storage, store): (_, Arc<dyn Store>) = (Arc::new(storage), Arc::new(store));
     let stores = Stores::open(Arc::clone(&fs), Arc::clone(&clock), &config.storage, None, Arc::clone(&store), runtime()).unwrap();
     let clusters = Clusters::new(&config, runtime()).unwrap();
-    App { storage, store, stores, clusters, jobs, fs, clock, metrics, bandwidth, fetcher: fetcher(), config, shutdown }
+    let verifier = Verifier::new(config.snapshots.verify_new.0);
+    App { storage, store, stores, clusters, jobs, fs, clock, metrics, bandwidth, verifier, fetcher: fetcher(), config, shutdown }
 }
 
 /// Fetches from anywhere; on a runtime of its own, because most tests have none.

@@ -8,6 +8,7 @@ mod attempt;
 mod name;
 mod side;
 mod sweep;
+mod verified;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,8 @@ pub(crate) use attempt::Attempt;
 pub use name::{ARCHIVE_NAME_LEN_MAX, ARCHIVE_SUFFIX, ArchiveName, COMPRESSED_SUFFIX};
 pub(crate) use side::{CHECKSUM_SUFFIX, FileNote, META_SUFFIX, Meta, checksum_bytes, read_checksum, seconds, side_path, time};
 pub use sweep::{Swept, sweep};
+pub(crate) use verified::{note_verified, same_file};
+pub use verified::{record_damaged, record_verified};
 
 /// Permission bits of a finished archive: nobody changes it any more.
 pub(crate) const ARCHIVE_MODE: u32 = 0o444;
@@ -87,47 +90,6 @@ pub fn delete(fs: &dyn Fs, dir: &Path, name: &ArchiveName) -> Result<(), Error> 
         remove_if_there(fs, &side).map_err(Error::io("remove", &side))?;
     }
     fs.sync_dir(dir).map_err(Error::io("sync", dir))
-}
-
-/// Notes in the side file that the archive was verified at `at`. Does nothing for an archive without one, or if somebody else is
-/// writing files of this name.
-pub fn record_verified(fs: &dyn Fs, dir: &Path, name: &ArchiveName, at: SystemTime) -> Result<(), Error> {
-    record(fs, dir, name, Some(at))
-}
-
-/// Takes back what [`record_verified`] has noted, since the archive has proved to be damaged. Does nothing where that does.
-pub fn record_damaged(fs: &dyn Fs, dir: &Path, name: &ArchiveName) -> Result<(), Error> {
-    record(fs, dir, name, None)
-}
-
-fn record(fs: &dyn Fs, dir: &Path, name: &ArchiveName, verified_at: Option<SystemTime>) -> Result<(), Error> {
-    let path = dir.join(name.as_str());
-    if Meta::read(fs, &path)?.is_none() {
-        return Ok(());
-    }
-    // Two who write the same file at once would take each other's temporary away.
-    let Some(attempt) = Attempt::begin(fs, dir, name).map_err(Error::io("create a temporary for", &path))? else {
-        return Ok(());
-    };
-    let noted = note_verified(fs, &path, verified_at);
-    attempt.remove(fs).map_err(Error::io("remove", attempt.path()))?;
-    noted
-}
-
-/// Does it, for who may write files of this name.
-fn note_verified(fs: &dyn Fs, path: &Path, verified_at: Option<SystemTime>) -> Result<(), Error> {
-    let Some(mut meta) = Meta::read(fs, path)? else {
-        return Ok(());
-    };
-    meta.verified_at = verified_at.map(seconds);
-    let side = side_path(path, META_SUFFIX);
-    icecore_io::publish(fs, &side, &meta.to_bytes(), icecore_io::Existing::Replace)
-        .map_err(|error| Error::io("write", &side)(error.into_source()))?;
-    // Who has deleted the archive meanwhile may have missed the new file.
-    if !fs.exists(path).map_err(Error::io("look at", path))? {
-        remove_if_there(fs, &side).map_err(Error::io("remove", &side))?;
-    }
-    Ok(())
 }
 
 fn stored(fs: &dyn Fs, dir: &Path, name: ArchiveName) -> Result<Option<Stored>, Error> {

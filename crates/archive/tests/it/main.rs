@@ -14,6 +14,7 @@ mod damage;
 mod directory;
 mod format_doc;
 mod hostile;
+mod read_back;
 mod roundtrip;
 mod sharing;
 mod stream;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::clusters;
 use super::encryption::EncryptionKey;
-use super::model::{Config, Form, KeptIn, Level, ReverifyAfter, Secret};
+use super::model::{Config, Form, KeptIn, Level, ReverifyAfter, Secret, VerifyNew};
 use super::value::Raw;
 use crate::remote::Policy;
 
@@ -113,6 +113,7 @@ const TABLE: &[(&str, Meaning)] = &[
     ("tls.ca_cert", setting!(tls.ca_cert = file)),
     ("snapshots.bandwidth_mb_s", setting!(live snapshots.bandwidth_mb_s = bandwidth)),
     ("snapshots.reverify_after_sec", setting!(snapshots.reverify_after_sec = reverify_after)),
+    ("snapshots.verify_new", setting!(live snapshots.verify_new = verify_new)),
     ("jobs.concurrency", setting!(jobs.concurrency = threads)),
     ("jobs.keep_days", setting!(jobs.keep_days = days)),
     ("manager.host", setting!(manager.host = host)),
@@ -335,6 +336,10 @@ fn bandwidth(value: &Raw) -> Result<u32, String> {
 /// Zero says that nothing counts.
 fn reverify_after(value: &Raw) -> Result<ReverifyAfter, String> {
     number(value, 0, 36_500 * 24 * 60 * 60_u64).map(ReverifyAfter)
+}
+
+fn verify_new(value: &Raw) -> Result<VerifyNew, String> {
+    value.switch().map(VerifyNew)
 }
 
 fn threads(value: &Raw) -> Result<usize, String> {

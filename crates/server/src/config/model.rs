@@ -161,6 +161,8 @@ pub(crate) struct SnapshotSettings {
     pub(crate) bandwidth_mb_s: u32,
     /// For how long it counts that an archive was verified, when an equal one may share its bytes.
     pub(crate) reverify_after_sec: ReverifyAfter,
+    /// Whether archives are read back after they were made.
+    pub(crate) verify_new: VerifyNew,
 }
 
 /// The form of an archive.
@@ -193,6 +195,17 @@ impl Default for ReverifyAfter {
     /// A week.
     fn default() -> Self {
         Self(7 * 24 * 60 * 60)
+    }
+}
+
+/// Whether archives are read back after they were made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct VerifyNew(pub(crate) bool);
+
+impl Default for VerifyNew {
+    /// They are.
+    fn default() -> Self {
+        Self(true)
     }
 }
 

@@ -82,6 +82,7 @@ impl Server {
             fs,
             clock,
             bandwidth: crate::bandwidth::Bandwidth::new(Arc::new(icecore_io::OsClock::new()), 0),
+            verifier: crate::verifier::Verifier::new(true),
             metrics,
             fetcher: crate::testing::fetcher(),
             config,

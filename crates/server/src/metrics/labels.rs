@@ -20,7 +20,7 @@ pub(super) struct Scope {
     pub(super) scope: &'static str,
 }
 
-/// How a download ended.
+/// How a download or a verification ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Ending {
     pub(super) result: &'static str,

@@ -12,6 +12,7 @@ pub(crate) mod process;
 mod requests;
 mod snapshots;
 mod text;
+mod verifications;
 mod waits;
 
 use std::fmt;
@@ -26,10 +27,12 @@ use self::downloads::Downloads;
 use self::managed::Managed;
 use self::requests::Requests;
 use self::snapshots::Snapshots;
+use self::verifications::Verifications;
 use crate::app::App;
 
 pub(crate) use self::downloads::Download;
 pub(crate) use self::snapshots::{Kind, SnapshotCounts};
+pub(crate) use self::verifications::Verification;
 
 /// The counters of a server.
 #[derive(Debug)]
@@ -40,6 +43,7 @@ pub(crate) struct Metrics {
     requests: Requests,
     snapshots: Snapshots,
     downloads: Downloads,
+    verifications: Verifications,
     managed: Managed,
 }
 
@@ -50,8 +54,9 @@ impl Metrics {
         let requests = Requests::new(&mut registry);
         let snapshots = Snapshots::new(&mut registry);
         let downloads = Downloads::new(&mut registry);
+        let verifications = Verifications::new(&mut registry);
         let managed = Managed::new(&mut registry);
-        Self { started: clock.now(), clock, registry, requests, snapshots, downloads, managed }
+        Self { started: clock.now(), clock, registry, requests, snapshots, downloads, verifications, managed }
     }
 
     /// When the server was started.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use icecore_archive::{ArchiveName, Draft, Incoming, Progress, Stored};
+use icecore_archive::{ArchiveName, Draft, Incoming, Progress, ReadBack, Stored};
 use icecore_io::{Clock, FileKind, Fs, Metadata};
 
 use super::{ArchiveInfo, Result, Store, StoreError, StoredArchive};
@@ -204,6 +204,11 @@ impl Store for LocalStore {
             return Err(StoreError::NotFound { name: name.to_string() });
         }
         Ok(StoredArchive { info, tag: tag(&found), file })
+    }
+
+    fn read_back(&self, place: &Place, name: &ArchiveName, progress: &dyn Progress) -> Result<ReadBack> {
+        let Some(dir) = self.find_dir(place)? else { return Ok(ReadBack::Unneeded) };
+        icecore_archive::read_back(self.fs.as_ref(), self.clock.as_ref(), &dir, name, progress).map_err(StoreError::Archive)
     }
 
     fn delete(&self, place: &Place, name: &ArchiveName) -> Result<()> {

@@ -33,14 +33,15 @@ pub(crate) fn create(
     progress: &dyn Progress,
     chosen: impl FnMut(&ArchiveName) -> Result<()>,
 ) -> Result<ArchiveInfo> {
-    create_in(app, app.store.as_ref(), scope, options, progress, chosen)
+    create_in(app, &app.store, scope, options, progress, chosen)
 }
 
 /// Archives a scope, whose collection may be given by an alias, into `store`. `chosen` is called with the archive's name, which no archive has
-/// then, before anything is written; an error of it ends the attempt. What fails or is stopped leaves nothing.
+/// then, before anything is written; an error of it ends the attempt. What fails or is stopped leaves nothing. What was copied is read back
+/// later, in the background.
 pub(crate) fn create_in(
     app: &App,
-    store: &dyn Store,
+    store: &Arc<dyn Store>,
     scope: &Scope,
     options: Options,
     progress: &dyn Progress,
@@ -66,6 +67,9 @@ pub(crate) fn create_in(
             done => {
                 let made = done?;
                 counted.finish(made.size);
+                if !made.shared {
+                    app.verifier.submit(&app.metrics, store, &place, &made.name);
+                }
                 return Ok(made);
             }
         }

@@ -100,12 +100,18 @@ pub(super) fn checked(options: Options) -> Result<create::Options> {
 
 fn work(app: &Arc<App>, scope: Scope, options: create::Options) -> Work {
     let app = Arc::clone(app);
-    Box::new(move |running| made(&app, app.store.as_ref(), &scope, options, running))
+    Box::new(move |running| made(&app, &app.store, &scope, options, running))
 }
 
 /// Makes the archive in `store`, unless a former run has. The scope's collection is given by its own name.
-pub(super) fn made(app: &App, store: &dyn Store, scope: &Scope, options: create::Options, running: &Running) -> Result<Value> {
-    if let Some(done) = made_before(store, scope, running) {
+pub(super) fn made(
+    app: &App,
+    store: &Arc<dyn Store>,
+    scope: &Scope,
+    options: create::Options,
+    running: &Running,
+) -> Result<Value> {
+    if let Some(done) = made_before(store.as_ref(), scope, running) {
         return to_json(created(&done));
     }
     let info = create::create_in(app, store, scope, options, running, |name| {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::error::{BenchError, Result};
 use super::files::{Files, OneFile};
 use super::scratch::check_space;
-use super::subject::{Restored, Subject};
+use super::subject::{Restored, Subject, check_read_back};
 use crate::tools::{ToolError, threads};
 
 /// What its archives are called; there is one at a time but for the time of making another.
@@ -98,6 +98,12 @@ impl Subject for Tree {
         let made = icecore_archive::create_draft(fs, clock, &self.archives, &name, draft, progress)
             .map_err(|error| directory.explain(error))?;
         Ok(made.path)
+    }
+
+    fn read_back(&self, archive: &Path) -> Result<()> {
+        let name = ArchiveName::new(archive.file_name().unwrap_or_default().to_string_lossy())?;
+        let done = icecore_archive::read_back(self.fs.as_ref(), self.clock.as_ref(), &self.archives, &name, &())?;
+        check_read_back(archive, done)
     }
 
     fn restore(&self, archive: &Path, to: &Path, progress: &dyn Progress) -> Result<Restored> {

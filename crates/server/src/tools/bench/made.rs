@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use icecore_archive::{Compression, Progress};
+use icecore_archive::{Compression, Progress, ReadBack};
 use icecore_io::OsFs;
 use icecore_storage::{Scope, Snapshot, SnapshotFile, Storage};
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use super::error::{BenchError, Result};
 use super::files::{Files, OneFile};
 use super::fill;
 use super::scratch::check_space;
-use super::subject::{Restored, Subject, points};
+use super::subject::{Restored, Subject, check_read_back, points};
 use crate::app::App;
 use crate::config::Config;
 use crate::serve;
@@ -87,6 +87,17 @@ impl Subject for Made {
         let options = create::Options { compression, ..create::Options::default() };
         let made = create::create(&self.app, &Scope::Storage, options, progress, |_| Ok(()))?;
         Ok(self.app.config.storage.snapshots_path.join(made.name.as_str()))
+    }
+
+    /// What the server's thread does for the archives that were made before, one after the other.
+    fn read_back(&self, archive: &Path) -> Result<()> {
+        let name = archive.file_name().unwrap_or_default();
+        while let Some((read, done)) = self.app.verifier.next(&self.app) {
+            if read.as_str() == name {
+                return check_read_back(archive, done.map_err(crate::error::AppError::from)?);
+            }
+        }
+        check_read_back(archive, ReadBack::Unneeded)
     }
 
     /// What a start with `--storage-snapshot` does between opening its empty storage and listening.

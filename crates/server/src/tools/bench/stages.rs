@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use icecore_archive::{Compression, Progress, Reader};
-use icecore_io::{Clock, Fs};
+use icecore_io::{Clock, Fs, in_background};
 
 use super::against::{Against, Packed, sync_file_system};
 use super::cache::PageCache;
@@ -96,7 +96,11 @@ impl Stages<'_> {
                 archives.own = Some(archive);
                 Ok(run)
             }
-            Step::CreateAgain | Step::CreateOnceMore => self.make_and_delete(|| self.subject.create(None, &reporter)),
+            Step::VerifyNew => {
+                let archive = made(&archives.own);
+                self.timed(|| in_background(|| self.subject.read_back(archive))).map(|(run, ())| run)
+            }
+            Step::CreateAgain => self.make_and_delete(|| self.subject.create(None, &reporter)),
             Step::CreateCompressed => {
                 let compression = Compression::new(COMPRESSION_LEVEL, threads())?;
                 self.make_and_delete(|| self.subject.create(Some(compression), &reporter))

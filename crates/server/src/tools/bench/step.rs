@@ -32,10 +32,10 @@ pub(super) enum Step {
     TarRestore,
     /// Others do with their compressed one.
     ZstdRestore,
-    /// icecore makes another archive of what has not changed; the first was not verified by the store before.
+    /// icecore reads its new archive back, as the server does in the background.
+    VerifyNew,
+    /// icecore makes another archive of what has not changed.
     CreateAgain,
-    /// icecore makes one more, when the first has been.
-    CreateOnceMore,
     /// The program `zstd` compresses a tar that is there.
     CompressedLimit,
     /// icecore makes a compressed archive.
@@ -47,8 +47,8 @@ const ROUND: [&[Step]; 6] = [
     &[Step::Digest, Step::Copy, Step::CreateLimit, Step::Create, Step::TarCreate, Step::ZstdCreate],
     &[Step::VerifyLimit, Step::Verify],
     &[Step::RestoreLimit, Step::Restore, Step::TarRestore, Step::ZstdRestore],
+    &[Step::VerifyNew],
     &[Step::CreateAgain],
-    &[Step::CreateOnceMore],
     &[Step::CompressedLimit, Step::CreateCompressed],
 ];
 
@@ -58,8 +58,8 @@ pub(super) const ROWS: [Step; 16] = [
     Step::Copy,
     Step::CreateLimit,
     Step::Create,
+    Step::VerifyNew,
     Step::CreateAgain,
-    Step::CreateOnceMore,
     Step::TarCreate,
     Step::ZstdCreate,
     Step::CompressedLimit,
@@ -100,7 +100,7 @@ impl Step {
             Self::TarRestore => "tar_restore",
             Self::ZstdRestore => "zstd_restore",
             Self::CreateAgain => "create_again",
-            Self::CreateOnceMore => "create_once_more",
+            Self::VerifyNew => "verify_new",
             Self::CompressedLimit => "compressed_limit",
             Self::CreateCompressed => "create_compressed",
         }
@@ -122,7 +122,7 @@ impl Step {
             Self::TarRestore => "openssl, then tar -x, synced",
             Self::ZstdRestore => "openssl, then zstd -d | tar -x, synced",
             Self::CreateAgain => "create again, nothing changed",
-            Self::CreateOnceMore => "create once more, nothing changed",
+            Self::VerifyNew => "read back, in the background",
             Self::CompressedLimit => "limit of compressing: zstd -3 on all cores, synced",
             Self::CreateCompressed => "create, compressed (zstd, level 3)",
         }
@@ -134,11 +134,9 @@ impl Step {
             Self::Digest | Self::Copy | Self::CreateLimit | Self::VerifyLimit | Self::RestoreLimit | Self::CompressedLimit => {
                 None
             }
-            Self::Create | Self::TarCreate | Self::ZstdCreate | Self::CreateAgain | Self::CreateOnceMore => {
-                Some(Self::CreateLimit)
-            }
+            Self::Create | Self::TarCreate | Self::ZstdCreate | Self::CreateAgain => Some(Self::CreateLimit),
             Self::CreateCompressed => Some(Self::CompressedLimit),
-            Self::Verify => Some(Self::VerifyLimit),
+            Self::Verify | Self::VerifyNew => Some(Self::VerifyLimit),
             Self::Restore | Self::TarRestore | Self::ZstdRestore => Some(Self::RestoreLimit),
         }
     }
@@ -169,7 +167,7 @@ mod tests {
             assert!(ROWS.iter().all(|row| steps.contains(row)), "{steps:?}");
             let place = |step| steps.iter().position(|other| *other == step).unwrap();
             assert!(place(Step::Create) < place(Step::Verify) && place(Step::Verify) < place(Step::Restore));
-            assert!(place(Step::Create) < place(Step::CreateAgain) && place(Step::CreateAgain) < place(Step::CreateOnceMore));
+            assert!(place(Step::Create) < place(Step::VerifyNew) && place(Step::VerifyNew) < place(Step::CreateAgain));
             assert!(place(Step::TarCreate) < place(Step::CompressedLimit));
             assert!(place(Step::TarCreate) < place(Step::TarRestore) && place(Step::ZstdCreate) < place(Step::ZstdRestore));
         }

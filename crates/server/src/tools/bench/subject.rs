@@ -6,16 +6,17 @@
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
-use icecore_archive::{ArchiveName, Compression, Progress};
+use icecore_archive::{ArchiveName, Compression, Progress, ReadBack};
 use icecore_io::Fs;
 use icecore_storage::Storage;
 use serde_json::Value;
 
 use super::error::{BenchError, Result};
 use super::files::Files;
+use crate::error::one_line;
 
 /// Something that can be archived and restored again and again.
-pub(super) trait Subject: Debug {
+pub(super) trait Subject: Debug + Sync {
     /// The files that are archived.
     fn files(&self) -> &Files;
 
@@ -27,6 +28,9 @@ pub(super) trait Subject: Debug {
 
     /// Makes an archive, compressed if asked, and says where it is. Calling it again makes another.
     fn create(&self, compression: Option<Compression>, progress: &dyn Progress) -> Result<PathBuf>;
+
+    /// Reads an archive back that it has made, and notes that it is sound.
+    fn read_back(&self, archive: &Path) -> Result<()>;
 
     /// Restores an archive to a path where nothing is yet, until what is restored is durable and can be used.
     fn restore(&self, archive: &Path, to: &Path, progress: &dyn Progress) -> Result<Restored>;
@@ -62,6 +66,16 @@ pub(super) fn points(storage: &Storage) -> Result<u64> {
     let collections = storage.collections();
     let counts = collections.iter().map(|collection| storage.count(collection, None));
     Ok(counts.sum::<Result<u64, icecore_storage::Error>>()?)
+}
+
+/// Fails if an archive was not read back, or is not sound.
+pub(super) fn check_read_back(archive: &Path, done: ReadBack) -> Result<()> {
+    let problem = match done {
+        ReadBack::Sound { noted, .. } => return Ok(noted?),
+        ReadBack::Damaged(error) => one_line(&error),
+        ReadBack::Unneeded => "it is not there, or was read before".to_owned(),
+    };
+    Err(BenchError::Damaged { path: archive.to_owned(), problem })
 }
 
 /// Removes an archive with the files beside it.

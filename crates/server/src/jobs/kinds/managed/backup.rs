@@ -14,5 +14,5 @@ pub(super) fn run(app: &App, order: &Order, running: &Running) -> Result<Value> 
     let zstd_level = Metadata(&order.metadata).zstd_level(&app.config.snapshots)?;
     let options = snapshot_create::checked(snapshot_create::Options { zstd_level, full: false })?;
     let store = app.stores.resolve(order.request.storage_id.as_deref())?.store;
-    snapshot_create::made(app, store.as_ref(), &scope, options, running)
+    snapshot_create::made(app, &store, &scope, options, running)
 }
