@@ -82,7 +82,9 @@ mod tests {
     use crate::engine::{Durability, Options, Storage};
     use crate::ids::PointId;
     use crate::op::{Operation, Point};
-    use crate::segment::BLOCK_LEN;
+
+    /// From one damaged byte to the next: some blocks.
+    const STEP: usize = 37 * 64 * 1024 + 1;
 
     /// Two collections of two shards, with several segments in each, of one piece and of more.
     fn filled(fs: Arc<dyn Fs>) -> Storage {
@@ -130,7 +132,7 @@ mod tests {
             let len = file.len().unwrap();
             assert!(pieces(&views).iter().filter(|work| work.path() == path).count() > 2, "{path:?}");
             // The file's end, and some blocks of its largest section, the last.
-            for place in (4096 + 5..len - 4096).step_by(37 * BLOCK_LEN as usize).chain([len - 1]) {
+            for place in (4096 + 5..len - 4096).step_by(STEP).chain([len - 1]) {
                 let mut byte = [0];
                 file.read_exact_at(&mut byte, place).unwrap();
                 file.write_all_at(&[!byte[0]], place).unwrap();

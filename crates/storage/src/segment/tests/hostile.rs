@@ -16,7 +16,7 @@ struct Forge {
 }
 
 impl Forge {
-    fn new(vectors: &[VectorSpec], rows: &Vec<Row>) -> Self {
+    fn new(vectors: &[VectorSpec], rows: &[Row]) -> Self {
         let file = bytes_of(&write(vectors, rows).fs);
         let len = file.len();
         let trailer = RawTrailer::parse(&file[len - TRAILER_LEN..]).unwrap().check(ID, len as u64).unwrap();

@@ -92,9 +92,9 @@ fn path() -> &'static Path {
     Path::new("00000000000000000007.seg")
 }
 
-fn write(vectors: &[VectorSpec], rows: &Vec<Row>) -> Written {
+fn write(vectors: &[VectorSpec], rows: &[Row]) -> Written {
     let fs = MemFs::new();
-    let digest = write_segment(&fs, path(), ID, vectors, &mut rows.clone()).unwrap();
+    let digest = write_segment(&fs, path(), ID, vectors, &mut rows.to_vec()).unwrap();
     Written { fs, digest }
 }
 

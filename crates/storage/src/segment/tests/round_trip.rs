@@ -76,7 +76,7 @@ fn one_value_can_be_longer_than_a_block_and_than_the_buffer() {
 
 #[test]
 fn a_segment_of_one_row_has_two_pages() {
-    let written = write(&specs(&[("", 128)]), &vec![row(num(1), 1, &[("", &[0.5; 128])], r#"{"key":"value"}"#)]);
+    let written = write(&specs(&[("", 128)]), &[row(num(1), 1, &[("", &[0.5; 128])], r#"{"key":"value"}"#)]);
     assert_eq!(written.digest.len, 8192);
 }
 
@@ -196,19 +196,19 @@ fn a_row_that_cannot_be_read_leaves_no_file() {
 #[test]
 #[should_panic(expected = "a segment of 0 rows")]
 fn a_segment_without_rows_is_a_mistake_of_the_caller() {
-    write(&[], &Vec::new());
+    write(&[], &[]);
 }
 
 #[test]
 #[should_panic(expected = "does not come after the one before")]
 fn rows_out_of_order_are_a_mistake_of_the_caller() {
-    write(&[], &vec![row(uuid(0), 1, &[], ""), row(num(1), 1, &[], "")]);
+    write(&[], &[row(uuid(0), 1, &[], ""), row(num(1), 1, &[], "")]);
 }
 
 #[test]
 #[should_panic(expected = "components of the vector \"v\" of row 0")]
 fn a_vector_of_the_wrong_length_is_a_mistake_of_the_caller() {
-    write(&specs(&[("v", 2)]), &vec![row(num(1), 1, &[("v", &[1.0])], "")]);
+    write(&specs(&[("v", 2)]), &[row(num(1), 1, &[("v", &[1.0])], "")]);
 }
 
 #[test]

@@ -200,13 +200,13 @@ fn the_file_of_every_kind_never_changes() {
 fn half_a_vector_of_several_is_a_mistake_of_the_caller() {
     let mut row = row(num(1), 1, &[], "");
     row.vectors.insert("m".into(), Vector::Multi(vec![1.0; 3]));
-    write(&[spec("m", VectorKind::Multi { dim: 2, datatype: Datatype::Float32 })], &vec![row]);
+    write(&[spec("m", VectorKind::Multi { dim: 2, datatype: Datatype::Float32 })], &[row]);
 }
 
 #[test]
 #[should_panic(expected = "for the sparse vector \"s\"")]
 fn a_vector_of_another_kind_is_a_mistake_of_the_caller() {
-    write(&[spec("s", VectorKind::Sparse)], &vec![row(num(1), 1, &[("s", &[1.0])], "")]);
+    write(&[spec("s", VectorKind::Sparse)], &[row(num(1), 1, &[("s", &[1.0])], "")]);
 }
 
 #[test]
@@ -214,12 +214,12 @@ fn a_vector_of_another_kind_is_a_mistake_of_the_caller() {
 fn indices_out_of_order_are_a_mistake_of_the_caller() {
     let mut row = row(num(1), 1, &[], "");
     row.vectors.insert("s".into(), sparse(&[1, 1], &[1.0, 2.0]));
-    write(&[spec("s", VectorKind::Sparse)], &vec![row]);
+    write(&[spec("s", VectorKind::Sparse)], &[row]);
 }
 
 #[test]
 #[should_panic(expected = "are not values of the datatype Float16")]
 fn values_that_were_not_rounded_are_a_mistake_of_the_caller() {
     let half = VectorKind::Dense { dim: 1, datatype: Datatype::Float16 };
-    write(&[spec("h", half)], &vec![row(num(1), 1, &[("h", &[0.1])], "")]);
+    write(&[spec("h", half)], &[row(num(1), 1, &[("h", &[0.1])], "")]);
 }
