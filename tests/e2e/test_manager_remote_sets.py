@@ -1,0 +1,215 @@
+"""Backups of a whole cluster on another machine: the set that stands for one, and what is restored from it."""
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from support import bulk, s3
+from support.manager_jobs import done, ended, failed, job, post, submit
+from support.managing import Manager, clusters, filled
+from support.server import Server, binary, clean_environment
+from support.snapshots import names, wait_until
+
+ALIAS = {"alias_name": "current", "collection_name": "c"}
+SLOW = {"ICECORE__SNAPSHOTS__BANDWIDTH_MB_S": "2"}
+
+
+class Site:
+    """A manager of the cluster `east`, and a store."""
+
+    def __init__(self, servers, remote: Server, store: dict, **settings: str):
+        self.server = servers.new()
+        self.arguments = clusters(self.server.home, f"{{name: east, urls: ['{remote.url}']}}")
+        self.settings = settings
+        self.server.start(*self.arguments, **settings)
+        self.manager = Manager(self.server.url)
+        self.storage = self.manager.done("POST", "/storage/config", store)["id"]
+        self.more = {"cluster": "east", "storage_id": self.storage}
+
+    def done(self, type: str, collection: str, **more: object) -> dict:
+        return done(self.server, type, collection, **self.more | more)
+
+    def failed(self, type: str, collection: str, **more: object) -> str:
+        return failed(self.server, type, collection, **self.more | more)
+
+    def submit(self, type: str, collection: str, **more: object) -> str:
+        return submit(self.server, type, collection, **self.more | more)
+
+    def listed(self, **query: object) -> list[dict]:
+        return self.manager.done("GET", "/backups", storage_id=self.storage, **query)
+
+
+@pytest.fixture
+def remote(servers) -> Server:
+    server = servers.start()
+    for name, count in [("c", 300), ("d", 200)]:
+        bulk.fill(server.url, name, count, 64, 2)
+    api(server).done("POST", "/collections/aliases", {"actions": [{"create_alias": ALIAS}]})
+    return server
+
+
+@pytest.fixture
+def store(tmp_path) -> dict:
+    path = tmp_path / "kept"
+    path.mkdir()
+    return {"name": "kept", "type": "local", "path": str(path)}
+
+
+@pytest.fixture(scope="module")
+def buckets() -> Iterator[s3.S3]:
+    with s3.serving() as served:
+        yield served
+
+
+def in_bucket(bucket: s3.Bucket) -> dict:
+    keys = {"s3_access_key": s3.ACCESS_KEY, "s3_secret_key": s3.SECRET_KEY}
+    place = {"s3_endpoint": bucket.relay.url, "s3_bucket": bucket.name, "s3_region": s3.REGION}
+    return {"name": "bucket", "type": "s3", **place, **keys}
+
+
+def api(server: Server):
+    return filled(server, "unrelated")
+
+
+def state(server: Server) -> tuple:
+    aliases = api(server).done("GET", "/aliases")["aliases"]
+    return {name: bulk.digest(server.url, name) for name in ("c", "d")}, aliases
+
+
+def wipe(server: Server) -> None:
+    for name in ("c", "d"):
+        api(server).done("DELETE", f"/collections/{name}")
+
+
+def tool(*arguments: object) -> subprocess.CompletedProcess:
+    command = [binary(), "archive", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=clean_environment())
+
+
+def test_everything_comes_back_with_its_aliases(servers, remote, store, tmp_path):
+    site = Site(servers, remote, store)
+    before = state(remote)
+    made = site.done("backup", "*")
+    name = made["snapshot_name"]
+    [found] = site.listed(collection_name="*")
+    assert (found["name"], found["cluster"], found["collection_name"]) == (name, "east", "*")
+    assert (tmp_path / "kept/clusters/east" / name).is_file() and len(site.listed()) == 4
+    assert names(remote, "c") == names(remote, "d") == []
+    site.done("verify", "*", snapshot_name=name)
+    wipe(remote)
+    restored = site.done("restore", "*", snapshot_name=name)
+    assert state(remote) == before
+    total = sum(one["size"] for one in site.listed() if one["collection_name"] != "*")
+    assert (restored["progress"], restored["bytes_done"], restored["bytes_total"]) == (100, total, total)
+    # One of them by itself, by its own name.
+    wipe(remote)
+    archives = {one["collection"]: one["snapshot_name"] for one in made["metadata"]["archives"]}
+    site.done("restore", "d", snapshot_name=archives["d"])
+    assert bulk.digest(remote.url, "d") == before[0]["d"]
+    # A manager that knows nothing but the store.
+    fresh = Site(servers, remote, store)
+    fresh.done("restore", "*", snapshot_name=name)
+    assert state(remote) == before
+    # And the engine, at once.
+    into = {"cluster": "embedded", "snapshot_name": name, "metadata": {"from_cluster": "east"}}
+    fresh.done("restore", "*", **into)
+    assert {one: bulk.digest(fresh.server.url, one) for one in ("c", "d")} == before[0]
+    assert ALIAS in api(fresh.server).done("GET", "/aliases")["aliases"]
+    # Deleting the set deletes nothing else.
+    assert fresh.manager.done("DELETE", f"/backups/{name}", storage_id=fresh.storage, collection_name="*", cluster="east") is True
+    assert len(fresh.listed()) == 3 and fresh.listed(collection_name="*") == []
+    assert fresh.failed("restore", "*", snapshot_name=name) == f"Snapshot {name} not found"
+
+
+def test_a_missing_archive_is_named_before_anything_changes(servers, remote, store):
+    site = Site(servers, remote, store)
+    made = site.done("backup", "*")
+    gone = next(one["snapshot_name"] for one in made["metadata"]["archives"] if one["collection"] == "d")
+    site.manager.done("DELETE", f"/backups/{gone}", storage_id=site.storage, collection_name="d", cluster="east")
+    wipe(remote)
+    reason = f'{gone} of collection "d" is not in the store'
+    name = made["snapshot_name"]
+    assert reason in site.failed("verify", "*", snapshot_name=name)
+    for more in ({}, {"cluster": "embedded", "metadata": {"from_cluster": "east"}}):
+        text = site.failed("restore", "*", snapshot_name=name, **more)
+        assert reason in text and "nothing was changed" in text
+    for server in (remote, site.server):
+        present = [one["name"] for one in api(server).done("GET", "/collections")["collections"]]
+        assert not {"c", "d"} & set(present)
+    own = site.done("backup", "*", cluster="embedded")["snapshot_name"]
+    assert "from a set only" in site.failed("restore", "*", snapshot_name=own, metadata={"from_cluster": "embedded"})
+
+
+def test_what_the_cluster_refuses_is_told_with_what_was_restored(servers, remote, store):
+    site = Site(servers, remote, store)
+    name = site.done("backup", "*")["snapshot_name"]
+    wipe(remote)
+    # The collection has another shape by now.
+    bulk.fill(remote.url, "d", 1, 3, 1)
+    text = site.failed("restore", "*", snapshot_name=name)
+    assert 'at "d"' in text and 'restored before: "c"' in text, text
+    assert bulk.count(remote.url, "c") == 300 and bulk.count(remote.url, "d") == 1
+
+
+@pytest.mark.parametrize("end", ["cancel", "kill"])
+def test_a_restore_that_does_not_come_to_its_end(servers, remote, store, end):
+    bulk.fill(remote.url, "e", 12_000, 256)
+    site = Site(servers, remote, store)
+    name = site.done("backup", "*")["snapshot_name"]
+    site.server.stop()
+    site.server.start(*site.arguments, **SLOW)
+    wipe(remote)
+    id = site.submit("restore", "*", snapshot_name=name)
+    wait_until(lambda: 5 < job(site.server, id)["progress"] < 100, "the last archive is being sent")
+    if end == "cancel":
+        assert post(site.server, f"/jobs/{id}/cancel").json()["result"]["status"] == "cancelled"
+        present = [one["name"] for one in api(remote).done("GET", "/collections")["collections"]]
+        assert {"c", "d"} <= set(present), "what was restored before stays"
+        return
+    site.server.kill()
+    site.server.start(*site.arguments)
+    assert "only a look at it tells" in ended(site.server, id, "failed")["error"]
+    assert post(site.server, f"/jobs/{id}/retry").status_code == 200
+    ended(site.server, id, "completed")
+    assert bulk.count(remote.url, "d") == 200 and ALIAS in api(remote).done("GET", "/aliases")["aliases"]
+
+
+def test_a_set_is_told_from_what_holds_points(servers, remote, store, tmp_path):
+    site = Site(servers, remote, store)
+    name = site.done("backup", "*")["snapshot_name"]
+    path = tmp_path / "kept/clusters/east" / name
+    archive = path.read_bytes()
+    shown = tool("list", path)
+    assert "a set of 3 archives of cluster east" in shown.stdout and "c/clusters/east/c-east-" in shown.stdout, shown
+    assert tool("verify", path).returncode == 0
+    refused = tool("extract", path, tmp_path / "out")
+    assert refused.returncode != 0 and "is a set" in refused.stderr and not (tmp_path / "out").exists()
+    answer = requests.post(
+        f"{remote.url}/collections/c/snapshots/upload?wait=true", files={"snapshot": (name, archive)}, timeout=60
+    )
+    assert answer.status_code == 400 and "is a set" in answer.json()["status"]["error"], answer.text
+
+
+@pytest.mark.parametrize("collection", ["c", "*"])
+def test_a_bucket_keeps_what_a_cluster_has(servers, remote, buckets, collection):
+    bucket = buckets.bucket()
+    site = Site(servers, remote, in_bucket(bucket))
+    before = state(remote)
+    name = site.done("backup", collection)["snapshot_name"]
+    site.done("verify", collection, snapshot_name=name)
+    # The archives of three collections and the set, or one archive, each with what is beside it.
+    assert len(bucket.keys()) == 3 * len(site.listed()) == (12 if collection == "*" else 3)
+    for gone in ["c", "d"] if collection == "*" else ["c"]:
+        api(remote).done("DELETE", f"/collections/{gone}")
+    site.done("restore", collection, snapshot_name=name)
+    assert state(remote)[0] == before[0]
+    site.server.stop()
+    site.server.start(*site.arguments, **SLOW)
+    bulk.fill(remote.url, "c2", 12_000, 256)
+    before_keys = set(bucket.keys())
+    id = site.submit("backup", "c2")
+    wait_until(lambda: 0 < job(site.server, id)["progress"] < 100, "a part has come")
+    assert post(site.server, f"/jobs/{id}/cancel").json()["result"]["status"] == "cancelled"
+    assert set(bucket.keys()) == before_keys and bucket.uploads() == []
