@@ -16,9 +16,11 @@ MEGABYTE = 1_000_000
 SECONDS = 300
 LIMITS = {"digest", "copy", "create_limit", "verify_limit", "restore_limit"}
 CREATES = ["create", "create_again", "create_once_more"]
-OWN = dict.fromkeys(CREATES, "create_limit") | {"verify": "verify_limit", "restore": "restore_limit"}
+OWN = dict.fromkeys(CREATES, "create_limit") | {"create_compressed": "compressed_limit"} | {"verify": "verify_limit", "restore": "restore_limit"}
 TAR = {"tar_create": "create_limit", "tar_restore": "restore_limit"}
 ZSTD = {"zstd_create": "create_limit", "zstd_restore": "restore_limit"}
+# Only measured with the other programs.
+COMPRESSED_LIMIT = {"compressed_limit": None}
 # 8 MB in several shards and collections.
 SMALL = ["--size-mb", "8", "--dimensions", "96", "--payload-bytes", "64", "--shards", "2", "--collections", "2", "--runs", "2"]
 
@@ -64,12 +66,14 @@ def check_rows(report: dict, limits: dict[str, str], runs: int) -> None:
         assert seconds[0] <= row["median_seconds"] <= seconds[-1], row
         assert row["mb_per_second"] == pytest.approx(report["data"]["bytes"] / MEGABYTE / row["median_seconds"]), row
         assert row["limit"] == limits.get(name) and row["missing_program"] is None, row
-        if row["limit"]:
+        if row["limit"] in rows:
             assert row["of_limit"] == pytest.approx(rows[row["limit"]]["median_seconds"] / row["median_seconds"]), row
         else:
             assert row["of_limit"] is None, row
         # Memory of other programs is not known.
-        known = name not in TAR and name not in ZSTD
+        known = name not in TAR | ZSTD | COMPRESSED_LIMIT
+        made = "create" in name and not name.endswith("limit") or name == "compressed_limit"
+        assert (row["file_bytes"] is not None and row["file_bytes"] > 0) == made, row
         assert (row["memory_peak_bytes"] is not None) == known, row
         if known:
             assert all(0 < run["memory_start_bytes"] <= run["memory_peak_bytes"] for run in row["runs"]), row
@@ -117,9 +121,9 @@ def test_against_other_programs(place, tmp_path):
     report = run_json(place, "--from", source, "--against", "--runs", "2")
     zstd = shutil.which("zstd") is not None
     missing = [row for row in report["rows"] if row["missing_program"]]
-    assert [row["missing_program"] for row in missing] == ([] if zstd else ["zstd", "zstd"])
+    assert [row["missing_program"] for row in missing] == ([] if zstd else ["zstd", "zstd", "zstd"])
     report["rows"] = [row for row in report["rows"] if not row["missing_program"]]
-    check_rows(report, OWN | TAR | (ZSTD if zstd else {}), runs=2)
+    check_rows(report, OWN | TAR | (ZSTD | COMPRESSED_LIMIT if zstd else {}), runs=2)
     assert "tar" in report["against"]["tar"] and set(report["against"]) >= {"tar", "tee", "openssl"}
 
 
@@ -129,7 +133,7 @@ def test_programs_that_are_not_there_are_named(place, tmp_path):
     (source / "a").write_bytes(b"a")
     report = run_json(place, "--from", source, "--against", "--runs", "1", PATH=str(source))
     rows = {row["name"]: row for row in report["rows"]}
-    for name in TAR | ZSTD:
+    for name in TAR | ZSTD | COMPRESSED_LIMIT:
         assert rows[name]["missing_program"] == "tar" and rows[name]["runs"] == [] and rows[name]["median_seconds"] is None
     assert len(rows["create"]["runs"]) == 1 and report["against"] == {}
     table = run(place, "--from", source, "--against", "--runs", "1", PATH=str(source))

@@ -3,6 +3,10 @@
 //! A thread can give up priority and, without privileges, never get it back. So such work gets a thread of its own, which ends with it, and
 //! whoever asked for it waits and keeps its priority: what is done under a lock that others wait for is done there, or a busy machine
 //! would make them wait for a thread that does not get its turn. Threads that the work starts are as low as its own.
+//!
+//! Low priority is two things on Linux. *Nice* says how much of a busy processor a thread gets. The *slice* says how soon it wants its share: a
+//! thread that wakes up takes the processor at once from one with a longer slice, and may have to wait for the end of the slice of another, however
+//! nice that is. A request wakes a few threads, one after the other. Both are inherited by threads that a thread starts.
 
 use std::panic::resume_unwind;
 use std::thread;
@@ -10,6 +14,16 @@ use std::thread;
 /// How much more the others get: about ten times the share of the processor (Linux, `sched(7)`: a factor of 1.25 a step).
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 10;
+/// The longest slice that there is, in nanoseconds: whoever wakes up has a shorter one (Linux 6.12 and later, EEVDF; earlier kernels know no slices
+/// of threads, and go on as they do).
+#[cfg(target_os = "linux")]
+const SLICE_NS: u64 = 100_000_000;
+
+/// Bytes of the first version of the structure that the scheduler is told by (`sched_setattr(2)`).
+#[cfg(target_os = "linux")]
+const SCHED_ATTR_LEN: u32 = 48;
+#[cfg(target_os = "linux")]
+const _: () = assert!(size_of::<libc::sched_attr>() == SCHED_ATTR_LEN as usize);
 
 /// Does `work` at low priority, and waits for its end. Where there is no thread for it, or no low priority, it is done all the same.
 pub fn in_background<T: Send>(work: impl FnOnce() -> T + Send) -> T {
@@ -37,7 +51,30 @@ pub fn in_background<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 pub fn lower_this_thread() {
     // On Linux no process means the calling thread (`nice(2)`, `setpriority(2)`: "C library/kernel differences"). A thread that cannot be lowered is
     // one that runs as others do.
-    let _ = rustix::process::nice(NICENESS);
+    let Ok(nice) = rustix::process::nice(NICENESS) else { return };
+    lengthen_slice(nice);
+}
+
+/// Gives the calling thread, which is as nice as this, a long slice. A system that knows none goes on as it is.
+#[cfg(target_os = "linux")]
+fn lengthen_slice(nice: i32) {
+    let attributes = libc::sched_attr {
+        size: SCHED_ATTR_LEN,
+        sched_policy: 0,
+        // Whoever has started the server may have chosen another than the usual one.
+        sched_flags: u64::from(libc::SCHED_FLAG_KEEP_POLICY.unsigned_abs()),
+        sched_nice: nice,
+        sched_priority: 0,
+        sched_runtime: SLICE_NS,
+        sched_deadline: 0,
+        sched_period: 0,
+    };
+    let (this_thread, flags) = (0, 0);
+    #[expect(
+        unsafe_code,
+        reason = "the kernel reads `size` bytes of a structure that lives until the call returns, and keeps nothing of it"
+    )]
+    let _ = unsafe { libc::syscall(libc::SYS_sched_setattr, this_thread, &raw const attributes, flags) };
 }
 
 /// Does nothing: elsewhere than on Linux a priority is the whole process's.
@@ -64,5 +101,35 @@ mod tests {
         let (work, started) = in_background(|| (own(), thread::spawn(own).join().unwrap()));
         let low = (before + NICENESS).min(19);
         assert_eq!((work, started, own()), (low, low, before));
+    }
+
+    /// The slice of the calling thread; 0 if the kernel does not say.
+    #[cfg(target_os = "linux")]
+    fn slice() -> u64 {
+        let mut attributes = libc::sched_attr {
+            size: 0,
+            sched_policy: 0,
+            sched_flags: 0,
+            sched_nice: 0,
+            sched_priority: 0,
+            sched_runtime: 0,
+            sched_deadline: 0,
+            sched_period: 0,
+        };
+        let (this_thread, flags) = (0, 0);
+        #[expect(unsafe_code, reason = "the kernel writes at most that many bytes to a structure of that length")]
+        let done = unsafe { libc::syscall(libc::SYS_sched_getattr, this_thread, &raw mut attributes, SCHED_ATTR_LEN, flags) };
+        assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+        attributes.sched_runtime
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_work_has_a_long_slice_and_so_has_what_it_starts() {
+        let usual = slice();
+        let (work, started) = in_background(|| (slice(), thread::spawn(slice).join().unwrap()));
+        // Where the kernel knows no slices of threads it says 0 of all.
+        let long = if usual == 0 { 0 } else { SLICE_NS };
+        assert_eq!((work, started, slice()), (long, long, usual));
     }
 }

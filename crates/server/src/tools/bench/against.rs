@@ -6,6 +6,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
+use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -108,6 +109,16 @@ impl Against {
         pipe.push(tar);
         self.run(pipe)?;
         sync_file_system(to)
+    }
+
+    /// Compresses a file to the new file `to`, durably, on so many threads; gives `to` back.
+    pub(super) fn compress(&self, from: &Path, level: i32, threads: NonZeroUsize, to: PathBuf) -> Result<PathBuf> {
+        let (level, threads) = (format!("-{level}"), format!("-T{threads}"));
+        let options = [level.as_str(), &threads, "--quiet", "-o"].map(OsStr::new);
+        self.run(vec![command("zstd", options, [to.as_os_str(), from.as_os_str()])])?;
+        let file = File::open(&to).map_err(BenchError::io("open", &to))?;
+        file.sync_all().map_err(BenchError::io("sync", &to))?;
+        Ok(to)
     }
 
     fn run(&self, pipe: Vec<(&'static str, Command)>) -> Result<String> {

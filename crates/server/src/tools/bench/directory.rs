@@ -6,7 +6,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use icecore_archive::{ArchiveName, Directory, DirectorySubject, MemberRef, Progress, Reader, unpack_directory};
+use icecore_archive::{
+    ArchiveName, Compression, Directory, DirectorySubject, Draft, MemberRef, Progress, Reader, unpack_directory,
+};
 use icecore_io::{Clock, Fs};
 use serde_json::{Value, json};
 
@@ -18,6 +20,8 @@ use crate::tools::{ToolError, threads};
 
 /// What its archives are called; there is one at a time but for the time of making another.
 const NAMES: [&str; 2] = ["directory.snapshot", "directory-2.snapshot"];
+/// What the compressed one is called.
+const COMPRESSED_NAME: &str = "directory.snapshot.zst";
 
 /// A directory that is not ours.
 #[derive(Debug)]
@@ -85,12 +89,13 @@ impl Subject for Tree {
         json!({ "kind": "directory", "path": self.root.to_string_lossy() })
     }
 
-    fn create(&self, progress: &dyn Progress) -> Result<PathBuf> {
-        let name = self.free_name()?;
+    fn create(&self, compression: Option<Compression>, progress: &dyn Progress) -> Result<PathBuf> {
+        let name = if compression.is_some() { ArchiveName::new(COMPRESSED_NAME)? } else { self.free_name()? };
         let directory = Directory::scan(Arc::clone(&self.fs), &self.root)?;
         let plan = directory.plan(threads(), progress)?;
         let (fs, clock) = (self.fs.as_ref(), self.clock.as_ref());
-        let made = icecore_archive::create(fs, clock, &self.archives, &name, &plan, &directory, progress)
+        let draft = Draft { plan: &plan, source: &directory, compression, sharing: None };
+        let made = icecore_archive::create_draft(fs, clock, &self.archives, &name, draft, progress)
             .map_err(|error| directory.explain(error))?;
         Ok(made.path)
     }

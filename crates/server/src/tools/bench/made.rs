@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use icecore_archive::Progress;
+use icecore_archive::{Compression, Progress};
 use icecore_io::OsFs;
 use icecore_storage::{Scope, Snapshot, SnapshotFile, Storage};
 use serde_json::{Value, json};
@@ -83,8 +83,9 @@ impl Subject for Made {
         })
     }
 
-    fn create(&self, progress: &dyn Progress) -> Result<PathBuf> {
-        let made = create::create(&self.app, &Scope::Storage, create::Options::default(), progress, |_| Ok(()))?;
+    fn create(&self, compression: Option<Compression>, progress: &dyn Progress) -> Result<PathBuf> {
+        let options = create::Options { compression, ..create::Options::default() };
+        let made = create::create(&self.app, &Scope::Storage, options, progress, |_| Ok(()))?;
         Ok(self.app.config.storage.snapshots_path.join(made.name.as_str()))
     }
 

@@ -31,7 +31,7 @@ impl Report {
             writeln!(out, "{about:<11} {}", printable(line))?;
         }
         writeln!(out)?;
-        let mut table = Table::new(&["what", "seconds#", "MB/s#", "of limit#", "memory +MiB#", "at most MiB#"]);
+        let mut table = Table::new(&["what", "seconds#", "MB/s#", "of limit#", "memory +MiB#", "at most MiB#", "file MB#"]);
         for row in &self.rows {
             table.row(cells(row));
         }
@@ -50,7 +50,7 @@ impl Report {
     }
 }
 
-fn cells(row: &Row) -> [String; 6] {
+fn cells(row: &Row) -> [String; 7] {
     let number = |value: Option<f64>, digits: usize| match value {
         Some(value) => format!("{value:.digits$}"),
         None => NOTHING.to_owned(),
@@ -67,6 +67,7 @@ fn cells(row: &Row) -> [String; 6] {
         number(row.ratio, 2),
         mebibytes(row.growth),
         mebibytes(row.peak),
+        number(row.file_bytes.map(|bytes| bytes as f64 / MEGABYTE as f64), 1),
     ]
 }
 
@@ -81,16 +82,18 @@ fn row(row: &Row) -> Value {
         "of_limit": row.ratio,
         "memory_growth_bytes": row.growth,
         "memory_peak_bytes": row.peak,
+        "file_bytes": row.file_bytes,
         "runs": row.runs.iter().map(run).collect::<Vec<_>>(),
     })
 }
 
 fn run(run: &Run) -> Value {
-    let Run { seconds, memory } = run;
+    let Run { seconds, memory, file_bytes } = run;
     json!({
         "seconds": seconds,
         "memory_start_bytes": memory.map(|Memory { start, .. }| start),
         "memory_peak_bytes": memory.map(|Memory { peak, .. }| peak),
+        "file_bytes": file_bytes,
     })
 }
 
@@ -108,8 +111,8 @@ mod tests {
     fn report() -> Report {
         let mut results = Results::new(10 * MEGABYTE);
         let memory = Some(Memory { start: 1 << 20, peak: 3 << 20 });
-        results.add(Step::CreateLimit, Run { seconds: 0.5, memory });
-        results.add(Step::Create, Run { seconds: 2.0, memory });
+        results.add(Step::CreateLimit, Run { seconds: 0.5, memory, file_bytes: None });
+        results.add(Step::Create, Run { seconds: 2.0, memory, file_bytes: Some(11 * MEGABYTE) });
         results.miss(Step::TarCreate, "openssl");
         let head = vec![("data", "x\u{1b}y".to_owned())];
         Report { head, facts: json!({ "runs": 1 }), rows: results.rows() }
@@ -123,18 +126,19 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "data        x\\u{1b}y");
         let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-        assert!(lines[2].starts_with("what ") && lines[2].ends_with("at most MiB"), "{text}");
-        assert_eq!(words(lines[3])[6..], ["0.500", "20", "-", "2.0", "3.0"]);
-        assert_eq!(words(lines[4]), ["create", "2.000", "5", "0.25", "2.0", "3.0"]);
+        assert!(lines[2].starts_with("what ") && lines[2].ends_with("file MB"), "{text}");
+        assert_eq!(words(lines[3])[6..], ["0.500", "20", "-", "2.0", "3.0", "-"]);
+        assert_eq!(words(lines[4]), ["create", "2.000", "5", "0.25", "2.0", "3.0", "11.0"]);
         assert!(lines[5].contains("(openssl is not installed)"), "{text}");
-        assert_eq!(words(lines[5]).iter().filter(|word| *word == NOTHING).count(), 5);
+        assert_eq!(words(lines[5]).iter().filter(|word| *word == NOTHING).count(), 6);
     }
 
     #[test]
     fn the_json_has_every_run() {
         let json = report().json();
         assert_eq!(json["runs"], 1);
-        let run = json!({ "seconds": 2.0, "memory_start_bytes": 1 << 20, "memory_peak_bytes": 3 << 20 });
+        let run =
+            json!({ "seconds": 2.0, "memory_start_bytes": 1 << 20, "memory_peak_bytes": 3 << 20, "file_bytes": 11 * MEGABYTE });
         let expected = json!({
             "name": "create",
             "title": "create",
@@ -145,6 +149,7 @@ mod tests {
             "of_limit": 0.25,
             "memory_growth_bytes": 2 << 20,
             "memory_peak_bytes": 3 << 20,
+            "file_bytes": 11 * MEGABYTE,
             "runs": [run],
         });
         assert_eq!(json["rows"][1], expected);

@@ -13,6 +13,8 @@ pub(super) struct Run {
     pub(super) seconds: f64,
     /// Memory of this process; of other programs it is not known.
     pub(super) memory: Option<Memory>,
+    /// The length of the archive that it has made, in bytes.
+    pub(super) file_bytes: Option<u64>,
 }
 
 /// All runs of all steps.
@@ -39,6 +41,8 @@ pub(super) struct Row {
     pub(super) growth: Option<u64>,
     /// The most memory that the process had in a run, in bytes.
     pub(super) peak: Option<u64>,
+    /// The length of the archive that the last run has made, in bytes.
+    pub(super) file_bytes: Option<u64>,
     /// The program that is not there, if that is why there are no numbers.
     pub(super) missing: Option<&'static str>,
     /// Every single run, in the order of the rounds.
@@ -82,6 +86,7 @@ impl Results {
             ratio: step.limit().and_then(|limit| quotient(self.seconds(limit)?, seconds?)),
             growth: runs.iter().filter_map(|run| run.memory).map(Memory::growth).max(),
             peak: runs.iter().filter_map(|run| run.memory).map(|memory| memory.peak).max(),
+            file_bytes: runs.last().and_then(|run| run.file_bytes),
             missing,
             runs,
         })
@@ -131,7 +136,7 @@ mod tests {
             (Step::Create, 3.0, memory(40, 45)),
             (Step::Verify, 0.0, None),
         ] {
-            results.add(step, Run { seconds, memory });
+            results.add(step, Run { seconds, memory, file_bytes: memory.map(|_| 7) });
         }
         for _ in 0..2 {
             results.miss(Step::TarCreate, "tar");
@@ -143,7 +148,7 @@ mod tests {
         let create = &rows[1];
         assert_eq!((create.seconds, create.mb_per_second, create.runs.len()), (Some(2.0), Some(1.5), 2));
         assert!((create.ratio.unwrap() - 0.55).abs() < 1e-12, "{create:?}");
-        assert_eq!((create.growth, create.peak), (Some(20), Some(45)));
+        assert_eq!((create.growth, create.peak, create.file_bytes), (Some(20), Some(45), Some(7)));
         assert_eq!((rows[0].ratio, rows[0].growth), (None, Some(1)));
 
         let nothing = Row { missing: Some("tar"), ..empty(Step::TarCreate) };
@@ -152,6 +157,16 @@ mod tests {
     }
 
     fn empty(step: Step) -> Row {
-        Row { step, seconds: None, mb_per_second: None, ratio: None, growth: None, peak: None, missing: None, runs: Vec::new() }
+        Row {
+            step,
+            seconds: None,
+            mb_per_second: None,
+            ratio: None,
+            growth: None,
+            peak: None,
+            file_bytes: None,
+            missing: None,
+            runs: Vec::new(),
+        }
     }
 }

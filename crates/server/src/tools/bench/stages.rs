@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use icecore_archive::{Progress, Reader};
+use icecore_archive::{Compression, Progress, Reader};
 use icecore_io::{Clock, Fs};
 
 use super::against::{Against, Packed, sync_file_system};
@@ -20,6 +20,10 @@ use super::subject::{Subject, delete_archive};
 use crate::error::one_line;
 use crate::report::Reporter;
 use crate::shutdown::Shutdown;
+use crate::tools::threads;
+
+/// The level that both compress with: the default one of `zstd`.
+const COMPRESSION_LEVEL: i32 = 3;
 
 /// What all steps share.
 #[derive(Clone, Copy)]
@@ -88,14 +92,20 @@ impl Stages<'_> {
             Step::VerifyLimit => self.timed(|| plain.digest_on_all_cores()).map(|(run, ())| run),
             Step::RestoreLimit => self.to_dir(|target| plain.digest_and_copy_each(target)),
             Step::Create => {
-                let (run, archive) = self.timed(|| self.subject.create(&reporter))?;
+                let (run, archive) = self.making(|| self.subject.create(None, &reporter))?;
                 archives.own = Some(archive);
                 Ok(run)
             }
-            Step::CreateAgain | Step::CreateOnceMore => {
-                let (run, archive) = self.timed(|| self.subject.create(&reporter))?;
-                delete_archive(self.fs, &archive)?;
-                Ok(run)
+            Step::CreateAgain | Step::CreateOnceMore => self.make_and_delete(|| self.subject.create(None, &reporter)),
+            Step::CreateCompressed => {
+                let compression = Compression::new(COMPRESSION_LEVEL, threads())?;
+                self.make_and_delete(|| self.subject.create(Some(compression), &reporter))
+            }
+            Step::CompressedLimit => {
+                let (tar, target) = (&made(&archives.tar).path, self.scratch.join("compressed"));
+                let (run, target) = self.making(|| self.others().compress(tar, COMPRESSION_LEVEL, threads(), target))?;
+                self.scratch.discard(&target)?;
+                Ok(Run { memory: None, ..run })
             }
             Step::Verify => {
                 let archive = made(&archives.own);
@@ -107,6 +117,23 @@ impl Stages<'_> {
             Step::TarRestore => self.unpack(made(&archives.tar)),
             Step::ZstdRestore => self.unpack(made(&archives.zstd)),
         }
+    }
+
+    /// Times what makes a file, and notes its length.
+    fn making(self, work: impl FnOnce() -> Result<PathBuf>) -> Result<(Run, PathBuf)> {
+        let (run, path) = self.timed(work)?;
+        Ok((Run { file_bytes: Some(self.len(&path)?), ..run }, path))
+    }
+
+    fn len(self, path: &Path) -> Result<u64> {
+        Ok(self.fs.metadata(path).map_err(BenchError::io("look at", path))?.len)
+    }
+
+    /// Times what makes an archive that nobody needs.
+    fn make_and_delete(self, work: impl FnOnce() -> Result<PathBuf>) -> Result<Run> {
+        let (run, archive) = self.making(work)?;
+        delete_archive(self.fs, &archive)?;
+        Ok(run)
     }
 
     fn restore(self, archive: &Path, progress: &dyn Progress) -> Result<Run> {
@@ -121,8 +148,9 @@ impl Stages<'_> {
 
     fn pack(self, place: &mut Option<Packed>, name: &str, compressed: bool) -> Result<Run> {
         let (run, packed) = self.timed(|| self.others().create(&self.scratch.join(name), compressed))?;
+        let file_bytes = Some(self.len(&packed.path)?);
         *place = Some(packed);
-        Ok(Run { memory: None, ..run })
+        Ok(Run { memory: None, file_bytes, ..run })
     }
 
     fn unpack(self, packed: &Packed) -> Result<Run> {
@@ -159,7 +187,7 @@ impl Stages<'_> {
         let done = work();
         let time = self.clock.monotonic().saturating_sub(start);
         let memory = sampler.and_then(Sampler::stop);
-        Ok((Run { seconds: time.as_secs_f64(), memory }, done?))
+        Ok((Run { seconds: time.as_secs_f64(), memory, file_bytes: None }, done?))
     }
 }
 

@@ -36,19 +36,24 @@ pub(super) enum Step {
     CreateAgain,
     /// icecore makes one more, when the first has been.
     CreateOnceMore,
+    /// The program `zstd` compresses a tar that is there.
+    CompressedLimit,
+    /// icecore makes a compressed archive.
+    CreateCompressed,
 }
 
 /// A round: what makes an archive comes in a group before that which needs it.
-const ROUND: [&[Step]; 5] = [
+const ROUND: [&[Step]; 6] = [
     &[Step::Digest, Step::Copy, Step::CreateLimit, Step::Create, Step::TarCreate, Step::ZstdCreate],
     &[Step::VerifyLimit, Step::Verify],
     &[Step::RestoreLimit, Step::Restore, Step::TarRestore, Step::ZstdRestore],
     &[Step::CreateAgain],
     &[Step::CreateOnceMore],
+    &[Step::CompressedLimit, Step::CreateCompressed],
 ];
 
 /// The rows of the result.
-pub(super) const ROWS: [Step; 14] = [
+pub(super) const ROWS: [Step; 16] = [
     Step::Digest,
     Step::Copy,
     Step::CreateLimit,
@@ -57,6 +62,8 @@ pub(super) const ROWS: [Step; 14] = [
     Step::CreateOnceMore,
     Step::TarCreate,
     Step::ZstdCreate,
+    Step::CompressedLimit,
+    Step::CreateCompressed,
     Step::VerifyLimit,
     Step::Verify,
     Step::RestoreLimit,
@@ -94,6 +101,8 @@ impl Step {
             Self::ZstdRestore => "zstd_restore",
             Self::CreateAgain => "create_again",
             Self::CreateOnceMore => "create_once_more",
+            Self::CompressedLimit => "compressed_limit",
+            Self::CreateCompressed => "create_compressed",
         }
     }
 
@@ -114,16 +123,21 @@ impl Step {
             Self::ZstdRestore => "openssl, then zstd -d | tar -x, synced",
             Self::CreateAgain => "create again, nothing changed",
             Self::CreateOnceMore => "create once more, nothing changed",
+            Self::CompressedLimit => "limit of compressing: zstd -3 on all cores, synced",
+            Self::CreateCompressed => "create, compressed (zstd, level 3)",
         }
     }
 
     /// The step whose time no program can go below; none for the plain programs themselves.
     pub(super) fn limit(self) -> Option<Self> {
         match self {
-            Self::Digest | Self::Copy | Self::CreateLimit | Self::VerifyLimit | Self::RestoreLimit => None,
+            Self::Digest | Self::Copy | Self::CreateLimit | Self::VerifyLimit | Self::RestoreLimit | Self::CompressedLimit => {
+                None
+            }
             Self::Create | Self::TarCreate | Self::ZstdCreate | Self::CreateAgain | Self::CreateOnceMore => {
                 Some(Self::CreateLimit)
             }
+            Self::CreateCompressed => Some(Self::CompressedLimit),
             Self::Verify => Some(Self::VerifyLimit),
             Self::Restore | Self::TarRestore | Self::ZstdRestore => Some(Self::RestoreLimit),
         }
@@ -136,6 +150,8 @@ impl Step {
             Self::TarRestore => &["tar", "openssl"],
             Self::ZstdCreate => &["tar", "zstd", "tee", "openssl"],
             Self::ZstdRestore => &["tar", "zstd", "openssl"],
+            // It compresses what tar has made.
+            Self::CompressedLimit => &["tar", "tee", "openssl", "zstd"],
             _ => &[],
         }
     }
@@ -154,6 +170,7 @@ mod tests {
             let place = |step| steps.iter().position(|other| *other == step).unwrap();
             assert!(place(Step::Create) < place(Step::Verify) && place(Step::Verify) < place(Step::Restore));
             assert!(place(Step::Create) < place(Step::CreateAgain) && place(Step::CreateAgain) < place(Step::CreateOnceMore));
+            assert!(place(Step::TarCreate) < place(Step::CompressedLimit));
             assert!(place(Step::TarCreate) < place(Step::TarRestore) && place(Step::ZstdCreate) < place(Step::ZstdRestore));
         }
     }
@@ -163,10 +180,11 @@ mod tests {
         let before = |number| {
             let steps: Vec<Step> = of_round(number).collect();
             let place = |step| steps.iter().position(|other| *other == step).unwrap();
-            let pairs = [Step::Create, Step::Verify, Step::Restore].map(|step| (step.limit().unwrap(), step));
+            let pairs =
+                [Step::Create, Step::Verify, Step::Restore, Step::CreateCompressed].map(|step| (step.limit().unwrap(), step));
             pairs.map(|(limit, own)| place(limit) < place(own))
         };
-        assert_eq!((before(0), before(1), before(2)), ([true; 3], [false; 3], [true; 3]));
+        assert_eq!((before(0), before(1), before(2)), ([true; 4], [false; 4], [true; 4]));
     }
 
     #[test]

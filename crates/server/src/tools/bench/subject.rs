@@ -6,7 +6,7 @@
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
-use icecore_archive::{ArchiveName, Progress};
+use icecore_archive::{ArchiveName, Compression, Progress};
 use icecore_io::Fs;
 use icecore_storage::Storage;
 use serde_json::Value;
@@ -25,8 +25,8 @@ pub(super) trait Subject: Debug {
     /// What it is, for programs: fields beside the numbers of files and bytes.
     fn facts(&self) -> Value;
 
-    /// Makes an archive, and says where it is. Calling it again makes another.
-    fn create(&self, progress: &dyn Progress) -> Result<PathBuf>;
+    /// Makes an archive, compressed if asked, and says where it is. Calling it again makes another.
+    fn create(&self, compression: Option<Compression>, progress: &dyn Progress) -> Result<PathBuf>;
 
     /// Restores an archive to a path where nothing is yet, until what is restored is durable and can be used.
     fn restore(&self, archive: &Path, to: &Path, progress: &dyn Progress) -> Result<Restored>;
