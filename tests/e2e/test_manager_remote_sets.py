@@ -23,11 +23,18 @@ class Site:
     def __init__(self, servers, remote: Server, store: dict, **settings: str):
         self.server = servers.new()
         self.arguments = clusters(self.server.home, f"{{name: east, urls: ['{remote.url}']}}")
-        self.settings = settings
-        self.server.start(*self.arguments, **settings)
-        self.manager = Manager(self.server.url)
+        self.start(**settings)
         self.storage = self.manager.done("POST", "/storage/config", store)["id"]
         self.more = {"cluster": "east", "storage_id": self.storage}
+
+    def start(self, **settings: str) -> None:
+        """Starts the server, each time on another port."""
+        self.server.start(*self.arguments, **settings)
+        self.manager = Manager(self.server.url)
+
+    def restart(self, **settings: str) -> None:
+        self.server.stop()
+        self.start(**settings)
 
     def done(self, type: str, collection: str, **more: object) -> dict:
         return done(self.server, type, collection, **self.more | more)
@@ -154,13 +161,66 @@ def test_what_the_cluster_refuses_is_told_with_what_was_restored(servers, remote
     assert bulk.count(remote.url, "c") == 300 and bulk.count(remote.url, "d") == 1
 
 
+def test_the_engine_takes_all_of_a_set_or_nothing(servers, remote, store, tmp_path):
+    site = Site(servers, remote, store)
+    name = site.done("backup", "*")["snapshot_name"]
+    into = {"cluster": "embedded", "snapshot_name": name, "metadata": {"from_cluster": "east"}}
+    [path] = (tmp_path / "kept/d/clusters/east").glob("*.snapshot")
+    whole = path.read_bytes()
+    damaged = bytearray(whole)
+    damaged[len(damaged) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(damaged)
+    # It is as long as before, and what is noted beside it is too: only who reads it sees it.
+    assert "damaged" in site.failed("verify", "*", snapshot_name=name)
+    site.failed("restore", "*", **into)
+    manager = api(site.server)
+    assert manager.done("GET", "/collections")["collections"] == [] and manager.done("GET", "/aliases")["aliases"] == []
+    path.write_bytes(whole)
+    site.done("restore", "*", **into)
+    assert state(site.server) == state(remote)
+
+
+def test_what_is_deleted_meanwhile_is_in_no_set(servers, remote, store):
+    bulk.fill(remote.url, "a", 12_000, 256)
+    gone = {"alias_name": "gone", "collection_name": "d"}
+    api(remote).done("POST", "/collections/aliases", {"actions": [{"create_alias": gone}]})
+    site = Site(servers, remote, store, **SLOW)
+    id = site.submit("backup", "*")
+    wait_until(lambda: 0 < job(site.server, id).get("bytes_done", 0), "the first collection is coming")
+    api(remote).done("DELETE", "/collections/d")
+    name = ended(site.server, id, "completed")["snapshot_name"]
+    assert {one["collection_name"] for one in site.listed()} == {"a", "c", "*"}
+    into = {"cluster": "embedded", "snapshot_name": name, "metadata": {"from_cluster": "east"}}
+    site.done("restore", "*", **into)
+    manager = api(site.server)
+    assert {one["name"] for one in manager.done("GET", "/collections")["collections"]} == {"a", "c"}
+    assert manager.done("GET", "/aliases")["aliases"] == [ALIAS]
+
+
+def test_a_backup_that_is_killed_has_one_set_in_the_end(servers, remote, store):
+    bulk.fill(remote.url, "e", 12_000, 256)
+    site = Site(servers, remote, store, **SLOW)
+    id = site.submit("backup", "*")
+    wait_until(lambda: {"c", "d"} <= {one["collection_name"] for one in site.listed()}, "two archives are there")
+    wait_until(lambda: job(site.server, id)["metadata"].get("archives", [{}])[-1].get("collection") == "e", "the last is coming")
+    site.server.kill()
+    site.start()
+    name = ended(site.server, id, "completed")["snapshot_name"]
+    assert sorted(one["collection_name"] for one in site.listed()) == ["*", "c", "d", "e"]
+    assert names(remote, "e") == []
+    before = state(remote)
+    wipe(remote)
+    site.done("restore", "*", snapshot_name=name)
+    assert state(remote) == before
+
+
 @pytest.mark.parametrize("end", ["cancel", "kill"])
 def test_a_restore_that_does_not_come_to_its_end(servers, remote, store, end):
     bulk.fill(remote.url, "e", 12_000, 256)
     site = Site(servers, remote, store)
     name = site.done("backup", "*")["snapshot_name"]
-    site.server.stop()
-    site.server.start(*site.arguments, **SLOW)
+    site.restart(**SLOW)
     wipe(remote)
     id = site.submit("restore", "*", snapshot_name=name)
     wait_until(lambda: 5 < job(site.server, id)["progress"] < 100, "the last archive is being sent")
@@ -170,7 +230,7 @@ def test_a_restore_that_does_not_come_to_its_end(servers, remote, store, end):
         assert {"c", "d"} <= set(present), "what was restored before stays"
         return
     site.server.kill()
-    site.server.start(*site.arguments)
+    site.start()
     assert "only a look at it tells" in ended(site.server, id, "failed")["error"]
     assert post(site.server, f"/jobs/{id}/retry").status_code == 200
     ended(site.server, id, "completed")
@@ -206,11 +266,30 @@ def test_a_bucket_keeps_what_a_cluster_has(servers, remote, buckets, collection)
         api(remote).done("DELETE", f"/collections/{gone}")
     site.done("restore", collection, snapshot_name=name)
     assert state(remote)[0] == before[0]
-    site.server.stop()
-    site.server.start(*site.arguments, **SLOW)
+    site.restart(**SLOW)
     bulk.fill(remote.url, "c2", 12_000, 256)
     before_keys = set(bucket.keys())
     id = site.submit("backup", "c2")
     wait_until(lambda: 0 < job(site.server, id)["progress"] < 100, "a part has come")
     assert post(site.server, f"/jobs/{id}/cancel").json()["result"]["status"] == "cancelled"
     assert set(bucket.keys()) == before_keys and bucket.uploads() == []
+
+
+def test_a_restore_out_of_a_bucket_is_cancelled(servers, remote, buckets):
+    bulk.fill(remote.url, "e", 12_000, 256)
+    bucket = buckets.bucket()
+    site = Site(servers, remote, in_bucket(bucket))
+    before = state(remote)
+    name = site.done("backup", "*")["snapshot_name"]
+    kept = set(bucket.keys())
+    site.restart(**SLOW)
+    wipe(remote)
+    id = site.submit("restore", "*", snapshot_name=name)
+    wait_until(lambda: 5 < job(site.server, id)["progress"] < 100, "the last archive is being sent")
+    assert post(site.server, f"/jobs/{id}/cancel").json()["result"]["status"] == "cancelled"
+    assert api(remote).done("GET", "/aliases")["aliases"] == [], "they come last"
+    assert set(bucket.keys()) == kept
+    site.restart()
+    assert post(site.server, f"/jobs/{id}/retry").status_code == 200
+    ended(site.server, id, "completed")
+    assert state(remote) == before
