@@ -9,6 +9,13 @@ use icecore_archive::{ARCHIVE_NAME_LEN_MAX, ARCHIVE_SUFFIX, ArchiveName, COMPRES
 use icecore_storage::{Scope, names};
 use jiff::Timestamp;
 
+use crate::config::CLUSTER_NAME_LEN_MAX;
+
+/// The most bytes that the name of an archive has besides those of its place: a shard, the time, a count, suffixes and dashes.
+const REST_LEN_MAX: usize = 80;
+// Only the names of collections are cut, so there is room for all else. The settings limit the names of clusters.
+const _: () = assert!("full-snapshot".len() + CLUSTER_NAME_LEN_MAX + REST_LEN_MAX < ARCHIVE_NAME_LEN_MAX);
+
 /// Where an archive belongs in a store. Collections are given by their own names, never by an alias.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Place {
@@ -234,6 +241,19 @@ mod tests {
                 assert_eq!((names.len(), &distinct), (100, &names), "{collection}");
                 assert!(names.iter().all(|name| name.len() <= ARCHIVE_NAME_LEN_MAX));
             }
+        }
+    }
+
+    #[test]
+    fn the_longest_name_of_a_cluster_leaves_room() {
+        let cluster = "e".repeat(CLUSTER_NAME_LEN_MAX);
+        let of =
+            |collection: &str, shard| Place::Elsewhere { cluster: cluster.clone(), collection: collection.to_owned(), shard };
+        let long = "n".repeat(255);
+        for place in [Place::Cluster(cluster.clone()), of("c", None), of(&long, None), of(&long, Some(u32::MAX))] {
+            let names: Vec<_> = candidates(&place, true, u64::MAX, SystemTime::UNIX_EPOCH + NOW).take(100).collect();
+            assert_eq!(names.len(), 100);
+            assert!(names.iter().all(|name| name.to_string().contains(&format!("-{cluster}-"))), "{names:?}");
         }
     }
 }
