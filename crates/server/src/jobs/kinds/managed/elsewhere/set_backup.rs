@@ -1,12 +1,15 @@
 //! A backup of a whole cluster: the archives of its collections one after another, and a set that lists them, written last.
 //!
 //! The set is what the backup is known by: while it is not there, there are only archives. A collection that is deleted meanwhile is
-//! not in it, and neither are its aliases. Its name is noted before it is put, so that no run makes a second one.
+//! not in it, and neither are its aliases. Its name is noted before it is put, so that no run makes a second one. Of a collection that
+//! a former run has taken in another form, whole or shard by shard, it lists only what this run takes.
 
 use std::collections::BTreeSet;
 
 use icecore_archive::{Draft, Progress};
+use icecore_storage::Scope;
 
+use super::super::super::Subject;
 use super::backup::{self, Archive, Archived};
 use super::{Site, nodes};
 use crate::error::{Kind, Result, one_line};
@@ -17,16 +20,20 @@ use crate::usecases::sets::{Listed, Set, SetError};
 /// Backs all of it up, and says in `done` what is in the store.
 pub(super) fn run(site: &Site<'_>, store: &dyn Store, done: &mut Archived) -> Result<()> {
     let place = Place::Cluster(site.remote.name().to_owned());
-    let is_kept = |name: &String| name.parse().is_ok_and(|name| store.open(&place, &name).is_ok());
-    if done.set.as_ref().is_some_and(is_kept) {
+    if let Some(name) = done.set.take()
+        && is_kept(store, &place, &name)?
+    {
         // A former run has done everything but to say so.
+        done.set = Some(name);
         return Ok(());
     }
-    done.set = None;
     done.aliases = Some(site.wait(site.remote.aliases())??);
     let mut archived = BTreeSet::new();
     for collection in site.wait(site.remote.collections())?? {
-        let made = nodes::of_collection(site, &collection).and_then(|parts| backup::all(site, store, parts, done));
+        let made = nodes::of_collection(site, &collection).and_then(|parts| {
+            forget_other_parts(&mut done.archives, &collection, parts.iter().map(|part| &part.scope));
+            backup::all(site, store, parts, done)
+        });
         match made {
             Ok(()) => drop(archived.insert(collection)),
             // One that was deleted since the list was made, which is not so of everything that is not found.
@@ -34,13 +41,30 @@ pub(super) fn run(site: &Site<'_>, store: &dyn Store, done: &mut Archived) -> Re
             Err(error) => return Err(error),
         }
     }
-    let set = set(site, store, done, &archived)?;
+    let set = set(site.remote.name(), store, done, &archived)?;
     keep(site, store, &set, done)
 }
 
+/// Whether a set that was noted is in the store.
+fn is_kept(store: &dyn Store, place: &Place, name: &str) -> Result<bool> {
+    let Ok(name) = name.parse() else { return Ok(false) };
+    match store.open(place, &name) {
+        Ok(_) => Ok(true),
+        Err(StoreError::NotFound { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Drops the archives of the collection that are of none of these parts: since a former run its shards may have come together on one
+/// node, or have left it. They stay in the store, where they can be restored by themselves.
+fn forget_other_parts<'a>(archives: &mut Vec<Archive>, collection: &str, parts: impl Iterator<Item = &'a Scope>) {
+    let taken: BTreeSet<_> = parts.map(|scope| Subject::of(scope).shard).collect();
+    archives.retain(|archive| archive.collection != collection || taken.contains(&archive.shard_id));
+}
+
 /// The set of what was archived of these collections.
-fn set(site: &Site<'_>, store: &dyn Store, done: &Archived, collections: &BTreeSet<String>) -> Result<Set> {
-    let cluster = site.remote.name().to_owned();
+fn set(cluster: &str, store: &dyn Store, done: &Archived, collections: &BTreeSet<String>) -> Result<Set> {
+    let cluster = cluster.to_owned();
     let of_them = done.archives.iter().filter(|archive| collections.contains(&archive.collection));
     let mut archives = of_them.map(|archive| listed(store, &cluster, archive)).collect::<Result<Vec<_>>>()?;
     archives.sort_by(|a, b| (&a.collection, a.shard).cmp(&(&b.collection, b.shard)));
@@ -90,4 +114,58 @@ fn keep(site: &Site<'_>, store: &dyn Store, set: &Set, done: &mut Archived) -> R
         }
     }
     unreachable!("the candidates have no end that could be reached")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use icecore_io::{ManualClock, MemFs};
+
+    use super::*;
+    use crate::stores::LocalStore;
+
+    fn whole(collection: &str) -> Scope {
+        Scope::Collection(collection.to_owned())
+    }
+
+    fn shard(collection: &str, shard: u32) -> Scope {
+        Scope::Shard { collection: collection.to_owned(), shard }
+    }
+
+    /// An archive of this part, as a former run has put it into the store.
+    fn kept(store: &dyn Store, scope: &Scope) -> Archive {
+        let name = "a.snapshot".parse().unwrap();
+        store.put_stream(&backup::place("east", scope), &name, &mut b"bytes".as_slice(), None, &()).unwrap();
+        let Subject { collection, shard } = Subject::of(scope);
+        Archive { collection: collection.unwrap(), shard_id: shard, snapshot_name: name.to_string() }
+    }
+
+    /// A run ended after it had archived a collection whole, because one node had all of its shards. The next one found them on two
+    /// nodes and took each by itself; the set would have listed both forms, which no set may, and the job panicked.
+    #[test]
+    fn a_collection_that_is_taken_in_another_form_is_in_the_set_in_one_form() {
+        let shards = vec![shard("c", 0), shard("c", 1)];
+        for (former, now) in [
+            (vec![whole("c")], shards.clone()),
+            (shards.clone(), vec![whole("c")]),
+            // It was made anew, with fewer shards.
+            (vec![shard("c", 0), shard("c", 1), shard("c", 2)], shards),
+        ] {
+            let clock = Arc::new(ManualClock::new(Duration::from_secs(1_721_637_115)));
+            let store = LocalStore::open(Arc::new(MemFs::new()), clock, "/s".into()).unwrap();
+            let mut done = Archived::default();
+            done.archives.extend(former.iter().chain(&[whole("d"), shard("e", 7)]).map(|scope| kept(&store, scope)));
+            forget_other_parts(&mut done.archives, "c", now.iter());
+            // What a former run has of the same part, this one does not take again.
+            let of_part = |scope: &&Scope| !former.contains(*scope);
+            done.archives.extend(now.iter().filter(of_part).map(|scope| kept(&store, scope)));
+            let collections = ["c", "d", "e"].map(str::to_owned).into();
+            let set = set("east", &store, &done, &collections).unwrap();
+            assert_eq!(Set::of(set.plan().unwrap().manifest()).as_ref(), Ok(&set));
+            let listed: Vec<_> = set.archives.iter().map(Listed::scope).collect();
+            assert_eq!(listed, now.into_iter().chain([whole("d"), shard("e", 7)]).collect::<Vec<_>>());
+        }
+    }
 }
