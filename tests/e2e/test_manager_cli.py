@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import Servers
 from support.contract import Api
-from support.managing import Manager, filled
+from support.managing import Manager, clusters, filled
 from support.server import Server, binary, clean_environment
 
 COMMAND_SECONDS = 120
@@ -83,6 +83,26 @@ def test_a_backup_from_its_making_to_its_end(server: Server, api: Api, tmp_path:
     assert "Cannot cancel job with status: COMPLETED" in cli.fails("jobs", "cancel", job["id"])
     cli.done("backup", "delete", "c", "--name", names["c", None])
     assert {(one["collection_name"], one.get("shard_id")) for one in cli.json("backup", "list")} == {("c", 1), ("*", None)}
+
+
+def test_a_whole_cluster_has_a_set(servers: Servers, server: Server, api: Api) -> None:
+    manager = servers.new()
+    manager.start(*clusters(manager.home, f"{{name: east, urls: ['{server.url}']}}"))
+    cli = Cli(manager)
+    east = ("--all", "--cluster", "east")
+    before = api.points("c")
+    name = cli.json("backup", "create", *east)["snapshot_name"]
+    rows = [line.split()[:2] for line in cli.done("backup", "list").splitlines()[1:]]
+    assert sorted(rows) == [["east", "*"], ["east", "c"]]
+    [found] = cli.json("backup", "list", "*", "--cluster", "east")
+    assert (found["name"], cli.json("backup", "list", "*", "--cluster", "embedded")) == (name, [])
+    assert "completed" in cli.done("backup", "verify", *east, "--name", name)
+    api.server.client().delete_collection("c")
+    assert "completed" in cli.done("backup", "restore", *east, "--name", name)
+    assert api.points("c") == before
+    assert "not found" in cli.fails("backup", "delete", "--all", "--name", name), "that is the engine's own"
+    assert cli.done("backup", "delete", *east, "--name", name).strip() == f"deleted {name}"
+    assert [one["collection_name"] for one in cli.json("backup", "list")] == ["c"]
 
 
 def test_a_damaged_backup_is_found_and_named(server: Server, api: Api) -> None:

@@ -202,9 +202,11 @@ def test_everything_is_its_collections_and_the_aliases_are_told(servers, remote)
     made = bench.done("backup", "*")
     archives = made["metadata"]["archives"]
     assert made["metadata"]["aliases"] == [alias] and [one["collection"] for one in archives] == ["c", "d"]
-    assert len(bench.kept()) == 2 and names(remote, "c") == names(remote, "d") == []
+    assert len(bench.kept()) == 3 and names(remote, "c") == names(remote, "d") == []
+    assert Path("clusters/east") / made["snapshot_name"] in bench.kept()
     api.done("DELETE", "/collections/d")
-    assert "one by one" in bench.failed("restore", "*", snapshot_name=archives[0]["snapshot_name"])
+    alone = archives[0]["snapshot_name"]
+    assert bench.failed("restore", "*", snapshot_name=alone) == f"Snapshot {alone} not found"
     bench.done("restore", "d", snapshot_name=archives[1]["snapshot_name"])
     assert api.label("d") == "of d"
 

@@ -13,6 +13,7 @@ use crate::jobs::kinds::managed::ManagedError;
 use crate::remote::FetchError;
 use crate::stores::{Fault, StoreError, StoresError};
 use crate::usecases::restore::RestoreError;
+use crate::usecases::sets::SetError;
 
 /// The result of a use case.
 pub(crate) type Result<T, E = AppError> = std::result::Result<T, E>;
@@ -72,6 +73,9 @@ pub(crate) enum AppError {
     /// A job of the backup manager's that cannot be done as it was asked for.
     #[error(transparent)]
     Managed(#[from] ManagedError),
+    /// The backup of a whole cluster cannot be used.
+    #[error(transparent)]
+    Set(#[from] SetError),
     /// The description of a snapshot cannot be written as JSON.
     #[error("describe the snapshot")]
     Encode(#[source] serde_json::Error),
@@ -99,6 +103,7 @@ impl AppError {
             Self::Fetch(error) => error.kind(),
             Self::Jobs(error) => error.kind(),
             Self::Managed(error) => error.kind(),
+            Self::Set(error) => error.kind(),
             Self::Encode(_) => Kind::Internal,
         }
     }

@@ -5,6 +5,7 @@
 use crate::error::{AppError, Kind, one_line};
 use crate::stores::{S3Error, StoreError};
 use crate::usecases::restore::RestoreError;
+use crate::usecases::sets::SetError;
 
 /// What a client is told of a failure that has no kind of its own.
 pub(crate) const UNEXPECTED: &str = "an unexpected failure; the server's log says more";
@@ -24,9 +25,11 @@ pub(crate) fn told(error: &AppError) -> String {
         {
             failed.to_string()
         }
+        // Its cause is told as it would be alone.
+        _ if let AppError::Set(stopped @ SetError::Stopped { .. }) = error => stopped.to_string(),
         Kind::NotFound | Kind::Conflict | Kind::Forbidden | Kind::InvalidInput | Kind::Unsupported => shown(error),
         // What a client has sent, or named, is damaged; nothing of ours is.
-        Kind::Corrupt if matches!(error, AppError::Restore(_) | AppError::Managed(_)) => shown(error),
+        Kind::Corrupt if matches!(error, AppError::Restore(_) | AppError::Managed(_) | AppError::Set(_)) => shown(error),
         Kind::Corrupt => DAMAGED.to_owned(),
         // As of the failures of a remote: they name an object and a reason, nothing of this machine.
         Kind::Unavailable | Kind::Internal if let Some(failed) = of_bucket(error) => failed.to_string(),
@@ -67,6 +70,7 @@ fn shown(error: &AppError) -> String {
         AppError::Storage(_)
         | AppError::Fetch(_)
         | AppError::Managed(_)
+        | AppError::Set(_)
         | AppError::Store(
             StoreError::NotFound { .. }
             | StoreError::Exists { .. }

@@ -13,8 +13,8 @@ use super::value::Raw;
 
 /// The name of the engine inside this server, which no cluster elsewhere can have.
 pub(crate) const EMBEDDED: &str = "embedded";
-/// The longest name, in characters, all of which are ASCII.
-const NAME_LEN_MAX: usize = 64;
+/// The longest name, in characters, all of which are ASCII. The names of archives contain it whole, so they have to have room for it.
+pub(crate) const CLUSTER_NAME_LEN_MAX: usize = 64;
 
 /// Reads the list.
 pub(super) fn read(value: &Raw) -> Result<Vec<ClusterSettings>, String> {
@@ -61,12 +61,12 @@ fn checked_name(value: &Raw) -> Result<String, String> {
     let known = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.');
     match name {
         EMBEDDED => Err(format!("{EMBEDDED:?} is the engine inside this server; choose another name")),
-        _ if name.len() > NAME_LEN_MAX
+        _ if name.len() > CLUSTER_NAME_LEN_MAX
             || !name.chars().all(known)
             || !name.starts_with(|first: char| first.is_ascii_alphanumeric()) =>
         {
             Err(format!(
-                "{name:?} is not a name: up to {NAME_LEN_MAX} letters, digits, `-`, `_` and `.`, the first a letter or digit"
+                "{name:?} is not a name: up to {CLUSTER_NAME_LEN_MAX} letters, digits, `-`, `_` and `.`, the first a letter or digit"
             ))
         }
         _ => Ok(name.to_owned()),

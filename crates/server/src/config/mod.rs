@@ -15,7 +15,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::stores::OptionsError;
-pub(crate) use clusters::EMBEDDED;
+pub(crate) use clusters::{CLUSTER_NAME_LEN_MAX, EMBEDDED};
 pub(crate) use encryption::{EncryptionKey, from_hex, to_hex};
 pub(crate) use keys::{Difference, difference};
 pub(crate) use model::{ClusterSettings, Config, Form, KeptIn, Secret, Service, SnapshotSettings, StorageSettings, TlsSettings};

@@ -33,7 +33,7 @@ pub(crate) struct Of {
     /// The collection.
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     pub(super) collection: Option<String>,
-    /// All collections and aliases, in one archive.
+    /// All collections and aliases: in one archive, or, of another cluster, in a set that lists one for each collection.
     #[arg(long)]
     pub(super) all: bool,
     /// Only this shard of the collection.
@@ -67,7 +67,7 @@ pub(crate) enum BackupCommand {
     List {
         #[command(flatten)]
         server: ServerAt,
-        /// Only those of this collection.
+        /// Only those of this collection; `*` for those of everything.
         collection: Option<String>,
         /// The name or the id of a store; by default the default one.
         #[arg(long, value_name = "STORE")]
@@ -105,7 +105,7 @@ pub(crate) enum BackupCommand {
         #[arg(long)]
         no_wait: bool,
     },
-    /// Delete a backup.
+    /// Delete a backup. A set is deleted without the archives that it lists.
     Delete {
         #[command(flatten)]
         server: ServerAt,

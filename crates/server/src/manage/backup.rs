@@ -80,9 +80,10 @@ fn query<'a>(store: Option<&'a str>, collection: Option<&'a str>, shard: Option<
 }
 
 fn list(found: &Value, out: &mut dyn Write) -> Result<()> {
-    let mut table = Table::new(&["collection", "shard#", "name", "created", "bytes#", "sha256"]);
+    let mut table = Table::new(&["cluster", "collection", "shard#", "name", "created", "bytes#", "sha256"]);
     for backup in found.as_array().map(Vec::as_slice).unwrap_or_default() {
-        table.row(["collection_name", "shard_id", "name", "creation_time", "size", "checksum"].map(|field| cell(backup, field)));
+        let fields = ["cluster", "collection_name", "shard_id", "name", "creation_time", "size", "checksum"];
+        table.row(fields.map(|field| cell(backup, field)));
     }
     table.write(out).map_err(ManageError::Output)
 }

@@ -113,7 +113,7 @@ impl Metrics {
     /// Counts an operation that begins, on a snapshot that belongs or will belong to `place`.
     pub(crate) fn snapshot(self: &Arc<Self>, kind: Kind, place: &Place) -> Running {
         let id = match place {
-            Place::Storage => WHOLE_STORAGE,
+            Place::Storage | Place::Cluster(_) => WHOLE_STORAGE,
             Place::Collection(collection) | Place::Shard { collection, .. } | Place::Elsewhere { collection, .. } => collection,
         };
         self.snapshots.run(kind, id, |running| running + 1);

@@ -173,6 +173,7 @@ impl Store for LocalStore {
                 dirs.push(cluster);
             }
         }
+        dirs.extend(self.dirs_in(&self.root.join(CLUSTERS_DIR))?);
         let place = |dir: &PathBuf| {
             let names = dir.strip_prefix(&self.root).ok()?.iter().map(|name| name.to_str()).collect::<Option<Vec<_>>>()?;
             Place::at(&names)

@@ -7,9 +7,11 @@ use icecore_archive::{DirectorySubject, Report, unpack, unpack_directory};
 use icecore_io::Fs;
 use serde_json::json;
 
+use super::table::printable;
 use super::{ToolError, open, threads};
 use crate::error::one_line;
 use crate::report::Reporter;
+use crate::usecases::sets::{self, Set};
 
 /// Reads all of an archive.
 pub(super) fn verify(fs: &dyn Fs, file: &Path, json: bool, out: &mut dyn Write) -> Result<(), ToolError> {
@@ -69,6 +71,10 @@ pub(super) fn list(fs: &dyn Fs, file: &Path, json: bool, out: &mut dyn Write) ->
         writeln!(out, "{object}")?;
         return Ok(());
     }
+    if sets::is_set(manifest) {
+        let set = Set::of(manifest).map_err(|reason| ToolError::SetRule { path: file.to_owned(), reason })?;
+        return list_set(&set, out).map_err(ToolError::from);
+    }
     let directory = DirectorySubject::of(manifest)?.unwrap_or_default();
     for member in manifest.iter() {
         let executable = directory.executables.binary_search_by(|path| path.as_str().cmp(member.path)).is_ok();
@@ -82,9 +88,26 @@ pub(super) fn list(fs: &dyn Fs, file: &Path, json: bool, out: &mut dyn Write) ->
     Ok(())
 }
 
+/// Lists what a set stands for: the archives by their paths in a store, and the aliases.
+fn list_set(set: &Set, out: &mut dyn Write) -> io::Result<()> {
+    for archive in &set.archives {
+        // Not refused: the set was checked.
+        let dirs = archive.place(&set.cluster).dirs().unwrap_or_default().join("/");
+        writeln!(out, "{:>14}  {}  {}", archive.len, archive.sha256, printable(&format!("{dirs}/{}", archive.name)))?;
+    }
+    for (alias, collection) in &set.aliases {
+        writeln!(out, "{:>14}  {:64}  {} -> {}", "-", "alias", printable(alias), printable(collection))?;
+    }
+    let (archives, cluster) = (set.archives.len(), printable(&set.cluster));
+    writeln!(out, "a set of {archives} archives of cluster {cluster}, {} bytes in all; it holds none of them itself", set.bytes())
+}
+
 /// Unpacks all members, and what else the archive of a directory holds.
 pub(super) fn extract(fs: &dyn Fs, file: &Path, dir: &Path, json: bool, out: &mut dyn Write) -> Result<(), ToolError> {
     let reader = open(fs, file)?;
+    if sets::is_set(reader.manifest()) {
+        return Err(ToolError::Set { path: file.to_owned() });
+    }
     let directory = DirectorySubject::of(reader.manifest())?;
     let created = match fs.create_dir(dir) {
         Ok(()) => true,

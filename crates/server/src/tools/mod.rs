@@ -37,6 +37,23 @@ pub(crate) enum ToolError {
         /// How many.
         count: usize,
     },
+    /// There is nothing in it to be unpacked.
+    #[error(
+        "{path:?} is a set, which stands for the backup of a whole cluster and has no members: `icecore archive list` shows the \
+         archives that it lists"
+    )]
+    Set {
+        /// The archive.
+        path: PathBuf,
+    },
+    /// It says that it is a set, and is none.
+    #[error("{path:?} is no sound set: {reason}")]
+    SetRule {
+        /// The archive.
+        path: PathBuf,
+        /// The rule that it breaks.
+        reason: String,
+    },
     /// The directory has something in it.
     #[error("{path:?} is not empty; give a directory that does not exist yet")]
     NotEmpty {

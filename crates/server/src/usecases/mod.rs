@@ -7,3 +7,5 @@ pub(crate) mod location;
 pub(crate) mod naming;
 pub(crate) mod recover;
 pub(crate) mod restore;
+pub(crate) mod sets;
+pub(crate) mod share;

@@ -9,6 +9,13 @@ use icecore_archive::{ARCHIVE_NAME_LEN_MAX, ARCHIVE_SUFFIX, ArchiveName, COMPRES
 use icecore_storage::{Scope, names};
 use jiff::Timestamp;
 
+use crate::config::CLUSTER_NAME_LEN_MAX;
+
+/// The most bytes that the name of an archive has besides those of its place: a shard, the time, a count, suffixes and dashes.
+const REST_LEN_MAX: usize = 80;
+// Only the names of collections are cut, so there is room for all else. The settings limit the names of clusters.
+const _: () = assert!("full-snapshot".len() + CLUSTER_NAME_LEN_MAX + REST_LEN_MAX < ARCHIVE_NAME_LEN_MAX);
+
 /// Where an archive belongs in a store. Collections are given by their own names, never by an alias.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Place {
@@ -32,11 +39,13 @@ pub(crate) enum Place {
         /// The shard's number, if they are of a shard.
         shard: Option<u32>,
     },
+    /// Sets, each of which stands for a backup of the whole cluster of this name on other machines.
+    Cluster(String),
 }
 
 /// The directory, in that of a collection, of its shards' archives.
 pub(crate) const SHARDS_DIR: &str = "shards";
-/// The directory, in that of a collection, of what clusters on other machines have under its name.
+/// The directory, in that of a collection, of what clusters on other machines have under its name; in that of the store, of their sets.
 pub(crate) const CLUSTERS_DIR: &str = "clusters";
 
 impl Place {
@@ -54,6 +63,10 @@ impl Place {
     pub(crate) fn dirs(&self) -> icecore_storage::Result<Vec<String>> {
         let (collection, cluster, shard) = match self {
             Self::Storage => return Ok(Vec::new()),
+            Self::Cluster(cluster) => {
+                names::validate(cluster)?;
+                return Ok(vec![CLUSTERS_DIR.to_owned(), cluster.clone()]);
+            }
             Self::Collection(collection) => (collection, None, None),
             Self::Shard { collection, shard } => (collection, None, Some(*shard)),
             Self::Elsewhere { cluster, collection, shard } => (collection, Some(cluster), *shard),
@@ -74,7 +87,7 @@ impl Place {
     /// The collection, if it is about one.
     pub(crate) fn collection(&self) -> Option<&str> {
         match self {
-            Self::Storage => None,
+            Self::Storage | Self::Cluster(_) => None,
             Self::Collection(collection) | Self::Shard { collection, .. } | Self::Elsewhere { collection, .. } => {
                 Some(collection)
             }
@@ -88,6 +101,7 @@ impl Place {
         let place = match dirs {
             [] => Self::Storage,
             [collection] => Self::Collection((*collection).to_owned()),
+            [CLUSTERS_DIR, cluster] => Self::Cluster((*cluster).to_owned()),
             [collection, SHARDS_DIR, shard] => Self::Shard { collection: (*collection).to_owned(), shard: number(shard)? },
             [collection, CLUSTERS_DIR, cluster] => {
                 Self::Elsewhere { cluster: (*cluster).to_owned(), collection: (*collection).to_owned(), shard: None }
@@ -112,6 +126,7 @@ impl Place {
 pub(crate) fn candidates(place: &Place, compressed: bool, peer_id: u64, now: SystemTime) -> impl Iterator<Item = ArchiveName> {
     let (subject, middle) = match place {
         Place::Storage => ("full-snapshot", String::new()),
+        Place::Cluster(cluster) => ("full-snapshot", format!("-{cluster}")),
         Place::Collection(collection) => (collection.as_str(), format!("-{peer_id}")),
         Place::Shard { collection, shard } => (collection.as_str(), format!("-shard-{shard}")),
         Place::Elsewhere { cluster, collection, shard: None } => (collection.as_str(), format!("-{cluster}")),
@@ -183,6 +198,7 @@ mod tests {
         let elsewhere = |shard| Place::Elsewhere { cluster: "east".to_owned(), collection: "c".to_owned(), shard };
         assert_eq!(first(&elsewhere(None), 1), ["c-east-2024-07-22-08-31-55.snapshot"]);
         assert_eq!(first(&elsewhere(Some(7)), 1), ["c-east-shard-7-2024-07-22-08-31-55.snapshot"]);
+        assert_eq!(first(&Place::Cluster("east".to_owned()), 1), ["full-snapshot-east-2024-07-22-08-31-55.snapshot"]);
         assert_eq!(creation_time(SystemTime::UNIX_EPOCH + NOW), "2024-07-22T08:31:55");
     }
 
@@ -193,7 +209,11 @@ mod tests {
         assert_eq!(elsewhere(None).dirs().unwrap(), ["c", "clusters", "east"]);
         assert_eq!(elsewhere(Some(7)).dirs().unwrap(), ["c", "clusters", "east", "shards", "7"]);
         assert_eq!(Place::Storage.dirs().unwrap(), [""; 0]);
-        for place in [Place::Storage, Place::Collection("c".to_owned()), elsewhere(None), elsewhere(Some(7))] {
+        // Nothing of a collection that is called as the directory is there.
+        let of_namesake = Place::Shard { collection: CLUSTERS_DIR.to_owned(), shard: 7 };
+        let set = Place::Cluster(SHARDS_DIR.to_owned());
+        assert_eq!(set.dirs().unwrap(), ["clusters", "shards"]);
+        for place in [Place::Storage, Place::Collection("c".to_owned()), elsewhere(None), elsewhere(Some(7)), of_namesake, set] {
             let dirs = place.dirs().unwrap();
             assert_eq!(Place::at(&dirs.iter().map(String::as_str).collect::<Vec<_>>()), Some(place));
         }
@@ -221,6 +241,19 @@ mod tests {
                 assert_eq!((names.len(), &distinct), (100, &names), "{collection}");
                 assert!(names.iter().all(|name| name.len() <= ARCHIVE_NAME_LEN_MAX));
             }
+        }
+    }
+
+    #[test]
+    fn the_longest_name_of_a_cluster_leaves_room() {
+        let cluster = "e".repeat(CLUSTER_NAME_LEN_MAX);
+        let of =
+            |collection: &str, shard| Place::Elsewhere { cluster: cluster.clone(), collection: collection.to_owned(), shard };
+        let long = "n".repeat(255);
+        for place in [Place::Cluster(cluster.clone()), of("c", None), of(&long, None), of(&long, Some(u32::MAX))] {
+            let names: Vec<_> = candidates(&place, true, u64::MAX, SystemTime::UNIX_EPOCH + NOW).take(100).collect();
+            assert_eq!(names.len(), 100);
+            assert!(names.iter().all(|name| name.to_string().contains(&format!("-{cluster}-"))), "{names:?}");
         }
     }
 }

@@ -7,7 +7,8 @@ use icecore_storage::{Scope, ShardDirId};
 
 use super::location::{Location, Reach};
 use super::naming::Place;
-use super::restore::{self, Expected, Goal, Input, Staged};
+use super::restore::{self, Expected, Goal, Input, Part, Staged};
+use super::sets::{Listed, Set, SetError};
 use crate::app::App;
 use crate::cancellation::Cancellation;
 use crate::config::{KeptIn, Secret};
@@ -97,8 +98,8 @@ pub(crate) fn stage(
             let (input, beside) = Input::file(app.fs.as_ref(), path)?;
             (input, given.or(beside))
         }
-        Location::Stored(name) => kept(store, recovery, &recovery.goal.place(), name, given)?,
-        Location::Placed(place, name) => kept(store, recovery, place, name, given)?,
+        Location::Stored(name) => kept(store, &recovery.goal, &recovery.goal.place(), name, given)?,
+        Location::Placed(place, name) => kept(store, &recovery.goal, place, name, given)?,
         Location::Object(address) => {
             let object = app.store.open_object(address)?;
             let noted = object.sha256.map(Expected::Beside);
@@ -108,10 +109,27 @@ pub(crate) fn stage(
     restore::stage(app, input, recovery.goal.clone(), expected, progress)
 }
 
+/// Opens all collections of a set, which may be of a cluster that there is no more, and stages them as [`restore::stage_all`] does.
+pub(crate) fn stage_set(app: &App, store: &dyn Store, name: &ArchiveName, set: &Set, progress: &dyn Progress) -> Result<Staged> {
+    set.check_whole(store, name)?;
+    let part = |archive: &Listed| -> Result<Part> {
+        let collection = archive.collection.clone();
+        if archive.shard.is_some() {
+            return Err(SetError::ByShards { name: name.clone(), collection }.into());
+        }
+        let given = Some(Expected::Given(archive.sha256));
+        let goal = Goal::Collection(collection.clone());
+        let (input, expected) = kept(store, &goal, &archive.place(&set.cluster), &archive.name, given)?;
+        Ok((input, collection, expected))
+    };
+    let parts = set.archives.iter().map(part).collect::<Result<Vec<_>>>()?;
+    restore::stage_all(app, parts, set.aliases.clone(), progress)
+}
+
 /// The archive of this name of a place of the store.
 fn kept(
     store: &dyn Store,
-    recovery: &Recovery,
+    goal: &Goal,
     place: &Place,
     name: &ArchiveName,
     given: Option<Expected>,
@@ -120,7 +138,7 @@ fn kept(
     let noted = stored.info.sha256.map(Expected::Beside);
     let label = Path::new(name.as_str());
     Ok(match store.is_remote() {
-        true => Input::fetched(stored.file, label, &recovery.goal, given, noted)?,
+        true => Input::fetched(stored.file, label, goal, given, noted)?,
         false => (Input::opened(stored.file, label)?, given.or(noted)),
     })
 }

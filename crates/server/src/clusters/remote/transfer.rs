@@ -3,6 +3,7 @@
 //! A reader sees a clean end only after all that the cluster has announced; an upload has exactly the length that it says, or ends as an
 //! error there too. What the bytes are is not looked at: whoever keeps or restores them verifies them.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,7 +14,7 @@ use icecore_storage::Scope;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, Response, StatusCode};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::super::model::Priority;
@@ -105,6 +106,14 @@ impl Remote {
         let failed =
             |error: reqwest::Error| ClusterError::Unavailable { reason: format!("{node}: {}", one_line(&error.without_url())) };
         self.finished(self.trusted(sent.map_err(failed)?)?).await
+    }
+
+    /// Makes all of these aliases in one request.
+    pub(crate) async fn make_aliases(&self, aliases: &BTreeMap<String, String>) -> Result<()> {
+        let action = |(alias, collection)| json!({"create_alias": {"alias_name": alias, "collection_name": collection}});
+        let body = json!({"actions": aliases.iter().map(action).collect::<Vec<Value>>()});
+        let segments = vec!["collections".to_owned(), "aliases".to_owned()];
+        self.done(Asked { method: Method::POST, body: Some(body), patient: true, ..Asked::question(segments) }).await
     }
 
     /// All aliases of the cluster.

@@ -25,7 +25,7 @@ struct Asked {
     /// The configuration of the store; without it the default one.
     #[param(value_type = String, required = false)]
     storage_id: Option<String>,
-    /// The collection; `*` for archives of everything.
+    /// The collection; `*` for archives of everything, and with `cluster` for the sets of the cluster.
     #[param(value_type = String, required = false)]
     collection_name: Option<String>,
     /// The shard's number.
@@ -40,7 +40,7 @@ struct Asked {
 #[derive(Debug, Serialize, ToSchema)]
 struct Backup {
     name: String,
-    /// `*` for one of everything.
+    /// `*` for one of everything, which of a cluster on other machines is a set.
     collection_name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     shard_id: Option<u32>,
@@ -95,7 +95,8 @@ async fn remove(State(app): State<Arc<App>>, name: Segment, query: Query<Asked>)
             (Some(collection), None, None) => Place::Collection(collection),
             (Some(collection), Some(shard), None) => Place::Shard { collection, shard },
             (Some(collection), shard, Some(cluster)) => Place::Elsewhere { cluster, collection, shard },
-            (None, ..) => return Err(ApiError::bad_request("shard_id and cluster need collection_name")),
+            (None, None, Some(cluster)) => Place::Cluster(cluster),
+            (None, Some(_), _) => return Err(ApiError::bad_request("shard_id needs collection_name")),
         };
         let store = app.stores.resolve(storage_id.as_deref())?.store;
         backups::delete(&app, store.as_ref(), &place, &name.0)?;
@@ -108,6 +109,7 @@ impl Backup {
     fn new(place: Place, info: &ArchiveInfo, storage_id: Option<String>) -> Self {
         let (collection_name, shard_id, cluster) = match place {
             Place::Storage => (EVERYTHING.to_owned(), None, None),
+            Place::Cluster(cluster) => (EVERYTHING.to_owned(), None, Some(cluster)),
             Place::Collection(collection) => (collection, None, None),
             Place::Shard { collection, shard } => (collection, Some(shard), None),
             Place::Elsewhere { cluster, collection, shard } => (collection, shard, Some(cluster)),

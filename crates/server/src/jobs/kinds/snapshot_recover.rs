@@ -92,6 +92,13 @@ pub(super) fn restored(
 ) -> Result<Value> {
     let counted = app.metrics.snapshot(Kind::Recover, &recovery.goal.place());
     let staged = recover::stage(app, store, recovery, running, running.cancellation())?;
+    let bytes = committed(app, staged, running, before)?;
+    counted.finish(bytes);
+    Ok(Value::Bool(true))
+}
+
+/// The second half of [`restored`]. Says how many bytes of data were restored.
+pub(super) fn committed(app: &App, staged: Staged, running: &Running, before: impl FnOnce(&Staged) -> Value) -> Result<u64> {
     let bytes = staged.bytes();
     if running.advance(0).is_break() {
         return Err(icecore_archive::Error::Cancelled.into());
@@ -99,8 +106,7 @@ pub(super) fn restored(
     // Only now: while the archive arrived, somebody may have made or deleted the collection.
     running.set_checkpoint(&before(&staged))?;
     staged.commit(app)?;
-    counted.finish(bytes);
-    Ok(Value::Bool(true))
+    Ok(bytes)
 }
 
 fn directories(app: &App, goal: &Goal) -> Value {

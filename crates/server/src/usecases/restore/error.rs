@@ -70,6 +70,15 @@ pub(crate) enum RestoreError {
         /// Why.
         source: serde_json::Error,
     },
+    /// It stands for other archives.
+    #[error(
+        "{path:?} is a set, which stands for the backup of a whole cluster and holds no points: restore it with a job of the backup \
+         manager, or restore the archives that it lists"
+    )]
+    Set {
+        /// The archive.
+        path: PathBuf,
+    },
     /// The archive does not have the one collection that it is of.
     #[error("{path:?} says that it is a snapshot of {kind}, and has {found} collections")]
     Collections {
@@ -170,6 +179,7 @@ impl RestoreError {
             | Self::NotInArchive { .. }
             | Self::NamedTwice { .. }
             | Self::Subject { .. }
+            | Self::Set { .. }
             | Self::Collections { .. }
             | Self::Settings { .. }
             | Self::ChecksumFile { .. } => Kind::InvalidInput,

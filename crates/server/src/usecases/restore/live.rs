@@ -67,6 +67,36 @@ pub(crate) fn stage(app: &App, input: Input, goal: Goal, expected: Option<Expect
     Ok(Staged { unpacked: in_background(|| source.unpack(app.fs.as_ref(), &app.storage, &limited))?, aliases, existing })
 }
 
+/// An archive of a collection, the name that this gets, and the digest of the whole.
+pub(crate) type Part = (Input, String, Option<Expected>);
+
+/// As [`stage`] does, of several archives of collections that one commit puts in place together with these aliases. What has their
+/// names is replaced, whatever it is.
+pub(crate) fn stage_all(
+    app: &App,
+    parts: Vec<Part>,
+    aliases: BTreeMap<String, String>,
+    progress: &dyn Progress,
+) -> Result<Staged> {
+    let existing = OnExisting::Replace;
+    let source = |(input, name, expected)| Source::new(input, Target::Collection(name), expected);
+    let sources = parts.into_iter().map(source).collect::<Result<Vec<_>, _>>()?;
+    let named: Vec<_> = sources.iter().flat_map(Source::named).collect();
+    app.storage.check_adoption(&named, &aliases, existing).map_err(refused)?;
+    drop(named);
+    check_space(app.fs.as_ref(), &app.config.storage.storage_path, sources.iter().map(Source::bytes).sum())?;
+    progress.start(sources.iter().map(Source::work).sum());
+    let mut all = Unpacked { collections: Vec::new(), shards: Vec::new(), bytes: 0 };
+    for source in sources {
+        // What each says of its own beginning is in the sum.
+        let limited = app.bandwidth.limit(progress);
+        let unpacked = in_background(|| source.unpack(app.fs.as_ref(), &app.storage, &limited))?;
+        all.bytes += unpacked.bytes;
+        all.collections.extend(unpacked.collections);
+    }
+    Ok(Staged { unpacked: all, aliases, existing })
+}
+
 impl Staged {
     /// Bytes of data that were unpacked.
     pub(crate) fn bytes(&self) -> u64 {

@@ -20,5 +20,5 @@ mod tests;
 
 pub(crate) use at_start::{Request, restore};
 pub(crate) use error::RestoreError;
-pub(crate) use live::{Goal, Staged, stage};
+pub(crate) use live::{Goal, Part, Staged, stage, stage_all};
 pub(crate) use source::{Expected, Input};

@@ -8,6 +8,7 @@ use icecore_storage::{Subject, SubjectCollection, SubjectKind};
 
 use super::RestoreError;
 use crate::settings;
+use crate::usecases::sets;
 
 /// What an archive is to become.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +47,9 @@ impl Selection {
 
 /// Selects what `target` needs of the archive called `label`.
 pub(super) fn select(manifest: &Manifest, label: &Path, target: &Target) -> Result<Selection, RestoreError> {
+    if sets::is_set(manifest) {
+        return Err(RestoreError::Set { path: label.to_owned() });
+    }
     let subject: Subject = serde_json::from_value(manifest.subject().clone())
         .map_err(|source| RestoreError::Subject { path: label.to_owned(), source })?;
     let mut selection = of_subject(subject, target).map_err(|refusal| refusal.at(label))?;
@@ -194,6 +198,16 @@ mod tests {
             }
         }
         assert_eq!(names(SubjectKind::Storage, &[], &Target::Storage), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_set_is_called_by_its_name() {
+        let subject = serde_json::json!({"kind": "set", "cluster": "east", "archives": [], "aliases": {}});
+        let manifest = Manifest::new(subject, []).unwrap();
+        for target in [Target::Storage, Target::Collection("a".to_owned())] {
+            let refused = select(&manifest, Path::new("x.snapshot"), &target).unwrap_err();
+            assert!(matches!(refused, RestoreError::Set { .. }), "{refused}");
+        }
     }
 
     #[test]

@@ -84,8 +84,11 @@ pub(crate) enum ManagedError {
         /// The shard's number.
         shard: u32,
     },
-    /// Everything of a cluster is several archives.
-    #[error("everything cannot be restored at once on a cluster: restore its collections one by one, and make its aliases again")]
+    /// Only a set can be sent collection by collection.
+    #[error(
+        "everything can be restored on a cluster from a set only, which the backup of a whole cluster is: back up the collections of \
+         the engine one by one, and restore these"
+    )]
     EverythingElsewhere,
     /// Nobody here has heard what a cluster made of what it was sent.
     #[error("the server ended while the cluster restored; whether it has, only a look at it tells; a retry restores once more")]

@@ -139,6 +139,7 @@ pub(crate) fn described(job: &Description) -> Option<Request> {
     if let Some(name) = snapshot_create::noted(checkpoint) {
         request.snapshot_name = Some(name);
     } else if let Some(archived) = elsewhere::noted(checkpoint) {
+        request.snapshot_name = archived.set;
         match (archived.archives.as_slice(), archived.aliases) {
             ([only], None) => request.snapshot_name = Some(only.snapshot_name.clone()),
             (archives, aliases) => {

@@ -16,10 +16,12 @@ use super::{EMBEDDED, ManagedError, Metadata, Order, Running, elsewhere};
 use crate::app::App;
 use crate::error::Result;
 use crate::jobs::JobKind;
+use crate::metrics::Kind;
 use crate::stores::StoreError;
 use crate::usecases::location::{self, Location};
 use crate::usecases::recover::{self, Recovery};
 use crate::usecases::restore::{Goal, Staged};
+use crate::usecases::sets;
 
 /// Collections with the numbers of their shards' directories.
 type Directories = BTreeMap<String, Value>;
@@ -40,14 +42,24 @@ pub(super) fn run(app: &App, order: &Order, running: &Running) -> Result<Value> 
         }
         Scope::Shard { collection, shard } => Goal::Shard { collection: collection.clone(), shard: *shard },
     };
+    let store = app.stores.resolve(order.request.storage_id.as_deref())?.store;
+    if let (Goal::Storage, Some(cluster)) = (&goal, metadata.stored_from()?.filter(|cluster| *cluster != EMBEDDED))
+        && let Source::Existing(name) = metadata.source(order.request.snapshot_name.as_deref())?
+    {
+        let name = existing(&name)?;
+        let set = sets::open(store.as_ref(), cluster, &name, checksum)?;
+        let counted = app.metrics.snapshot(Kind::Recover, &goal.place());
+        let staged = recover::stage_set(app, store.as_ref(), &name, &set, running)?;
+        counted.finish(snapshot_recover::committed(app, staged, running, |staged| before(app, staged, None))?);
+        return Ok(Value::Bool(true));
+    }
     let location = match metadata.source(order.request.snapshot_name.as_deref())? {
         Source::Existing(name) => match metadata.stored_from()? {
             None | Some(EMBEDDED) => Location::Stored(existing(&name)?),
-            Some(cluster) => Location::Placed(elsewhere::place(cluster, &scope)?, existing(&name)?),
+            Some(cluster) => Location::Placed(elsewhere::place(cluster, &scope), existing(&name)?),
         },
         Source::Url(text) => located(app, &goal, &text)?,
     };
-    let store = app.stores.resolve(order.request.storage_id.as_deref())?.store;
     let shard = match scope {
         Scope::Shard { shard, .. } => Some(shard),
         Scope::Storage | Scope::Collection(_) => None,

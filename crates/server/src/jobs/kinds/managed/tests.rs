@@ -172,6 +172,9 @@ fn the_archives_of_a_cluster_are_shown_as_many_as_they_are() {
     assert_eq!((two.snapshot_name, &two.metadata["archives"]), (None, &json!([archive(0), archive(1)])));
     let alias = json!([{"alias_name": "b", "collection_name": "a"}]);
     let everything = shown(json!({"archives": [archive(0)], "aliases": alias}));
+    assert_eq!(everything.snapshot_name, None, "its set is not there yet");
+    let whole = shown(json!({"archives": [archive(0)], "aliases": [], "set": "s.snapshot"}));
+    assert_eq!(whole.snapshot_name.as_deref(), Some("s.snapshot"));
     assert_eq!((&everything.metadata["archives"], &everything.metadata["aliases"]), (&json!([archive(0)]), &alias));
 }
 

@@ -14,12 +14,13 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::super::super::{Subject, to_json};
-use super::super::{ManagedError, Metadata, Order};
+use super::super::{Metadata, Order};
 use super::Site;
 use super::arrival::Arrival;
 use super::nodes::{self, Part};
+use super::set_backup;
 use crate::clusters::{Alias, ClusterError, Remote, SnapshotInfo};
-use crate::error::{Kind, Result, one_line};
+use crate::error::{Result, one_line};
 use crate::jobs::kinds::Waiting;
 use crate::stores::{Store, StoreError};
 use crate::usecases::naming::{self, Place};
@@ -32,7 +33,10 @@ const REMOVAL_TIME: Duration = Duration::from_secs(10);
 pub(in super::super) struct Archived {
     /// All but the last one are in the store; once the job has ended, all are.
     pub(in super::super) archives: Vec<Archive>,
-    /// Of a backup of everything: the other names of its collections, which are in no archive.
+    /// Of a backup of everything: the set that stands for all of it, noted before it is put.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in super::super) set: Option<String>,
+    /// Of a backup of everything: the other names of its collections, which are in the set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in super::super) aliases: Option<Vec<Alias>>,
     /// The snapshot on a node that has to go.
@@ -80,17 +84,7 @@ pub(super) fn run(site: &Site<'_>, order: &Order) -> Result<Value> {
         remove_left(site, &left);
     }
     match scope {
-        Scope::Storage => {
-            done.aliases = Some(site.wait(site.remote.aliases())??);
-            for collection in site.wait(site.remote.collections())?? {
-                let parts = match nodes::of_collection(site, &collection) {
-                    // One that was deleted since the list was made.
-                    Err(error) if error.kind() == Kind::NotFound => continue,
-                    parts => parts?,
-                };
-                all(site, store.as_ref(), parts, &mut done)?;
-            }
-        }
+        Scope::Storage => set_backup::run(site, store.as_ref(), &mut done)?,
         Scope::Collection(collection) => all(site, store.as_ref(), nodes::of_collection(site, &collection)?, &mut done)?,
         Scope::Shard { collection, shard } => {
             all(site, store.as_ref(), vec![nodes::of_shard(site, &collection, shard)?], &mut done)?;
@@ -99,13 +93,13 @@ pub(super) fn run(site: &Site<'_>, order: &Order) -> Result<Value> {
     to_json(done)
 }
 
-fn all(site: &Site<'_>, store: &dyn Store, parts: Vec<Part>, done: &mut Archived) -> Result<()> {
+pub(super) fn all(site: &Site<'_>, store: &dyn Store, parts: Vec<Part>, done: &mut Archived) -> Result<()> {
     parts.iter().try_for_each(|part| archive(site, store, part, done))
 }
 
 /// Archives a part, unless a former run has.
 fn archive(site: &Site<'_>, store: &dyn Store, part: &Part, done: &mut Archived) -> Result<()> {
-    let place = place(site.remote.name(), &part.scope)?;
+    let place = place(site.remote.name(), &part.scope);
     let is_of_part = |archive: &Archive| *archive == Archive::new(&part.scope, archive.snapshot_name.clone());
     if let Some(position) = done.archives.iter().position(is_of_part) {
         let before = done.archives.remove(position);
@@ -156,13 +150,13 @@ fn make(site: &Site<'_>, part: &Part) -> Result<SnapshotInfo> {
     Ok(waited?.map_err(|_| nothing())??.ok_or_else(nothing)?)
 }
 
-fn note(site: &Site<'_>, done: &Archived) -> Result<()> {
+pub(super) fn note(site: &Site<'_>, done: &Archived) -> Result<()> {
     site.running.set_checkpoint(&to_json(done)?)
 }
 
 /// Takes a snapshot into the store, under the first free name, which is noted before.
 fn keep(site: &Site<'_>, store: &dyn Store, part: &Part, made: &SnapshotInfo, done: &mut Archived) -> Result<()> {
-    let place = place(site.remote.name(), &part.scope)?;
+    let place = place(site.remote.name(), &part.scope);
     let expected = made.checksum.as_deref().map(digest).transpose()?;
     let fetched = site.wait(part.node.fetch(&part.scope, &made.name))??;
     let mut arrival = Arrival::new(site, fetched.body, expected);
@@ -213,11 +207,13 @@ async fn removed(node: &Remote, scope: &Scope, name: &str) {
     }
 }
 
-/// Where archives of a cluster's collection or shard belong; everything of a cluster has no place, because it is never one archive.
-pub(in super::super) fn place(cluster: &str, scope: &Scope) -> Result<Place, ManagedError> {
-    let Subject { collection, shard } = Subject::of(scope);
-    let collection = collection.ok_or(ManagedError::EverythingElsewhere)?;
-    Ok(Place::Elsewhere { cluster: cluster.to_owned(), collection, shard })
+/// Where archives of a cluster's collection or shard belong, and the sets of all of it.
+pub(in super::super) fn place(cluster: &str, scope: &Scope) -> Place {
+    let cluster = cluster.to_owned();
+    match Subject::of(scope) {
+        Subject { collection: Some(collection), shard } => Place::Elsewhere { cluster, collection, shard },
+        Subject { collection: None, .. } => Place::Cluster(cluster),
+    }
 }
 
 fn digest(text: &str) -> Result<Sha256Digest, ClusterError> {

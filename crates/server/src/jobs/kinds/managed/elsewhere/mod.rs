@@ -2,12 +2,15 @@
 //!
 //! A job waits for the cluster only together with the wish that it stops, so a cluster that is silent holds nobody up. What it has
 //! asked the cluster for and does not need any more is removed there, also by the next run. What the cluster refuses, the job says in
-//! the cluster's words. What snapshots are made of is not looked at here.
+//! the cluster's words. What snapshots are made of is not looked at here. The backup of a whole cluster is its archives and a set that lists
+//! them.
 
 mod arrival;
 mod backup;
 mod nodes;
 mod restore;
+mod set_backup;
+mod set_restore;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use url::Url;
 use super::super::metadata::{Metadata, Source};
 use super::super::restore::existing;
 use super::super::{EMBEDDED, ManagedError, Order};
-use super::{Site, backup, nodes};
+use super::{Site, backup, nodes, set_restore};
 use crate::clusters::{Recovery, Remote, Upload};
 use crate::error::Result;
 use crate::jobs::kinds::Waiting;
@@ -34,21 +34,27 @@ pub(super) fn run(site: &Site<'_>, order: &Order) -> Result<Value> {
     let scope = order.scope("restore")?;
     let metadata = Metadata(&order.metadata);
     let (priority, checksum) = (metadata.priority()?, metadata.checksum()?);
-    let node = || match &scope {
-        Scope::Storage => Err(ManagedError::EverythingElsewhere.into()),
-        Scope::Collection(_) => nodes::reachable(site),
-        Scope::Shard { collection, shard } => nodes::keeping(site, collection, *shard),
-    };
-    match metadata.source(order.request.snapshot_name.as_deref())? {
+    let source = metadata.source(order.request.snapshot_name.as_deref())?;
+    if scope == Scope::Storage {
+        let Source::Existing(name) = &source else { return Err(ManagedError::EverythingElsewhere.into()) };
+        let cluster = match metadata.stored_from()?.unwrap_or_else(|| site.remote.name()) {
+            EMBEDDED => return Err(ManagedError::EverythingElsewhere.into()),
+            cluster => cluster,
+        };
+        let store = site.app.stores.resolve(order.request.storage_id.as_deref())?.store;
+        set_restore::run(site, store.as_ref(), cluster, &existing(name)?, checksum, priority)?;
+        return Ok(Value::Bool(true));
+    }
+    match source {
         Source::Existing(name) => {
             let place = match metadata.stored_from()?.unwrap_or_else(|| site.remote.name()) {
                 EMBEDDED => Place::of(scope.clone()),
-                cluster => backup::place(cluster, &scope)?,
+                cluster => backup::place(cluster, &scope),
             };
             let archive = open(site, order, &place, &existing(&name)?)?;
             let checksum = checksum.or(archive.info.sha256).map(|digest| digest.to_string());
             let upload = Upload { scope: scope.clone(), len: archive.info.size, priority, checksum };
-            sent(site, node()?, upload, &archive)?;
+            sent(site, node(site, &scope)?, upload, &archive, site.running)?;
         }
         Source::Url(location) => {
             // The text may be a secret, so the error does not repeat it.
@@ -56,7 +62,7 @@ pub(super) fn run(site: &Site<'_>, order: &Order) -> Result<Value> {
             Url::parse(&location).map_err(wrong)?;
             let (checksum, api_key) = (checksum.map(|digest| digest.to_string()), metadata.api_key()?);
             let recovery = Recovery { scope: scope.clone(), location, priority, checksum, api_key };
-            let node = node()?;
+            let node = node(site, &scope)?;
             note(site)?;
             site.wait(node.recover(recovery, Waiting::Caller))??;
         }
@@ -64,8 +70,17 @@ pub(super) fn run(site: &Site<'_>, order: &Order) -> Result<Value> {
     Ok(Value::Bool(true))
 }
 
+/// The node that a collection or a shard is restored on.
+pub(super) fn node(site: &Site<'_>, scope: &Scope) -> Result<Arc<Remote>> {
+    match scope {
+        Scope::Storage => Err(ManagedError::EverythingElsewhere.into()),
+        Scope::Collection(_) => nodes::reachable(site),
+        Scope::Shard { collection, shard } => nodes::keeping(site, collection, *shard),
+    }
+}
+
 /// Notes that from now on the cluster may be another.
-fn note(site: &Site<'_>) -> Result<()> {
+pub(super) fn note(site: &Site<'_>) -> Result<()> {
     site.running.set_checkpoint(&json!({"sent": true}))
 }
 
@@ -75,11 +90,17 @@ fn open(site: &Site<'_>, order: &Order, place: &Place, name: &ArchiveName) -> Re
 }
 
 /// Sends an archive, and waits until it is restored.
-fn sent(site: &Site<'_>, node: Arc<Remote>, upload: Upload, archive: &StoredArchive) -> Result<()> {
+pub(super) fn sent(
+    site: &Site<'_>,
+    node: Arc<Remote>,
+    upload: Upload,
+    archive: &StoredArchive,
+    progress: &dyn Progress,
+) -> Result<()> {
     let (writer, reader) = pipe(CHUNKS);
     let task = site.app.clusters.runtime().spawn(async move { node.upload(upload, reader).await });
     let abort = task.abort_handle();
-    let fed = feed(site, writer, archive).and_then(|()| site.wait(task));
+    let fed = feed(site, writer, archive, progress).and_then(|()| site.wait(task));
     // Without a body that ends the cluster restores nothing; where it has ended, nothing is left to be aborted but the waiting.
     abort.abort();
     let answered = fed?.map_err(|_| ManagedError::OutcomeUnknown)?;
@@ -87,10 +108,10 @@ fn sent(site: &Site<'_>, node: Arc<Remote>, upload: Upload, archive: &StoredArch
 }
 
 /// Hands the archive's bytes over, until the last one or until nobody takes them any more, which the answer then tells why.
-fn feed(site: &Site<'_>, writer: PipeWriter, archive: &StoredArchive) -> Result<()> {
+fn feed(site: &Site<'_>, writer: PipeWriter, archive: &StoredArchive, progress: &dyn Progress) -> Result<()> {
     let total = archive.info.size;
     let read = |source| StoreError::Io { operation: "read", path: archive.info.name.as_str().into(), source };
-    let limited = site.app.bandwidth.limit(site.running);
+    let limited = site.app.bandwidth.limit(progress);
     limited.start(total);
     let mut offset = 0;
     while offset < total {
