@@ -120,7 +120,7 @@ pub(crate) fn start(app: &Arc<App>) {
     let working = Arc::clone(app);
     let thread = thread::Builder::new().name("icecore-verify".into()).spawn(move || {
         lower_this_thread();
-        while let Some(waiting) = working.verifier.wait() {
+        while let Some(waiting) = working.verifier.wait().filter(|_| !working.shutdown.is_requested()) {
             // The end waits until what is being noted is noted.
             let _begun = working.shutdown.begin();
             // An error was counted and logged.

@@ -80,7 +80,7 @@ impl FileRef {
         &self.path
     }
 
-    /// From now on the file only lives as long as it is referred to. `len` is what it holds on the disk.
+    /// From now on the file only lives as long as it is referred to. `len` is what it holds on the disk, of a log file without its room.
     pub(crate) fn retire_with_len(&self, len: u64) {
         if !self.retired.swap(true, Ordering::AcqRel) {
             self.len.store(len, Ordering::Relaxed);

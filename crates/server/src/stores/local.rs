@@ -233,6 +233,9 @@ impl Store for LocalStore {
 
     fn sweep(&self) -> Result<usize> {
         let mut removed = self.sweep_dir(&self.root)?;
+        for cluster in self.dirs_inside(&self.root, CLUSTERS_DIR)? {
+            removed += self.sweep_dir(&cluster)?;
+        }
         for collection in self.dirs_in(&self.root)? {
             removed += self.sweep_with_shards(&collection)?;
             for cluster in self.dirs_inside(&collection, CLUSTERS_DIR)? {
@@ -377,11 +380,11 @@ mod tests {
     fn sweeping_finds_every_directory() {
         let fs: Arc<dyn Fs> = Arc::new(MemFs::new());
         let store = store(Arc::clone(&fs), Path::new("s"));
-        for dir in ["s", "s/c", "s/c/shards/0", "s/c/clusters/x", "s/c/clusters/x/shards/0"] {
+        for dir in ["s", "s/clusters/x", "s/c", "s/c/shards/0", "s/c/clusters/x", "s/c/clusters/x/shards/0"] {
             fs.create_dir_all(Path::new(dir)).unwrap();
             fs.create_new(&Path::new(dir).join("a.snapshot.checksum")).unwrap();
         }
-        assert_eq!(store.sweep().unwrap(), 5);
+        assert_eq!(store.sweep().unwrap(), 6);
         assert_eq!(store.sweep().unwrap(), 0);
     }
 }

@@ -126,6 +126,12 @@ fn compare(file: &dyn File, len: u64, noted: Option<Sha256Digest>, reason: &str,
     let Some(noted) = noted else {
         return Ok(Verdict::Unknown { reason: reason.to_owned() });
     };
+    let actual = digest_of(file, len, progress)?;
+    Ok(if actual == noted { Verdict::Sound } else { other_digest(noted, actual) })
+}
+
+/// The SHA-256 of a file of an archive, of so many bytes.
+pub(super) fn digest_of(file: &dyn File, len: u64, progress: &dyn Progress) -> Result<Sha256Digest> {
     progress.start(len);
     let mut digester = Hasher::default();
     let (mut buffer, mut offset) = (vec![0; BUFFER_LEN], 0);
@@ -140,8 +146,7 @@ fn compare(file: &dyn File, len: u64, noted: Option<Sha256Digest>, reason: &str,
             return Err(icecore_archive::Error::Cancelled.into());
         }
     }
-    let actual = digester.finish().sha256;
-    Ok(if actual == noted { Verdict::Sound } else { other_digest(noted, actual) })
+    Ok(digester.finish().sha256)
 }
 
 fn other_digest(noted: Sha256Digest, actual: Sha256Digest) -> Verdict {

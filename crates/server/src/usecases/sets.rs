@@ -69,14 +69,14 @@ pub(crate) enum SetError {
         reason: String,
     },
     /// It is another one than was asked for.
-    #[error("the set {name} has the SHA-256 {actual}, and {expected} was asked for")]
+    #[error("the set {name} has the SHA-256 {actual}, not {expected} as was noted or asked for")]
     OtherSet {
         /// The set.
         name: ArchiveName,
-        /// What was asked for.
+        /// What was asked for, or noted when it was made.
         expected: Sha256Digest,
-        /// What the store has noted.
-        actual: String,
+        /// That of its bytes.
+        actual: Sha256Digest,
     },
     /// An archive is gone.
     #[error("{name} of collection {collection:?} is not in the store")]
@@ -309,19 +309,24 @@ fn listed(raw: RawListed) -> Result<Listed, String> {
     Ok(Listed { collection, shard, name, len, sha256 })
 }
 
-/// Opens a set, one with this digest if one is given.
+/// Opens a set of this cluster, all of whose bytes have this digest if one is given, and otherwise the one that the store has noted.
 pub(crate) fn open(store: &dyn Store, cluster: &str, name: &ArchiveName, expected: Option<Sha256Digest>) -> Result<Set> {
     let stored = store.open(&Place::Cluster(cluster.to_owned()), name)?;
-    if let Some(expected) = expected.filter(|expected| stored.info.sha256 != Some(*expected)) {
-        let actual = stored.info.sha256.map_or("that nobody has noted".to_owned(), |digest| digest.to_string());
-        return Err(SetError::OtherSet { name: name.clone(), expected, actual }.into());
-    }
-    let reader = Reader::from_file(stored.file, PathBuf::from(name.as_str()))?;
+    let reader = Reader::from_file(stored.file.clone(), PathBuf::from(name.as_str()))?;
     if !is_set(reader.manifest()) {
         return Err(SetError::NotSet { name: name.clone() }.into());
     }
+    // It is short, and all that is done with a cluster follows from it.
+    let actual = backups::digest_of(stored.file.as_ref(), stored.info.size, &())?;
+    if let Some(expected) = expected.or(stored.info.sha256).filter(|expected| *expected != actual) {
+        return Err(SetError::OtherSet { name: name.clone(), expected, actual }.into());
+    }
     let rule = |reason| SetError::Rule { name: name.clone(), reason };
-    Ok(Set::of(reader.manifest()).map_err(rule)?)
+    let set = Set::of(reader.manifest()).map_err(rule)?;
+    if set.cluster != cluster {
+        return Err(rule(format!("it is of the cluster {:?}, and lies where those of {cluster:?} are", set.cluster)).into());
+    }
+    Ok(set)
 }
 
 /// Reads a set and all that it lists through, beginning at `now`. What a store on another machine does not give is an error.

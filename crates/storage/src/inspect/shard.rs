@@ -31,8 +31,8 @@ pub(super) fn look(fs: &dyn Fs, dir: &Path, id: ShardDirId, problems: &mut Vec<E
     }
 }
 
-/// What differs after every publication, and after every write to the log: the names of the manifests, and the names and lengths of
-/// the log files.
+/// What differs after every publication, and after every write that makes the log longer: the names of the manifests, and the names and
+/// lengths of the log files. A write into the room of the last file is for [`survey`] to notice.
 fn stamp(fs: &dyn Fs, dir: &Path) -> Result<Vec<(String, u64)>> {
     let mut stamp = Vec::new();
     for (name, with_len) in [(manifest::DIR, false), (WAL, true)] {

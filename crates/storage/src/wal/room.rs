@@ -27,17 +27,24 @@ const PAGE: u64 = 4096;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Room {
     file_len: u64,
+    /// There was no space for it: no more is asked for in this file, or every write would take what is left from all others for a moment.
+    is_refused: bool,
 }
 
 impl Room {
     /// No room: the file is as long as its records.
     pub(crate) fn none(records_len: u64) -> Self {
-        Self { file_len: records_len }
+        Self { file_len: records_len, is_refused: false }
     }
 
     /// The room of a file of this length.
     pub(crate) fn of(file: &dyn File) -> io::Result<Self> {
-        Ok(Self { file_len: file.len()? })
+        Ok(Self { file_len: file.len()?, is_refused: false })
+    }
+
+    /// Takes note that the file was cut to this length.
+    pub(crate) fn cut(&mut self, file_len: u64) {
+        self.file_len = file_len;
     }
 
     /// Takes note of a write of `len` bytes at `offset`, and makes room behind it if it has made the file longer.
@@ -49,7 +56,7 @@ impl Room {
             return Ok(());
         }
         self.file_len = end;
-        if len > WRITE_LEN_MAX {
+        if len > WRITE_LEN_MAX || self.is_refused {
             return Ok(());
         }
         let room = (len * WRITES).clamp(LEN_MIN, LEN_MAX) as u64;
@@ -57,7 +64,10 @@ impl Room {
         let zeros = vec![0; usize::try_from(file_len - end).unwrap_or(0)];
         match file.write_all_at(&zeros, end) {
             Ok(()) => self.file_len = file_len,
-            Err(_) => file.set_len(end)?,
+            Err(_) => {
+                self.is_refused = true;
+                file.set_len(end)?;
+            }
         }
         Ok(())
     }
@@ -108,9 +118,19 @@ mod tests {
         let (fs, file, mut room) = prepared();
         fs.faults().inject(Fault::short_write(50).errno(28));
         room.after(file.as_ref(), 0, 10).unwrap();
-        assert_eq!((file.len().unwrap(), room), (10, Room::none(10)));
+        assert_eq!((file.len().unwrap(), room.file_len), (10, 10));
+        let writes = fs.faults().calls(Operation::WriteAt);
+        room.after(file.as_ref(), 10, 10).unwrap();
+        room.cut(10);
+        room.after(file.as_ref(), 10, 10).unwrap();
+        assert_eq!(fs.faults().calls(Operation::WriteAt), writes, "it is not asked for again");
+    }
+
+    #[test]
+    fn what_may_be_no_zeros_is_an_error() {
+        let (fs, file, mut room) = prepared();
         fs.faults().inject(Fault::short_write(50).errno(28));
         fs.faults().inject(Fault::on(Operation::SetLen));
-        room.after(file.as_ref(), 10, 10).unwrap_err();
+        room.after(file.as_ref(), 0, 10).unwrap_err();
     }
 }

@@ -188,7 +188,7 @@ impl WalWriter {
     fn take_back(&mut self, error: io::Error, len: u64) -> WriteFailure {
         match self.file.set_len(len) {
             Ok(()) => {
-                self.room = Room::none(len);
+                self.room.cut(len);
                 WriteFailure::TruncatedBack(error)
             }
             Err(truncate) => {

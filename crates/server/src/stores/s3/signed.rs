@@ -9,14 +9,14 @@ use axum::body::Bytes;
 use object_store::path::Path;
 use object_store::signer::{SignedUrlOptions, Signer};
 use reqwest::header::{CONTENT_LENGTH, HeaderValue};
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Client, Method, StatusCode, redirect};
 
 use super::bucket::Bucket;
 use super::error::{Fault, S3Error};
 use super::options::CONNECT_TIMEOUT;
 
 /// Longest answer that is looked at, in bytes: a thousand uploads with their owners.
-const ANSWER_LEN_MAX: u64 = 4 << 20;
+const ANSWER_LEN_MAX: usize = 4 << 20;
 
 /// A request.
 #[derive(Debug)]
@@ -55,13 +55,15 @@ impl Request<'_> {
         if self.method != Method::GET {
             request = request.header(CONTENT_LENGTH, HeaderValue::from_static("0")).body(Bytes::new());
         }
-        let response = request.send().await.map_err(broken)?;
-        let status = response.status();
-        if response.content_length().is_some_and(|len| len > ANSWER_LEN_MAX) {
-            return Err(self.failed(bucket, Fault::Other, "the answer is too long".to_owned()));
+        let mut response = request.send().await.map_err(broken)?;
+        let (status, mut bytes) = (response.status(), Vec::new());
+        while let Some(chunk) = response.chunk().await.map_err(broken)? {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() > ANSWER_LEN_MAX {
+                return Err(self.failed(bucket, Fault::Other, "the answer is too long".to_owned()));
+            }
         }
-        let text = response.text().await.map_err(broken)?;
-        Ok(Answer { status, text })
+        Ok(Answer { status, text: String::from_utf8_lossy(&bytes).into_owned() })
     }
 
     fn failed(&self, bucket: &Bucket, fault: Fault, reason: String) -> S3Error {
@@ -69,7 +71,7 @@ impl Request<'_> {
     }
 }
 
-/// A client for such requests; `about` is for errors.
+/// A client for such requests, which follows no redirect: what was signed for one server is no other's business. `about` is for errors.
 pub(super) fn client(bucket: &Bucket, about: &Path) -> Result<Client, S3Error> {
     let failed = |error: reqwest::Error| S3Error {
         operation: "make a client for",
@@ -77,7 +79,8 @@ pub(super) fn client(bucket: &Bucket, about: &Path) -> Result<Client, S3Error> {
         reason: crate::error::one_line(&error),
         fault: Fault::Other,
     };
-    Client::builder().connect_timeout(CONNECT_TIMEOUT).build().map_err(failed)
+    let client = Client::builder().connect_timeout(CONNECT_TIMEOUT).redirect(redirect::Policy::none()).referer(false);
+    client.build().map_err(failed)
 }
 
 /// The text of the first element of this name.

@@ -127,6 +127,10 @@ impl<'a> Upload<'a> {
         let copying = Arc::new(Copying::new(self.bucket, original, self.key)?);
         let (mut start, end) = (0, copying.len());
         while start < end {
+            // A server may be too fast for anybody ever to wait for it.
+            if self.progress.advance(0).is_break() {
+                return Err(StoreError::Archive(icecore_archive::Error::Cancelled));
+            }
             let len = self.parts.len(self.sent.len());
             let range = start..end.min(start + len as u64);
             start = range.end;

@@ -1,11 +1,12 @@
 //! What a set may say, and what becomes of one whose archives are not there any more.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use icecore_archive::{Draft, Member, MemberPath};
 use icecore_io::digest::Crc32c;
-use icecore_io::{ManualClock, MemFs};
+use icecore_io::{Fs, ManualClock, MemFs, read_file};
 use serde_json::json;
 
 use super::*;
@@ -25,7 +26,20 @@ fn raw(collection: &str, shard: Option<u32>) -> Value {
 }
 
 fn store() -> LocalStore {
-    LocalStore::open(Arc::new(MemFs::new()), Arc::new(ManualClock::new(Duration::from_secs(1_721_637_115))), "/s".into()).unwrap()
+    store_on(&MemFs::new())
+}
+
+fn store_on(disk: &MemFs) -> LocalStore {
+    LocalStore::open(Arc::new(disk.clone()), Arc::new(ManualClock::new(Duration::from_secs(1_721_637_115))), "/s".into()).unwrap()
+}
+
+fn put(store: &dyn Store, set: &Set, name: &str) -> ArchiveName {
+    let plan = set.plan().unwrap();
+    let source = |_| -> std::io::Result<_> { unreachable!("it has no members") };
+    let name: ArchiveName = name.parse().unwrap();
+    let draft = Draft { plan: &plan, source: &source, compression: None, sharing: None };
+    store.put(&set.place(), &name, draft, &()).unwrap();
+    name
 }
 
 /// A set of the collections, with their archives and itself in the store.
@@ -37,11 +51,7 @@ fn kept(store: &dyn Store, collections: &[&str]) -> (Set, ArchiveName) {
         Listed { collection: (*collection).to_owned(), shard: None, name, len: info.size, sha256: info.sha256.unwrap() }
     });
     let set = Set { cluster: "east".to_owned(), archives: archives.collect(), aliases: BTreeMap::new() };
-    let plan = set.plan().unwrap();
-    let source = |_| -> std::io::Result<_> { unreachable!("it has no members") };
-    let name: ArchiveName = "set.snapshot".parse().unwrap();
-    let draft = Draft { plan: &plan, source: &source, compression: None, sharing: None };
-    store.put(&set.place(), &name, draft, &()).unwrap();
+    let name = put(store, &set, "set.snapshot");
     (set, name)
 }
 
@@ -54,7 +64,34 @@ fn a_set_is_read_as_it_is_written() {
     assert_eq!(Set::of(set.plan().unwrap().manifest()), Ok(set));
     assert!(store.places().unwrap().contains(&Place::Cluster("east".to_owned())));
     let wrong = open(&store, "east", &name, Some(Sha256Digest::of(b""))).unwrap_err();
-    assert!(wrong.to_string().contains("was asked for"), "{wrong}");
+    assert!(wrong.to_string().contains("asked for"), "{wrong}");
+}
+
+/// Sound in itself, as long as the one that was made, and not that one.
+#[test]
+fn another_set_in_the_place_of_one_is_refused() {
+    let disk = MemFs::new();
+    let store = store_on(&disk);
+    let (mut set, _) = kept(&store, &["a", "b"]);
+    let mut names = Vec::new();
+    for collection in ["a", "b"] {
+        set.aliases.insert("now".to_owned(), collection.to_owned());
+        names.push(put(&store, &set, &format!("{collection}.snapshot")));
+    }
+    let path = |name: &ArchiveName| Path::new("/s/clusters/east").join(name.as_str());
+    let other = read_file(&disk, &path(&names[1]), 1 << 20).unwrap();
+    disk.remove_file(&path(&names[0])).unwrap();
+    disk.create_new(&path(&names[0])).unwrap().write_all_at(&other, 0).unwrap();
+    assert!(open(&store, "east", &names[1], None).is_ok());
+    let error = open(&store, "east", &names[0], None).unwrap_err();
+    assert!(error.to_string().contains("noted"), "{error}");
+
+    // Of another cluster, where the store has noted nothing.
+    let west = Path::new("/s/clusters/west");
+    disk.create_dir(west).unwrap();
+    disk.create_new(&west.join("x.snapshot")).unwrap().write_all_at(&other, 0).unwrap();
+    let error = open(&store, "west", &"x.snapshot".parse().unwrap(), None).unwrap_err();
+    assert!(error.to_string().contains("\"east\""), "{error}");
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn called(archive: &Listed) -> String {
     }
 }
 
-/// Says where it ended, unless somebody has ended it.
+/// Says where it ended, unless somebody has ended it: jobs that were cancelled have no error.
 fn stopped(error: AppError, step: String, restored: &[String]) -> AppError {
     if error.kind() == Kind::Cancelled {
         return error;
