@@ -22,7 +22,7 @@ pub use fs::{DirEntry, File, FileKind, Fs, Lock, Mapping, Metadata, read_file};
 pub use image::{CrashKind, Replay};
 pub use mem::MemFs;
 pub use os::OsFs;
-pub use priority::{in_background, lower_this_thread};
+pub use priority::{Share, in_background, lower_this_thread};
 pub use publish::{Existing, PublishError, publish, publish_synced, rename_synced, write_temp};
 pub use record::{Op, RecordingFs};
 pub use rng::Rng;

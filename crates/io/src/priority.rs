@@ -11,9 +11,27 @@
 use std::panic::resume_unwind;
 use std::thread;
 
-/// How much more the others get: about ten times the share of the processor (Linux, `sched(7)`: a factor of 1.25 a step).
+/// What is left of a busy processor to work in the background, beside each thread that answers requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// About a tenth: for work that requests may have to wait for, such as a flush that makes room in memory.
+    Small,
+    /// About a seventieth, the least that is not nothing: for archives, which nobody waits for but who has asked for them. The smaller the share, the
+    /// sooner a thread that wakes up has the processor: one that has just had more than its own share of it may have to wait for the difference.
+    Least,
+}
+
 #[cfg(target_os = "linux")]
-const NICENESS: i32 = 10;
+impl Share {
+    /// Steps down from the usual priority; each is a factor of 1.25 (Linux, `sched(7)`), and there are 19.
+    fn niceness(self) -> i32 {
+        match self {
+            Self::Small => 10,
+            Self::Least => 19,
+        }
+    }
+}
+
 /// The longest slice that there is, in nanoseconds: whoever wakes up has a shorter one (Linux 6.12 and later, EEVDF; earlier kernels know no slices
 /// of threads, and go on as they do).
 #[cfg(target_os = "linux")]
@@ -25,13 +43,13 @@ const SCHED_ATTR_LEN: u32 = 48;
 #[cfg(target_os = "linux")]
 const _: () = assert!(size_of::<libc::sched_attr>() == SCHED_ATTR_LEN as usize);
 
-/// Does `work` at low priority, and waits for its end. Where there is no thread for it, or no low priority, it is done all the same.
-pub fn in_background<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+/// Does `work` at low priority, with this share, and waits for its end. Where there is no thread for it, or no low priority, it is done all the same.
+pub fn in_background<T: Send>(share: Share, work: impl FnOnce() -> T + Send) -> T {
     let mut work = Some(work);
     let mut take = || work.take().map(|work| work());
     let done = thread::scope(|scope| {
         let low = thread::Builder::new().name("icecore-low".into()).spawn_scoped(scope, || {
-            lower_this_thread();
+            lower_this_thread(share);
             take()
         });
         match low {
@@ -48,10 +66,10 @@ pub fn in_background<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 /// Lowers the priority of the calling thread, and of those that it starts from now on, for ever: only for a thread that does nothing else. Lower
 /// than it is already, so that a process that was started at low priority does not get a higher one.
 #[cfg(target_os = "linux")]
-pub fn lower_this_thread() {
+pub fn lower_this_thread(share: Share) {
     // On Linux no process means the calling thread (`nice(2)`, `setpriority(2)`: "C library/kernel differences"). A thread that cannot be lowered is
     // one that runs as others do.
-    let Ok(nice) = rustix::process::nice(NICENESS) else { return };
+    let Ok(nice) = rustix::process::nice(share.niceness()) else { return };
     lengthen_slice(nice);
 }
 
@@ -79,7 +97,7 @@ fn lengthen_slice(nice: i32) {
 
 /// Does nothing: elsewhere than on Linux a priority is the whole process's.
 #[cfg(not(target_os = "linux"))]
-pub fn lower_this_thread() {}
+pub fn lower_this_thread(_: Share) {}
 
 #[cfg(test)]
 mod tests {
@@ -88,8 +106,8 @@ mod tests {
     #[test]
     fn the_result_comes_back_and_a_panic_too() {
         let borrowed = [1, 2];
-        assert_eq!(in_background(|| borrowed.len()), 2);
-        let panicked = std::panic::catch_unwind(|| in_background(|| panic!("here")));
+        assert_eq!(in_background(Share::Small, || borrowed.len()), 2);
+        let panicked = std::panic::catch_unwind(|| in_background(Share::Small, || panic!("here")));
         assert_eq!(panicked.unwrap_err().downcast_ref::<&str>(), Some(&"here"));
     }
 
@@ -98,9 +116,11 @@ mod tests {
     fn only_the_work_is_low_and_what_it_starts() {
         let own = || rustix::process::getpriority_process(None).unwrap();
         let before = own();
-        let (work, started) = in_background(|| (own(), thread::spawn(own).join().unwrap()));
-        let low = (before + NICENESS).min(19);
-        assert_eq!((work, started, own()), (low, low, before));
+        for (share, steps) in [(Share::Small, 10), (Share::Least, 19)] {
+            let (work, started) = in_background(share, || (own(), thread::spawn(own).join().unwrap()));
+            let low = (before + steps).min(19);
+            assert_eq!((work, started, own()), (low, low, before), "{share:?}");
+        }
     }
 
     /// The slice of the calling thread; 0 if the kernel does not say.
@@ -127,7 +147,7 @@ mod tests {
     #[test]
     fn the_work_has_a_long_slice_and_so_has_what_it_starts() {
         let usual = slice();
-        let (work, started) = in_background(|| (slice(), thread::spawn(slice).join().unwrap()));
+        let (work, started) = in_background(Share::Least, || (slice(), thread::spawn(slice).join().unwrap()));
         // Where the kernel knows no slices of threads it says 0 of all.
         let long = if usual == 0 { 0 } else { SLICE_NS };
         assert_eq!((work, started, slice()), (long, long, usual));

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use icecore_archive::{ArchiveName, ErrorKind, Progress, ReadBack};
-use icecore_io::lower_this_thread;
+use icecore_io::{Share, lower_this_thread};
 
 use crate::app::App;
 use crate::error::one_line;
@@ -119,7 +119,7 @@ impl Verifier {
 pub(crate) fn start(app: &Arc<App>) {
     let working = Arc::clone(app);
     let thread = thread::Builder::new().name("icecore-verify".into()).spawn(move || {
-        lower_this_thread();
+        lower_this_thread(Share::Least);
         while let Some(waiting) = working.verifier.wait().filter(|_| !working.shutdown.is_requested()) {
             // The end waits until what is being noted is noted.
             let _begun = working.shutdown.begin();

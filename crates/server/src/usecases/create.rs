@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 
 use icecore_archive::{ArchiveName, Compression, Draft, Member, MemberPath, Plan, Progress, Sharing, Sink, Written};
-use icecore_io::{File, in_background};
+use icecore_io::{File, Share, in_background};
 use icecore_storage::{Scope, Snapshot, SnapshotFile};
 
 use super::{fetch, naming};
@@ -62,7 +62,7 @@ pub(crate) fn create_in(
             Err(error) => return Err(error.into()),
         }
         let draft = Draft { plan: cut.plan(), source: &|index: usize| cut.open(app, index), compression, sharing };
-        match in_background(|| store.put(&place, &name, draft, &limited)) {
+        match in_background(Share::Least, || store.put(&place, &name, draft, &limited)) {
             Err(StoreError::Exists { .. }) => {}
             done => {
                 let made = done?;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use icecore_io::in_background;
+use icecore_io::{Share, in_background};
 
 use super::Shard;
 use super::merge::MergedRows;
@@ -44,7 +44,7 @@ impl Shard {
     /// Merges these live segments into one.
     fn merge(&self, sources: &[Arc<LiveSegment>]) -> Result<()> {
         self.poison_check()?;
-        let add = in_background(|| {
+        let add = in_background(Share::Small, || {
             let mut rows = MergedRows::open(self.fs.as_ref(), sources)?;
             if rows.len() == 0 { Ok(None) } else { self.seal(&mut rows).map(Some) }
         })?;

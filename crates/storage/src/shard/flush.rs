@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::thread;
 
-use icecore_io::in_background;
+use icecore_io::{Share, in_background};
 
 use super::commit::Committer;
 use super::structure::{Change, NewSegment, Unnamed};
@@ -116,7 +116,8 @@ impl Shard {
         // A manifest that says that a file is flushed is damage without the file behind it.
         self.name_log()?;
         // What stays of a point as it was is in a segment, and is read only now.
-        let add = in_background(|| self.write_memtable(&memtable)).inspect_err(|error| self.poison_if_damaged(error))?;
+        let add =
+            in_background(Share::Small, || self.write_memtable(&memtable)).inspect_err(|error| self.poison_if_damaged(error))?;
         let held = self.lock_structure();
         let view = self.view();
         if !view.frozen.first().is_some_and(|oldest| Arc::ptr_eq(oldest, &memtable)) {

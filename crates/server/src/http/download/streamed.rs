@@ -22,7 +22,7 @@ where
     let (sender, receiver) = body::channel();
     // Nobody waits for its end but the client, who sees the body's.
     drop(threads::spawn("stream", move || {
-        icecore_io::lower_this_thread();
+        icecore_io::lower_this_thread(icecore_io::Share::Least);
         let mut outlet = Outlet { buffers: Buffers::new(), filling: None, sender, remaining: len, gone: false };
         let failure = match produce(&mut outlet) {
             Ok(()) => outlet.finish().err().map(|error| error.to_string()),

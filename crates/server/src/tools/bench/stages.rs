@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use icecore_archive::{Compression, Progress, Reader};
-use icecore_io::{Clock, Fs, in_background};
+use icecore_io::{Clock, Fs, Share, in_background};
 
 use super::against::{Against, Packed, sync_file_system};
 use super::cache::PageCache;
@@ -98,7 +98,7 @@ impl Stages<'_> {
             }
             Step::VerifyNew => {
                 let archive = made(&archives.own);
-                self.timed(|| in_background(|| self.subject.read_back(archive))).map(|(run, ())| run)
+                self.timed(|| in_background(Share::Least, || self.subject.read_back(archive))).map(|(run, ())| run)
             }
             Step::CreateAgain => self.make_and_delete(|| self.subject.create(None, &reporter)),
             Step::CreateCompressed => {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use icecore_archive::Progress;
-use icecore_io::in_background;
+use icecore_io::{Share, in_background};
 use icecore_storage::{Adoption, OnExisting};
 
 use super::error::RestoreError;
@@ -64,7 +64,11 @@ pub(crate) fn stage(app: &App, input: Input, goal: Goal, expected: Option<Expect
     progress.start(source.work());
     let aliases = source.aliases().clone();
     let limited = app.bandwidth.limit(progress);
-    Ok(Staged { unpacked: in_background(|| source.unpack(app.fs.as_ref(), &app.storage, &limited))?, aliases, existing })
+    Ok(Staged {
+        unpacked: in_background(Share::Least, || source.unpack(app.fs.as_ref(), &app.storage, &limited))?,
+        aliases,
+        existing,
+    })
 }
 
 /// An archive of a collection, the name that this gets, and the digest of the whole.
@@ -90,7 +94,7 @@ pub(crate) fn stage_all(
     for source in sources {
         // What each says of its own beginning is in the sum.
         let limited = app.bandwidth.limit(progress);
-        let unpacked = in_background(|| source.unpack(app.fs.as_ref(), &app.storage, &limited))?;
+        let unpacked = in_background(Share::Least, || source.unpack(app.fs.as_ref(), &app.storage, &limited))?;
         all.bytes += unpacked.bytes;
         all.collections.extend(unpacked.collections);
     }

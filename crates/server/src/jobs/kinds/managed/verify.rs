@@ -1,7 +1,7 @@
 //! Reading a backup through where it is stored. Changes nothing but the note of it, so it can be done as often as one likes.
 
 use icecore_archive::ArchiveName;
-use icecore_io::in_background;
+use icecore_io::{Share, in_background};
 use serde_json::Value;
 
 use super::{EMBEDDED, ManagedError, Order, Running, elsewhere};
@@ -21,7 +21,7 @@ pub(super) fn run(app: &App, order: &Order, running: &Running) -> Result<Value> 
     let name = order.request.snapshot_name.clone().ok_or(ManagedError::NoName)?;
     let name: ArchiveName = name.parse().map_err(|_| StoreError::NotFound { name })?;
     let store = app.stores.resolve(order.request.storage_id.as_deref())?.store;
-    let verified = in_background(|| match &place {
+    let verified = in_background(Share::Least, || match &place {
         Place::Cluster(cluster) => sets::verify(store.as_ref(), cluster, &name, app.clock.now(), running),
         _ => backups::verify(store.as_ref(), &place, &name, app.clock.now(), running),
     });
