@@ -1,14 +1,16 @@
 //! Compactions: what they make, and what they do where a source cannot be read.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use icecore_io::{Fault, Fs, MemFs, Operation as Call, Rng};
-use icecore_storage::{Durability, Error, Operation, Point, PointId, Scope};
+use icecore_io::{Fault, FaultFs, Fs, ManualClock, MemFs, Operation as Call, Rng};
+use icecore_storage::{Durability, Error, Operation, Options, Point, PointId, Scope, Storage};
 
 use crate::disk::assert_no_orphans;
-use crate::failing::Bench;
+use crate::failing::{Bench, ENOSPC};
 use crate::recorded::ROOT;
-use crate::state::Observed;
+use crate::state::{Observed, observe};
 use crate::support::{every_kind, kinds};
 
 /// Components of the unnamed vector: so many that the vectors of a segment have several blocks, and some lie in two.
@@ -140,4 +142,44 @@ fn a_damaged_block_ends_a_merge_with_its_place_and_is_never_copied() {
             assert_eq!(bench.seen(), before);
         }
     }
+}
+
+/// Nobody calls a compaction in the background and sees its error: it used to be lost, and the segments became more and more.
+#[test]
+fn a_compaction_in_the_background_that_fails_is_told_and_tried_again_after_a_rest() {
+    let faulty = FaultFs::new(Arc::new(filled()));
+    let faults = faulty.faults();
+    // Segments are only made by merges here.
+    faults.inject(Fault::on(Call::CreateNew).path_contains(".seg").errno(ENOSPC).from_then_on());
+    let clock = Arc::new(ManualClock::new(Duration::ZERO));
+    let storage = Storage::open(Arc::new(faulty), clock.clone(), Path::new(ROOT), Options::default()).unwrap();
+    let before = observe(&storage);
+
+    let problem = wait_for(|| storage.compaction_problem());
+    assert!(problem.contains(".seg") && problem.contains("(os error 28)"), "{problem}");
+    for failed in 1..=3 {
+        wait_for(|| (faults.fired() == failed).then_some(()));
+        // The clock stands still, so whoever does not rest is seen here, unless he is slower than this test.
+        std::thread::sleep(Duration::from_millis(20));
+        assert_eq!(faults.fired(), failed, "the next attempt waits for the clock");
+        clock.advance(Duration::from_secs(1 << (failed - 1)));
+    }
+    assert_eq!(observe(&storage), before);
+
+    faults.clear();
+    clock.advance(Duration::from_secs(300));
+    wait_for(|| storage.compaction_problem().is_none().then_some(()));
+    assert_eq!(storage.info("c").unwrap().shards[0].segments, 1);
+    assert_eq!(observe(&storage), before);
+}
+
+/// Waits until there is something.
+fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..60_000 {
+        if let Some(found) = look() {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    panic!("it never came");
 }
