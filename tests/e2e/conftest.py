@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from support import s3
 from support.server import Server
 
 
@@ -57,6 +58,19 @@ def module_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers
     made = Servers(tmp_path_factory.mktemp("servers"))
     yield made
     made.end()
+
+
+@pytest.fixture(scope="module")
+def buckets() -> Iterator[s3.S3]:
+    """An S3 server that the tests of a module share."""
+    with s3.serving() as serving:
+        yield serving
+
+
+@pytest.fixture
+def bucket(buckets: s3.S3) -> s3.Bucket:
+    """A bucket for one test; nothing stores in it that was not told of it."""
+    return buckets.bucket()
 
 
 MEASURED = "measured"

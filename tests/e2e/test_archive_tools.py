@@ -1,16 +1,17 @@
 """`icecore archive verify | list | extract`, as text and as JSON."""
 
-import json
 import shutil
-import subprocess
 import tarfile
+from functools import partial
 from pathlib import Path
 
 import pytest
 from qdrant_client import models
 
-from support import archives, disk
-from support.server import binary, clean_environment
+from support import archives, disk, tool
+
+run = partial(tool.run, "archive")
+run_json = partial(tool.run_json, "archive")
 
 
 @pytest.fixture(scope="module")
@@ -26,18 +27,6 @@ def archive(module_servers) -> Path:
     path = server.snapshots / "c" / client.create_snapshot("c").name
     assert len(archives.manifest(path)["members"]) >= 3
     return path
-
-
-def run(*arguments: object) -> subprocess.CompletedProcess:
-    command = [str(binary()), "archive", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=clean_environment())
-
-
-def run_json(*arguments: object, code: int = 0) -> dict:
-    result = run(*arguments, "--json")
-    assert result.returncode == code, result
-    assert len(result.stdout.splitlines()) == 1, "one object on one line"
-    return json.loads(result.stdout)
 
 
 def test_verify_says_that_an_archive_is_sound(archive):

@@ -13,7 +13,7 @@ import pytest
 
 from support import attack, forge
 from support.attack import Target
-from support.forge import Archive, Member, log, upsert, with_log
+from support.forge import Archive, Member, upsert, with_log
 
 REFUSED = (400, 422)
 DAMAGED = "Service internal error: stored data is damaged; the server's log says where"
@@ -443,7 +443,6 @@ ODD: dict[str, Callable[[Archive], object]] = {
     "the last record": lambda archive: late(archive),
     # The vectors have the components 1, 2, 3 and 4.
     "a datatype that the vectors happen to fit": config(vectors={"": dense(datatype="uint8")}),
-    "the next segment is 0": first(next_segment_id=0),
     "large numbers": lambda archive: late(archive),
     "empty settings": config(settings={}),
     "every setting": config(
@@ -465,17 +464,6 @@ ODD: dict[str, Callable[[Archive], object]] = {
     "another name like a path": lambda archive: archive.collection.update(name="../../../etc"),
     "a name without end": lambda archive: archive.collection.update(name="n" * 100_000),
 }
-
-
-def late(archive: Archive) -> None:
-    """The log is at the end of what it can number."""
-    first = 2**62
-    with_log(archive, [])
-    described = archive.collection["shards"][0]
-    member = next(member for member in archive.members if member.path.startswith(described["path"]))
-    member.path, member.data = f"{described['path']}/wal/{first:020}.wal", log(first, [])
-    archive.members.remove(member)
-    described |= {"flushed_lsn": first - 1, "lsn": first - 1, "wal": []}
 
 
 def late(archive: Archive) -> None:

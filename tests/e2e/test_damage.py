@@ -10,7 +10,8 @@ from qdrant_client import models
 
 from support import archives, disk
 from support.server import Server
-from test_archive_tools import run_json
+from support.snapshots import metric, wait_until
+from support.tool import run_json
 
 COLLECTION = "c"
 DIMENSIONS = 256
@@ -144,15 +145,33 @@ def test_a_damaged_catalog_stops_the_start(server):
     assert scroll(server).status_code == 200
 
 
+def test_a_damaged_segment_is_not_merged_and_that_is_told(server):
+    """Nobody waits for a compaction in the background, so its error would be seen by nobody."""
+    damage(server)
+    server.start(**SETTINGS)
+    client = server.client()
+    assert metric(server, "storage_compaction_problem") == 0
+    # So many dead rows that the segment is worth writing again, once what is in memory is flushed.
+    client.delete(COLLECTION, list(range(0, POINTS, 2)), wait=True)
+    for start in range(POINTS, 2 * POINTS, BATCH):
+        points = [models.PointStruct(id=id, vector=[0.5] * DIMENSIONS) for id in range(start, start + BATCH)]
+        client.upsert(COLLECTION, points, wait=True)
+    wait_until(lambda: metric(server, "storage_compaction_problem") == 1, "the compaction has failed")
+    wait_until(lambda: "segments cannot be merged" in server.logs(), "it is in the log")
+    [line] = [line for line in server.logs().splitlines() if "segments cannot be merged" in line]
+    assert ".seg" in line and "checksum" in line, line
+    assert client.count(COLLECTION).count == POINTS + POINTS // 2
+
+
 def test_an_older_archive_with_a_flipped_bit_is_found(server):
     [stored] = (server.snapshots / COLLECTION).glob("*.snapshot")
     # Without the side file, whose digest of the whole would tell first.
     archive = Path(shutil.copy(stored, server.home))
-    assert run_json("verify", archive)["sound"] is True
+    assert run_json("archive", "verify", archive)["sound"] is True
     with tarfile.open(archive, "r:") as tar:
         member = max(tar.getmembers(), key=lambda member: member.size)
     disk.flip_bit(archive, member.offset_data + member.size // 2)
-    report = run_json("verify", archive, code=1)
+    report = run_json("archive", "verify", archive, code=1)
     assert any(member.name in problem for problem in report["problems"]), report
     with pytest.raises(AssertionError):
         archives.check_members(archive)

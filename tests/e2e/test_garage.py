@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from conftest import Servers
 from support import bulk, manager_jobs
-from support.garage import BUCKET, REGION, Garage
-from support.managing import Manager
+from support.garage import Garage
+from support.managing import add_default_store
 from support.server import Server
 from support.snapshots import wait_until
 
@@ -30,15 +30,6 @@ def garage(tmp_path: Path) -> Iterator[Garage]:
     made.stop()
 
 
-def add_store(server: Server, garage: Garage, node: int) -> None:
-    fields = {"s3_endpoint": garage.endpoint(node), "s3_bucket": BUCKET, "s3_region": REGION}
-    keys = {"s3_access_key": garage.access_key, "s3_secret_key": garage.secret_key}
-    body = {"name": "garage", "type": "s3", "is_default": True, **fields, **keys}
-    tested = Manager(server.url).done("POST", "/storage/test", body=body)
-    assert tested["success"], tested
-    Manager(server.url).done("POST", "/storage/config", body=body)
-
-
 def reach(server: Server, id: str, percent: int) -> None:
     """Waits until a job is so far, which has to be before its end."""
     wait_until(lambda: manager_jobs.job(server, id)["progress"] >= percent, f"job {id} is at {percent} %", 120)
@@ -49,7 +40,7 @@ def test_a_node_dies_during_a_backup_and_another_during_a_restore(servers: Serve
     server = servers.start(**BANDWIDTH)
     bulk.fill(server.url, "c", POINTS, DIMENSIONS)
     before = bulk.digest(server.url, "c")
-    add_store(server, garage, 0)
+    add_default_store(server, garage.store(0))
 
     backup = manager_jobs.submit(server, "backup", "c")
     reach(server, backup, 25)
@@ -64,7 +55,7 @@ def test_a_node_dies_during_a_backup_and_another_during_a_restore(servers: Serve
     manager_jobs.ended(server, manager_jobs.submit(server, "verify", "c", snapshot_name=name), "completed", 300)
 
     empty = servers.start(**BANDWIDTH)
-    add_store(empty, garage, 0)
+    add_default_store(empty, garage.store(0))
     restore = manager_jobs.submit(empty, "restore", "c", snapshot_name=name)
     reach(empty, restore, 25)
     garage.nodes[2].kill()

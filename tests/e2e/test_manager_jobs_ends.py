@@ -7,7 +7,7 @@ import time
 import pytest
 
 from support import bulk, jobs, stalling
-from support.manager_jobs import ENDED, ended, error, job, listed, post, submit
+from support.manager_jobs import ENDED, ended, error, job, listed, post, subject, submit
 from support.server import Server
 from support.snapshots import check_nothing_left, create, done, file_of, names, shard_dirs, verify_all, wait_until
 
@@ -25,10 +25,6 @@ def filled(module_servers) -> Server:
     server = module_servers.start(**SETTINGS)
     bulk.fill(server.url, "c", POINTS, DIMENSIONS, SHARDS)
     return server
-
-
-def subject(kind: str) -> dict:
-    return {"shard_id": 1} if kind.startswith("shard") else {}
 
 
 def change(server: Server, number: int) -> None:

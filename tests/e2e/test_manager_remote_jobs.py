@@ -11,36 +11,23 @@ from urllib.parse import urlsplit
 import pytest
 
 from support import bulk
-from support.manager_jobs import done, ended, error, failed, job, post, submit
-from support.managing import Manager, clusters, filled
+from support.manager_jobs import ended, error, job, post
+from support.managing import filled, local_store
 from support.server import Server
+from support.site import Site
 from support.snapshots import names, wait_until
 from support.web import web
 
 ARCHIVE = bytes(range(256)) * 8192
 
 
-class Bench:
-    """A manager with a cluster and a store of its own."""
+class Bench(Site):
+    """A site with a store in a directory of its own."""
 
     def __init__(self, servers, *urls: str):
-        self.server = servers.new()
-        listed = ", ".join(f"'{url}'" for url in urls)
-        self.arguments = clusters(self.server.home, f"{{name: east, urls: [{listed}]}}")
-        self.server.start(*self.arguments)
-        self.store = self.server.home / "kept"
-        self.store.mkdir()
-        body = {"name": "kept", "type": "local", "path": str(self.store)}
-        self.more = {"cluster": "east", "storage_id": Manager(self.server.url).done("POST", "/storage/config", body)["id"]}
-
-    def done(self, type: str, collection: str, **more: object) -> dict:
-        return done(self.server, type, collection, **self.more | more)
-
-    def failed(self, type: str, collection: str, **more: object) -> str:
-        return failed(self.server, type, collection, **self.more | more)
-
-    def submit(self, type: str, collection: str, **more: object) -> str:
-        return submit(self.server, type, collection, **self.more | more)
+        server = servers.new()
+        self.store = server.home / "kept"
+        super().__init__(server, list(urls), local_store(self.store))
 
     def kept(self) -> list[Path]:
         """Archives in the store, and whatever else is not beside one."""
@@ -265,7 +252,7 @@ def test_a_backup_goes_on_after_a_kill(servers):
         wait_until(lambda: 0 < job(bench.server, id)["progress"] < 100, "half of it has come")
         bench.server.kill()
         fake.release()
-        bench.server.start(*bench.arguments)
+        bench.start()
         found = ended(bench.server, id, "completed")
         assert bench.kept() == [Path("c/clusters/east") / found["snapshot_name"]]
         assert (bench.store / bench.kept()[0]).read_bytes() == ARCHIVE
@@ -280,7 +267,7 @@ def test_what_was_archived_before_a_kill_is_not_archived_again(servers):
         assert second.stalled.wait(60)
         bench.server.kill()
         second.release()
-        bench.server.start(*bench.arguments)
+        bench.start()
         archives = ended(bench.server, id, "completed")["metadata"]["archives"]
         assert [one["shard_id"] for one in archives] == [0, 1] and len(bench.kept()) == 2
         assert first.deleted == first.made == ["c-0.snapshot"] and sorted(second.deleted) == second.made
@@ -303,7 +290,7 @@ def test_a_restore_that_the_cluster_does_not_answer(servers):
         id = bench.submit("restore", "c", snapshot_name=name)
         wait_until(lambda: fake.uploaded == 3, "the archive is sent")
         bench.server.kill()
-        bench.server.start(*bench.arguments)
+        bench.start()
         assert "only a look at it tells" in ended(bench.server, id, "failed")["error"]
         assert fake.uploaded == 3
         fake.release()

@@ -1,52 +1,18 @@
 """Backups of a whole cluster on another machine: the set that stands for one, and what is restored from it."""
 
-import subprocess
-from collections.abc import Iterator
-
 import pytest
 import requests
 
-from support import bulk, s3
+from support import bulk, tool
 from support.contract import Api
-from support.manager_jobs import done, ended, failed, job, post, submit
-from support.managing import Manager, clusters
-from support.server import Server, binary, clean_environment
+from support.manager_jobs import ended, job, post
+from support.managing import local_store
+from support.server import Server
+from support.site import Site
 from support.snapshots import names, wait_until
 
 ALIAS = {"alias_name": "current", "collection_name": "c"}
 SLOW = {"ICECORE__SNAPSHOTS__BANDWIDTH_MB_S": "2"}
-
-
-class Site:
-    """A manager of the cluster `east`, and a store."""
-
-    def __init__(self, servers, remote: Server, store: dict, **settings: str):
-        self.server = servers.new()
-        self.arguments = clusters(self.server.home, f"{{name: east, urls: ['{remote.url}']}}")
-        self.start(**settings)
-        self.storage = self.manager.done("POST", "/storage/config", store)["id"]
-        self.more = {"cluster": "east", "storage_id": self.storage}
-
-    def start(self, **settings: str) -> None:
-        """Starts the server, each time on another port."""
-        self.server.start(*self.arguments, **settings)
-        self.manager = Manager(self.server.url)
-
-    def restart(self, **settings: str) -> None:
-        self.server.stop()
-        self.start(**settings)
-
-    def done(self, type: str, collection: str, **more: object) -> dict:
-        return done(self.server, type, collection, **self.more | more)
-
-    def failed(self, type: str, collection: str, **more: object) -> str:
-        return failed(self.server, type, collection, **self.more | more)
-
-    def submit(self, type: str, collection: str, **more: object) -> str:
-        return submit(self.server, type, collection, **self.more | more)
-
-    def listed(self, **query: object) -> list[dict]:
-        return self.manager.done("GET", "/backups", storage_id=self.storage, **query)
 
 
 @pytest.fixture
@@ -60,21 +26,7 @@ def remote(servers) -> Server:
 
 @pytest.fixture
 def store(tmp_path) -> dict:
-    path = tmp_path / "kept"
-    path.mkdir()
-    return {"name": "kept", "type": "local", "path": str(path)}
-
-
-@pytest.fixture(scope="module")
-def buckets() -> Iterator[s3.S3]:
-    with s3.serving() as served:
-        yield served
-
-
-def in_bucket(bucket: s3.Bucket) -> dict:
-    keys = {"s3_access_key": s3.ACCESS_KEY, "s3_secret_key": s3.SECRET_KEY}
-    place = {"s3_endpoint": bucket.relay.url, "s3_bucket": bucket.name, "s3_region": s3.REGION}
-    return {"name": "bucket", "type": "s3", **place, **keys}
+    return local_store(tmp_path / "kept")
 
 
 def api(server: Server) -> Api:
@@ -91,13 +43,8 @@ def wipe(server: Server) -> None:
         api(server).done("DELETE", f"/collections/{name}")
 
 
-def tool(*arguments: object) -> subprocess.CompletedProcess:
-    command = [str(binary()), "archive", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=clean_environment())
-
-
 def test_everything_comes_back_with_its_aliases(servers, remote, store, tmp_path):
-    site = Site(servers, remote, store)
+    site = Site(servers.new(), [remote.url], store)
     before = state(remote)
     made = site.done("backup", "*")
     name = made["snapshot_name"]
@@ -117,7 +64,7 @@ def test_everything_comes_back_with_its_aliases(servers, remote, store, tmp_path
     site.done("restore", "d", snapshot_name=archives["d"])
     assert bulk.digest(remote.url, "d") == before[0]["d"]
     # A manager that knows nothing but the store.
-    fresh = Site(servers, remote, store)
+    fresh = Site(servers.new(), [remote.url], store)
     fresh.done("restore", "*", snapshot_name=name)
     assert state(remote) == before
     # And the engine, at once.
@@ -132,7 +79,7 @@ def test_everything_comes_back_with_its_aliases(servers, remote, store, tmp_path
 
 
 def test_a_missing_archive_is_named_before_anything_changes(servers, remote, store):
-    site = Site(servers, remote, store)
+    site = Site(servers.new(), [remote.url], store)
     made = site.done("backup", "*")
     gone = next(one["snapshot_name"] for one in made["metadata"]["archives"] if one["collection"] == "d")
     site.manager.done("DELETE", f"/backups/{gone}", storage_id=site.storage, collection_name="d", cluster="east")
@@ -151,7 +98,7 @@ def test_a_missing_archive_is_named_before_anything_changes(servers, remote, sto
 
 
 def test_what_the_cluster_refuses_is_told_with_what_was_restored(servers, remote, store):
-    site = Site(servers, remote, store)
+    site = Site(servers.new(), [remote.url], store)
     name = site.done("backup", "*")["snapshot_name"]
     wipe(remote)
     # The collection has another shape by now.
@@ -162,7 +109,7 @@ def test_what_the_cluster_refuses_is_told_with_what_was_restored(servers, remote
 
 
 def test_the_engine_takes_all_of_a_set_or_nothing(servers, remote, store, tmp_path):
-    site = Site(servers, remote, store)
+    site = Site(servers.new(), [remote.url], store)
     name = site.done("backup", "*")["snapshot_name"]
     into = {"cluster": "embedded", "snapshot_name": name, "metadata": {"from_cluster": "east"}}
     [path] = (tmp_path / "kept/d/clusters/east").glob("*.snapshot")
@@ -185,7 +132,7 @@ def test_what_is_deleted_meanwhile_is_in_no_set(servers, remote, store):
     bulk.fill(remote.url, "a", 12_000, 256)
     gone = {"alias_name": "gone", "collection_name": "d"}
     api(remote).done("POST", "/collections/aliases", {"actions": [{"create_alias": gone}]})
-    site = Site(servers, remote, store, **SLOW)
+    site = Site(servers.new(), [remote.url], store, **SLOW)
     id = site.submit("backup", "*")
     wait_until(lambda: 0 < job(site.server, id).get("bytes_done", 0), "the first collection is coming")
     api(remote).done("DELETE", "/collections/d")
@@ -200,7 +147,7 @@ def test_what_is_deleted_meanwhile_is_in_no_set(servers, remote, store):
 
 def test_a_backup_that_is_killed_has_one_set_in_the_end(servers, remote, store):
     bulk.fill(remote.url, "e", 12_000, 256)
-    site = Site(servers, remote, store, **SLOW)
+    site = Site(servers.new(), [remote.url], store, **SLOW)
     id = site.submit("backup", "*")
     wait_until(lambda: {"c", "d"} <= {one["collection_name"] for one in site.listed()}, "two archives are there")
     wait_until(lambda: job(site.server, id)["metadata"].get("archives", [{}])[-1].get("collection") == "e", "the last is coming")
@@ -218,7 +165,7 @@ def test_a_backup_that_is_killed_has_one_set_in_the_end(servers, remote, store):
 @pytest.mark.parametrize("end", ["cancel", "kill"])
 def test_a_restore_that_does_not_come_to_its_end(servers, remote, store, end):
     bulk.fill(remote.url, "e", 12_000, 256)
-    site = Site(servers, remote, store)
+    site = Site(servers.new(), [remote.url], store)
     name = site.done("backup", "*")["snapshot_name"]
     site.restart(**SLOW)
     wipe(remote)
@@ -238,14 +185,14 @@ def test_a_restore_that_does_not_come_to_its_end(servers, remote, store, end):
 
 
 def test_a_set_is_told_from_what_holds_points(servers, remote, store, tmp_path):
-    site = Site(servers, remote, store)
+    site = Site(servers.new(), [remote.url], store)
     name = site.done("backup", "*")["snapshot_name"]
     path = tmp_path / "kept/clusters/east" / name
     archive = path.read_bytes()
-    shown = tool("list", path)
+    shown = tool.run("archive", "list", path)
     assert "a set of 2 archives of cluster east" in shown.stdout and "c/clusters/east/c-east-" in shown.stdout, shown
-    assert tool("verify", path).returncode == 0
-    refused = tool("extract", path, tmp_path / "out")
+    assert tool.run("archive", "verify", path).returncode == 0
+    refused = tool.run("archive", "extract", path, tmp_path / "out")
     assert refused.returncode != 0 and "is a set" in refused.stderr and not (tmp_path / "out").exists()
     answer = requests.post(
         f"{remote.url}/collections/c/snapshots/upload?wait=true", files={"snapshot": (name, archive)}, timeout=60
@@ -254,9 +201,8 @@ def test_a_set_is_told_from_what_holds_points(servers, remote, store, tmp_path):
 
 
 @pytest.mark.parametrize("collection", ["c", "*"])
-def test_a_bucket_keeps_what_a_cluster_has(servers, remote, buckets, collection):
-    bucket = buckets.bucket()
-    site = Site(servers, remote, in_bucket(bucket))
+def test_a_bucket_keeps_what_a_cluster_has(servers, remote, bucket, collection):
+    site = Site(servers.new(), [remote.url], bucket.store())
     before = state(remote)
     name = site.done("backup", collection)["snapshot_name"]
     # The archives of two collections and the set, or one archive, each with what is beside it.
@@ -275,10 +221,9 @@ def test_a_bucket_keeps_what_a_cluster_has(servers, remote, buckets, collection)
     assert set(bucket.keys()) == before_keys and bucket.uploads() == []
 
 
-def test_a_restore_out_of_a_bucket_is_cancelled(servers, remote, buckets):
+def test_a_restore_out_of_a_bucket_is_cancelled(servers, remote, bucket):
     bulk.fill(remote.url, "e", 12_000, 256)
-    bucket = buckets.bucket()
-    site = Site(servers, remote, in_bucket(bucket))
+    site = Site(servers.new(), [remote.url], bucket.store())
     before = state(remote)
     name = site.done("backup", "*")["snapshot_name"]
     kept = set(bucket.keys())

@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from support.contract import Api, eventually
-from support.managing import Manager, clusters, filled
+from support.managing import Manager, clusters
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")

@@ -3,13 +3,14 @@
 import os
 import random
 import time
-from collections.abc import Iterator
 
 import pytest
-from support import bulk, memory, s3
-from support.managing import Manager
-from support.manager_jobs import ended, job, post, submit
+
+from support import bulk, memory
+from support.managing import Manager, add_default_store
+from support.manager_jobs import ended, job, post, subject, submit
 from support.memory import MIB
+from support.s3 import Bucket
 from support.server import Server
 from support.snapshots import check_nothing_left, shard_dirs, wait_until
 
@@ -26,39 +27,15 @@ SLOW = {"ICECORE__SNAPSHOTS__BANDWIDTH_MB_S": "40"}
 LITTLE = {"ICECORE__STORAGE__MEMTABLE_MB": "16"}
 
 
-@pytest.fixture(scope="module")
-def buckets() -> Iterator[s3.S3]:
-    with s3.serving() as served:
-        yield served
-
-
-@pytest.fixture
-def bucket(buckets: s3.S3) -> s3.Bucket:
-    return buckets.bucket()
-
-
-def add_store(server: Server, bucket: s3.Bucket) -> None:
-    """Makes the bucket the default store."""
-    keys = {"s3_access_key": s3.ACCESS_KEY, "s3_secret_key": s3.SECRET_KEY}
-    place = {"s3_endpoint": bucket.relay.url, "s3_bucket": bucket.name, "s3_region": s3.REGION}
-    body = {"name": "bucket", "type": "s3", "is_default": True, **place, **keys}
-    assert Manager(server.url).done("POST", "/storage/test", body=body)["success"]
-    Manager(server.url).done("POST", "/storage/config", body=body)
-
-
-def filled(server: Server, bucket: s3.Bucket) -> Server:
+def filled(server: Server, bucket: Bucket) -> Server:
     bulk.fill(server.url, "c", POINTS, DIMENSIONS, SHARDS)
-    add_store(server, bucket)
+    add_default_store(server, bucket.store())
     return server
 
 
 def records(server: Server) -> list[str]:
     """What the server has noted to have begun in buckets."""
     return [path.name for path in server.storage.glob("s3/*")]
-
-
-def subject(kind: str) -> dict:
-    return {"shard_id": 1} if kind.startswith("shard") else {}
 
 
 def source(server: Server, kind: str) -> dict:
@@ -83,7 +60,7 @@ def test_a_backup_goes_to_the_bucket_and_into_an_empty_server(servers, bucket):
         of = {"shard_id": one["shard_id"]} if "shard_id" in one else {}
         ended(server, submit(server, "verify", one["collection_name"], snapshot_name=one["name"], **of), "completed")
     empty = servers.start()
-    add_store(empty, bucket)
+    add_default_store(empty, bucket.store())
     ended(empty, submit(empty, "restore", "c", snapshot_name=made["backup"]), "completed")
     assert bulk.digest(empty.url, "c") == before
     ended(empty, submit(empty, "restore", "*", snapshot_name=everything), "completed")
@@ -154,13 +131,13 @@ def test_memory_does_not_grow_with_the_data(servers, bucket, report):
     """1 GiB with ICECORE_HEAVY=1."""
     server = servers.start(**LITTLE)
     bulk.fill(server.url, "c", MANY, DIMENSIONS)
-    add_store(server, bucket)
+    add_default_store(server, bucket.store())
     before = bulk.digest(server.url, "c")
     idle = memory.of(server.process.pid)
     with memory.Peak(server.process.pid) as backup:
         name = ended(server, submit(server, "backup", "c"), "completed", 600)["snapshot_name"]
     empty = servers.start(**LITTLE)
-    add_store(empty, bucket)
+    add_default_store(empty, bucket.store())
     empty_idle = memory.of(empty.process.pid)
     with memory.Peak(empty.process.pid) as restore:
         ended(empty, submit(empty, "restore", "c", snapshot_name=name), "completed", 600)
@@ -177,7 +154,7 @@ def test_much_goes_to_a_bucket_and_back_through_kills(servers, bucket, report):
     before = bulk.digest(server.url, "c")
     more = {}
     for one, kind in [(server, "backup"), (empty, "restore")]:
-        add_store(one, bucket)
+        add_default_store(one, bucket.store())
         id = submit(one, kind, "c", **more)
         wait_until(lambda: job(one, id)["progress"] >= 30, f"the {kind} is on its way", 600)
         progress = job(one, id)["progress"]

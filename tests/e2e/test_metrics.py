@@ -74,7 +74,7 @@ def test_the_process_and_the_storage_are_told(server):
     assert {"app_info", "process_start_time_seconds", "storage_memtable_bytes", "storage_pinned_bytes"} <= names
     assert samples["process_resident_memory_bytes",] >= samples["process_own_memory_bytes",] > 0
     assert samples["process_open_fds",] > 3
-    assert samples["storage_flush_problem",] == samples["collection_dead_replicas",] == 0
+    assert samples["storage_flush_problem",] == samples["storage_compaction_problem",] == samples["collection_dead_replicas",] == 0
 
 
 def test_paths_of_clients_make_no_series(server):

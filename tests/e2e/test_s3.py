@@ -3,11 +3,9 @@
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote
 
-import pytest
 import requests
 from qdrant_client import models
 
@@ -18,17 +16,6 @@ from support.snapshots import call, done
 
 DIMENSIONS = 1024
 POINT_BYTES = 4 * DIMENSIONS
-
-
-@pytest.fixture(scope="module")
-def server_of_buckets() -> Iterator[s3.S3]:
-    with s3.serving() as serving:
-        yield serving
-
-
-@pytest.fixture
-def bucket(server_of_buckets: s3.S3) -> s3.Bucket:
-    return server_of_buckets.bucket()
 
 
 def fill(server: Server, collection: str, mebibytes: int, shards: int = 1) -> None:

@@ -3,7 +3,6 @@
 import os
 import random
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -22,17 +21,6 @@ PLACES = {
 }
 # What requests without the bytes of an archive may take.
 REQUESTS_BYTES = 256 << 10
-
-
-@pytest.fixture(scope="module")
-def buckets() -> Iterator[s3.S3]:
-    with s3.serving() as served:
-        yield served
-
-
-@pytest.fixture
-def bucket(buckets: s3.S3) -> s3.Bucket:
-    return buckets.bucket()
 
 
 @pytest.fixture

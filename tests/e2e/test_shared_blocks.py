@@ -4,7 +4,6 @@ They are images in files, which only root can mount.
 """
 
 import hashlib
-import json
 import os
 import shutil
 import subprocess
@@ -14,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from support import bulk
-from support.server import Server, binary, clean_environment
+from support.server import Server
 from support.snapshots import check_nothing_left, done, file_of, recover, verify_all
+from support.tool import run_json
 
 POINTS = 20_000
 DIMENSIONS = 512
@@ -67,8 +67,7 @@ def test_an_archive_of_a_directory_takes_next_to_no_space(home):
         (tree / "sub" / f"large-{number}").write_bytes(os.urandom(FILE_BYTES + number))
         (tree / f"small-{number}").write_bytes(os.urandom(1000))
     before = used(home)
-    command = [str(binary()), "archive", "create", str(tree), str(path), "--json"]
-    made = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, env=clean_environment()).stdout)
+    made = run_json("archive", "create", tree, path)
     taken = used(home) - before
     assert made["bytes"] > 4 * FILE_BYTES and taken < made["bytes"] / 10, f"{taken} of {made['bytes']} bytes"
     assert shared_extents(path) >= 4
@@ -76,8 +75,7 @@ def test_an_archive_of_a_directory_takes_next_to_no_space(home):
     for file in tree.rglob("large-*"):
         with open(file, "r+b") as opened:
             opened.write(bytes(1 << 20))
-    command = [str(binary()), "archive", "verify", str(path), "--json"]
-    report = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, env=clean_environment()).stdout)
+    report = run_json("archive", "verify", path)
     with open(path, "rb") as file:
         assert hashlib.file_digest(file, "sha256").hexdigest() == made["sha256"] == report["sha256"]
 

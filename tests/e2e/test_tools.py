@@ -14,19 +14,7 @@ import pytest
 from qdrant_client import models
 
 from support import archives, disk
-from support.server import binary, clean_environment
-
-
-def run(*arguments: object) -> subprocess.CompletedProcess:
-    command = [str(binary()), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=clean_environment())
-
-
-def run_json(*arguments: object, code: int = 0) -> dict:
-    result = run(*arguments, "--json")
-    assert result.returncode == code, result
-    assert len(result.stdout.splitlines()) == 1, "one object on one line"
-    return json.loads(result.stdout)
+from support.tool import run, run_json
 
 
 def error_of(*arguments: object) -> str:

@@ -4,8 +4,9 @@
 
 #![expect(missing_docs, reason = "the fields of a variant are what its message names")]
 
-use std::io;
+use std::error::Error as _;
 use std::path::{Path, PathBuf};
+use std::{io, iter};
 
 use crate::checksum::{Crc32c, Sha256Digest};
 use crate::ids::{Generation, Lsn, PointId, SegmentId, ShardDirId};
@@ -199,6 +200,12 @@ impl Error {
                 _ => ErrorKind::Internal,
             },
         }
+    }
+
+    /// The message with its causes, for where only a text can be kept.
+    pub(crate) fn with_causes(&self) -> String {
+        let causes = iter::successors(self.source(), |cause| (*cause).source()).map(|cause| format!(": {cause}"));
+        iter::once(self.to_string()).chain(causes).collect()
     }
 
     /// Whether a file that should be there, or should be intact, is not.

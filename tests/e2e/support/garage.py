@@ -10,6 +10,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from support.managing import s3_store
+
 NODES = 3
 REGION = "garage"
 BUCKET = "backups"
@@ -120,6 +122,10 @@ class Garage:
     def endpoint(self, number: int) -> str:
         """Where node `number` is asked."""
         return f"http://127.0.0.1:{self.nodes[number].s3}"
+
+    def store(self, number: int) -> dict:
+        """The bucket, by way of node `number`, as a store of the backup manager."""
+        return s3_store(self.endpoint(number), BUCKET, REGION, self.access_key, self.secret_key)
 
     def stop(self) -> None:
         for node in self.nodes:

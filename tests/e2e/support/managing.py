@@ -45,6 +45,26 @@ def filled(server: Server, collection: str = "c", label: str = "before") -> Api:
     return api
 
 
+def local_store(path: Path) -> dict:
+    """The configuration of a store in a directory, which is made."""
+    path.mkdir()
+    return {"name": path.name, "type": "local", "path": str(path)}
+
+
+def s3_store(endpoint: str, bucket: str, region: str, access_key: str, secret_key: str) -> dict:
+    """The configuration of a store in a bucket."""
+    place = {"s3_endpoint": endpoint, "s3_bucket": bucket, "s3_region": region}
+    return {"name": "bucket", "type": "s3", **place, "s3_access_key": access_key, "s3_secret_key": secret_key}
+
+
+def add_default_store(server: Server, store: dict) -> None:
+    """Has the store tested, and makes it the one that is meant where none is named."""
+    body = store | {"is_default": True}
+    tested = Manager(server.url).done("POST", "/storage/test", body)
+    assert tested["success"], tested
+    Manager(server.url).done("POST", "/storage/config", body)
+
+
 def clusters(home: Path, *items: str) -> list[str]:
     """The arguments for a server with these items in its list of clusters."""
     path = home / "clusters.yaml"

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from qdrant_client import QdrantClient, models
 
-from support.random_payloads import path, payload, point_id, point_ids
+from support.random_payloads import path, payload, point_ids
 
 SINGLES = [-0.0, 2.0**-149, 3.4028234663852886e38, 0.10000000149011612, -0.30000001192092896]
 """Numbers that a 32-bit float is: the smallest, the largest, and some that a shorter one is not."""

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 import boto3
 from moto.server import ThreadedMotoServer
 
+from support.managing import s3_store
+
 ACCESS_KEY = "access-key-of-the-tests"
 SECRET_KEY = "hush-secret-key-of-the-tests"
 REGION = "us-east-1"
@@ -96,6 +98,10 @@ class Bucket:
         prefix = "QDRANT__STORAGE__SNAPSHOTS_CONFIG__"
         variables = {f"{prefix}S3_CONFIG__{key.upper()}": value for key, value in (values | more).items()}
         return variables | {f"{prefix}SNAPSHOTS_STORAGE": "s3"}
+
+    def store(self) -> dict:
+        """This bucket as a store of the backup manager."""
+        return s3_store(self.relay.url, self.name, REGION, ACCESS_KEY, SECRET_KEY)
 
     def keys(self) -> list[str]:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)

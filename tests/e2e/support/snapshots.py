@@ -1,14 +1,13 @@
 """Snapshots by plain HTTP: made, sent and taken back, and what must not be left behind on the disk."""
 
-import json
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import requests
 
-from support.server import Server, binary, clean_environment
+from support import tool
+from support.server import Server
 
 TIMEOUT = 120
 SIDE_FILES = ("", ".checksum", ".meta.json")
@@ -101,9 +100,7 @@ def verify_all(server: Server) -> int:
     """Has `icecore archive verify` look at every archive of the store; how many there are."""
     found = sorted(server.snapshots.rglob("*.snapshot"))
     for path in found:
-        command = [str(binary()), "archive", "verify", str(path), "--json"]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, env=clean_environment())
-        assert result.returncode == 0 and json.loads(result.stdout)["sound"], f"{path}: {result.stdout} {result.stderr}"
+        assert tool.run_json("archive", "verify", path)["sound"] is True, path
     return len(found)
 
 

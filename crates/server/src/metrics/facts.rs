@@ -53,6 +53,8 @@ fn storage(app: &App, names: &[String], registry: &mut Registry) -> BTreeMap<Str
     gauge("storage_pinned_bytes", "Files that only readers and snapshots still need", app.storage.pinned_bytes());
     let problem = u64::from(app.storage.flush_problem().is_some());
     gauge("storage_flush_problem", "Whether points cannot be moved from memory to the disk", problem);
+    let problem = u64::from(app.storage.compaction_problem().is_some());
+    gauge("storage_compaction_problem", "Whether segments cannot be merged", problem);
     registry.register_collector(Box::new(Waits(app.storage.waits())));
     registry.register("collection_points", "Points of a collection", family(points));
     shards

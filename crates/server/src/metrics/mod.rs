@@ -150,6 +150,7 @@ mod tests {
             "collection_points{id=\"c\"} 10",
             "collection_dead_replicas 0",
             "storage_flush_problem 0",
+            "storage_compaction_problem 0",
             "snapshot_created_total{id=\"c\"} 1",
             "snapshot_creation_running{id=\"c\"} 0",
             "snapshot_recovery_running{id=\"c\"} 0",

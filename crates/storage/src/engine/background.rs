@@ -16,10 +16,8 @@ use crate::shard::Shard;
 
 /// The longest time between two looks at what there is to do.
 const TICK_MAX: Duration = Duration::from_millis(500);
-/// How long a failed flush rests before it is tried again, and a failed compaction the first time.
+/// How long a failed flush rests before it is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// The longest rest of compactions that fail again and again, each having read, and perhaps written, a lot.
-const COMPACTION_RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
 /// The running threads.
 #[derive(Debug)]
@@ -140,6 +138,21 @@ impl Inner {
         Ok(())
     }
 
+    /// Does all compactions of a shard that there are to do, unless it rests from one that failed.
+    fn compact_in_background(&self, shard: &Shard) {
+        if !self.resting.is_due(shard.id(), self.setup.clock.monotonic()) {
+            return;
+        }
+        while !self.is_closed() && shard.poisoned().is_none() {
+            match shard.compact() {
+                Ok(true) => {}
+                Ok(false) => return self.resting.succeeded(shard.id()),
+                // Everything is as it was.
+                Err(error) => return self.resting.failed(shard.id(), &error, self.setup.clock.monotonic()),
+            }
+        }
+    }
+
     /// Why memtables that are too large cannot be flushed although no flush failed.
     fn unflushable(&self) -> Option<String> {
         let shards = self.shards();
@@ -168,7 +181,7 @@ fn flush_loop(inner: &Inner) {
         match inner.flush_while(|| inner.budget().is_exceeded()) {
             Ok(()) => inner.budget().set_stuck(inner.unflushable()),
             Err(error) => {
-                inner.budget().set_stuck(Some(error.to_string()));
+                inner.budget().set_stuck(Some(error.with_causes()));
                 inner.wake.wait(RETRY_AFTER, |_| inner.is_closed());
             }
         }
@@ -188,29 +201,13 @@ impl Drop for TellWhenPanicking<'_> {
 }
 
 fn compaction_loop(inner: &Inner) {
-    let mut retry_after = RETRY_AFTER;
     while !inner.is_closed() {
         inner.wake.wait(TICK_MAX, |wanted| std::mem::take(&mut wanted.compaction));
-        let mut failed = false;
-        for shard in inner.shards() {
-            while !inner.is_closed() && shard.poisoned().is_none() {
-                match shard.compact() {
-                    Ok(true) => {}
-                    Ok(false) => break,
-                    // Everything is as it was.
-                    Err(_) => {
-                        failed = true;
-                        break;
-                    }
-                }
-            }
-        }
-        if failed {
-            inner.wake.wait(retry_after, |_| inner.is_closed());
-            retry_after = COMPACTION_RETRY_AFTER_MAX.min(2 * retry_after);
-        } else {
-            retry_after = RETRY_AFTER;
-        }
+        let mut shards = inner.shards();
+        // One that is closed says so itself.
+        shards.retain(|shard| shard.poisoned().is_none());
+        inner.resting.forget_all_but(&shards.iter().map(|shard| shard.id()).collect());
+        shards.iter().for_each(|shard| inner.compact_in_background(shard));
     }
 }
 

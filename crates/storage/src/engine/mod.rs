@@ -9,6 +9,7 @@ mod collections;
 mod commit;
 mod open;
 mod requests;
+mod resting;
 
 pub use crate::alias::AliasAction;
 pub(crate) use open::SHARDS;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use icecore_io::{Fs, Lock};
 
 use self::background::Background;
+use self::resting::Resting;
 use crate::budget::Budget;
 use crate::catalog::Catalog;
 use crate::collection::Collection;
@@ -115,6 +117,8 @@ pub(crate) struct Inner {
     pub(crate) next_staging: AtomicU64,
     closed: AtomicBool,
     wake: background::Wake,
+    /// Shards whose last compaction in the background has failed.
+    resting: Resting,
     /// For waiting for several logs at once.
     pub(crate) helpers: Helpers,
     /// Kept for its lifetime: no other process opens the directory.
@@ -155,6 +159,12 @@ impl Storage {
     /// them is full. Nothing acknowledged is in danger: it is in the log.
     pub fn flush_problem(&self) -> Option<String> {
         self.inner.budget().stuck()
+    }
+
+    /// Why segments cannot be merged in the background, if the last attempt has failed: damage, a full disk. It is made again and again.
+    /// Nothing acknowledged is in danger, but reads get slower and dead rows keep their space.
+    pub fn compaction_problem(&self) -> Option<String> {
+        self.inner.resting.problem()
     }
 
     /// How long writes have waited inside the engine since it was opened, apart from the syncs that they asked for.

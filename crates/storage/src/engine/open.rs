@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use icecore_io::{Clock, Fs, PublishError};
 
 use super::background::{Background, Wake};
+use super::resting::Resting;
 use super::{Inner, Options, State, Storage};
 use crate::adopt;
 use crate::budget::Budget;
@@ -65,6 +66,7 @@ impl Storage {
             poison: Poison::default(),
             closed: AtomicBool::new(false),
             wake: Wake::default(),
+            resting: Resting::default(),
             helpers: Helpers::default(),
             options,
             _lock: lock,

@@ -2,14 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use icecore_io::{Fault, FaultFs, Faults, Fs, MemFs, Operation as Call, Rng};
-use icecore_storage::{Durability, Error, Operation, Point, PointId, Scope, Storage};
+use icecore_io::{Fault, FaultFs, Fs, ManualClock, MemFs, Operation as Call, Rng};
+use icecore_storage::{Durability, Error, Operation, Options, Point, PointId, Scope, Storage};
 
 use crate::disk::assert_no_orphans;
+use crate::failing::{Bench, ENOSPC};
 use crate::recorded::ROOT;
 use crate::state::{Observed, observe};
-use crate::support::{every_kind, kinds, open};
+use crate::support::{every_kind, kinds};
 
 /// Components of the unnamed vector: so many that the vectors of a segment have several blocks, and some lie in two.
 const SIZE: usize = 75;
@@ -18,32 +20,13 @@ const NOWHERE: u64 = 100_000;
 /// Bytes of a block.
 const BLOCK_LEN: u64 = 64 * 1024;
 
-/// A storage with one shard of five segments, some of whose rows are dead, on a disk that fails when it is told to.
-struct Bench {
-    disk: MemFs,
-    faults: Faults,
-    storage: Storage,
+/// The files of the one shard's segments.
+fn segments(disk: &MemFs) -> Vec<PathBuf> {
+    let dir = Path::new(ROOT).join("shards/00000000000000000001/segments");
+    disk.list(&dir).unwrap().into_iter().map(|entry| entry.path).collect()
 }
 
-impl Bench {
-    fn on(disk: MemFs) -> Self {
-        let faulty = FaultFs::new(Arc::new(disk.clone()));
-        let faults = faulty.faults();
-        let fs: Arc<dyn Fs> = Arc::new(faulty);
-        let storage = open(&fs, Path::new(ROOT)).unwrap();
-        Self { disk, faults, storage }
-    }
-
-    fn segments(&self) -> Vec<PathBuf> {
-        let dir = Path::new(ROOT).join("shards/00000000000000000001/segments");
-        self.disk.list(&dir).unwrap().into_iter().map(|entry| entry.path).collect()
-    }
-
-    fn seen(&self) -> Observed {
-        observe(&self.storage)
-    }
-}
-
+/// One shard of five segments, some of whose rows are dead.
 fn filled() -> MemFs {
     let bench = Bench::on(MemFs::new());
     bench.storage.create_collection("c", every_kind(1, SIZE)).unwrap();
@@ -101,7 +84,7 @@ fn a_source_that_cannot_be_read_leaves_everything_as_it_was() {
     let disk = filled();
     let merged = |bench: &Bench, before: &Observed| {
         bench.storage.compact().unwrap();
-        assert_eq!(bench.segments().len(), 1);
+        assert_eq!(segments(&bench.disk).len(), 1);
         assert_eq!(&bench.seen(), before);
         assert!(bench.storage.scrub().is_empty());
     };
@@ -109,7 +92,7 @@ fn a_source_that_cannot_be_read_leaves_everything_as_it_was() {
     for (call, step) in [(Call::OpenRead, 1), (Call::ReadAt, 7)] {
         for nth in (1..).step_by(step) {
             let bench = Bench::on(disk.fork());
-            let (before, segments) = (bench.seen(), bench.segments());
+            let (before, sources) = (bench.seen(), segments(&bench.disk));
             bench.faults.inject(Fault::on(call).path_contains(".seg").nth(nth));
             let outcome = bench.storage.compact();
             if bench.faults.fired() == 0 {
@@ -120,7 +103,7 @@ fn a_source_that_cannot_be_read_leaves_everything_as_it_was() {
             let context = format!("{call:?} {nth}");
             let error = outcome.unwrap_err();
             assert!(matches!(&error, Error::Io { path, .. } if path.extension().is_some()), "{context}: {error}");
-            assert_eq!(bench.segments(), segments, "{context}");
+            assert_eq!(segments(&bench.disk), sources, "{context}");
             assert_eq!(bench.seen(), before, "{context}");
             bench.storage.write("c", Operation::delete(vec![id(NOWHERE)]), Durability::Synced).unwrap();
             merged(&bench, &before);
@@ -138,8 +121,8 @@ fn a_damaged_block_ends_a_merge_with_its_place_and_is_never_copied() {
     for source in 0..5 {
         for part in 1..8 {
             let bench = Bench::on(disk.fork());
-            let (before, segments) = (bench.seen(), bench.segments());
-            let path = &segments[source];
+            let (before, sources) = (bench.seen(), segments(&bench.disk));
+            let path = &sources[source];
             let file = bench.disk.open_write(path).unwrap();
             // The first section begins on a page, or is short; the footer is behind the last quarter.
             let place = file.len().unwrap() * part / 10 + 1;
@@ -151,7 +134,7 @@ fn a_damaged_block_ends_a_merge_with_its_place_and_is_never_copied() {
             let Error::BlockChecksum { path: named, offset, .. } = &error else { panic!("byte {place} of {path:?}: {error}") };
             assert_eq!(named, path);
             assert!((*offset..offset + BLOCK_LEN).contains(&place), "the block at {offset}, but byte {place} is damaged");
-            assert_eq!(bench.segments(), segments);
+            assert_eq!(segments(&bench.disk), sources);
             bench.storage.write("c", Operation::delete(vec![id(NOWHERE)]), Durability::Synced).unwrap();
 
             file.write_all_at(&byte, place).unwrap();
@@ -159,4 +142,44 @@ fn a_damaged_block_ends_a_merge_with_its_place_and_is_never_copied() {
             assert_eq!(bench.seen(), before);
         }
     }
+}
+
+/// Nobody calls a compaction in the background and sees its error: it used to be lost, and the segments became more and more.
+#[test]
+fn a_compaction_in_the_background_that_fails_is_told_and_tried_again_after_a_rest() {
+    let faulty = FaultFs::new(Arc::new(filled()));
+    let faults = faulty.faults();
+    // Segments are only made by merges here.
+    faults.inject(Fault::on(Call::CreateNew).path_contains(".seg").errno(ENOSPC).from_then_on());
+    let clock = Arc::new(ManualClock::new(Duration::ZERO));
+    let storage = Storage::open(Arc::new(faulty), clock.clone(), Path::new(ROOT), Options::default()).unwrap();
+    let before = observe(&storage);
+
+    let problem = wait_for(|| storage.compaction_problem());
+    assert!(problem.contains(".seg") && problem.contains("(os error 28)"), "{problem}");
+    // The clock stands still, and the thread looks for work twice a second.
+    std::thread::sleep(Duration::from_millis(1200));
+    assert_eq!(faults.fired(), 1, "the next attempt waits for the clock");
+    clock.advance(Duration::from_secs(1));
+    wait_for(|| (faults.fired() == 2).then_some(()));
+    assert_eq!(observe(&storage), before);
+
+    faults.clear();
+    wait_for(|| {
+        clock.advance(Duration::from_secs(1));
+        storage.compaction_problem().is_none().then_some(())
+    });
+    assert_eq!(storage.info("c").unwrap().shards[0].segments, 1);
+    assert_eq!(observe(&storage), before);
+}
+
+/// Waits until there is something.
+fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..60_000 {
+        if let Some(found) = look() {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    panic!("it never came");
 }

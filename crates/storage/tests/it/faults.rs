@@ -3,43 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use icecore_io::{Fault, FaultFs, Faults, Fs, MemFs, Operation as Call};
+use icecore_io::{Fault, Fs, MemFs, Operation as Call};
 use icecore_storage::{AdoptedShard, Adoption, AliasAction, Durability, Error, ErrorKind, Operation, PointId, Scope, Storage};
 
 use crate::disk::assert_no_orphans;
+use crate::failing::{Bench, ENOSPC};
 use crate::recorded::ROOT;
 use crate::state::{Observed, observe};
-use crate::support::{adoption, config, open, snapshot, stage, upsert_of};
-
-const ENOSPC: i32 = 28;
-
-/// A storage on a disk that fails when it is told to.
-struct Bench {
-    disk: MemFs,
-    fs: Arc<dyn Fs>,
-    faults: Faults,
-    storage: Storage,
-}
-
-impl Bench {
-    fn on(disk: MemFs) -> Self {
-        let faulty = FaultFs::new(Arc::new(disk.clone()));
-        let faults = faulty.faults();
-        let fs: Arc<dyn Fs> = Arc::new(faulty);
-        let storage = open(&fs, Path::new(ROOT)).unwrap();
-        Self { disk, fs, faults, storage }
-    }
-
-    fn restart(self) -> Self {
-        let Self { disk, storage, fs, .. } = self;
-        drop((storage, fs));
-        Self::on(disk)
-    }
-
-    fn seen(&self) -> Observed {
-        observe(&self.storage)
-    }
-}
+use crate::support::{adoption, config, snapshot, stage, upsert_of};
 
 /// Two collections with segments, tombstones and a log.
 fn filled() -> MemFs {

@@ -14,6 +14,7 @@ mod damage;
 mod damaged_parts;
 mod disk;
 mod edges;
+mod failing;
 mod faults;
 mod foreign_logs;
 mod hostile;
