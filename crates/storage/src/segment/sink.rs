@@ -10,7 +10,7 @@ use std::sync::Arc;
 use icecore_io::File;
 
 use super::BLOCK_LEN;
-use crate::checksum::{FileDigest, Hasher};
+use crate::checksum::{Crc32c, FileDigest, Hasher};
 use crate::error::{Result, on};
 
 /// Bytes that are written at once.
@@ -27,14 +27,14 @@ pub(crate) struct Sink {
     /// All bytes that are in the file; those in the buffer come behind.
     hasher: Hasher,
     /// The checksum of the current block of the current section, and how many bytes it has.
-    block: (u32, u64),
+    block: (Crc32c, u64),
 }
 
 impl Sink {
     /// Writes to `file`, which is empty; `path` is for messages.
     pub(crate) fn new(file: Arc<dyn File>, path: &Path) -> Self {
         let (buffer, hasher) = (Vec::with_capacity(BUFFER_LEN), Hasher::default());
-        Self { file, path: path.to_owned(), buffer, hasher, block: (0, 0) }
+        Self { file, path: path.to_owned(), buffer, hasher, block: (Crc32c::default(), 0) }
     }
 
     /// How many bytes the file has so far.
@@ -69,7 +69,7 @@ impl Sink {
             let (crc, len) = self.block;
             let room = usize::try_from(BLOCK_LEN - len).unwrap_or(usize::MAX);
             let (now, later) = bytes.split_at(bytes.len().min(room));
-            self.block = (crc32c::crc32c_append(crc, now), len + now.len() as u64);
+            self.block = (crc.append(now), len + now.len() as u64);
             self.write(now)?;
             bytes = later;
             if self.block.1 == BLOCK_LEN {
@@ -83,7 +83,7 @@ impl Sink {
     pub(crate) fn end_section(&mut self, crcs: &mut Vec<u32>) {
         let (crc, len) = std::mem::take(&mut self.block);
         if len > 0 {
-            crcs.push(crc);
+            crcs.push(crc.0);
         }
     }
 

@@ -141,7 +141,7 @@ pub(crate) fn may_be_header(bytes: &[u8]) -> bool {
 /// The checksum that belongs in the header in front of `body`: of the body and its padding. The caller computes it before the
 /// record is queued, so that the thread that writes does not.
 pub(crate) fn body_crc(body: &[u8]) -> Crc32c {
-    Crc32c(crc32c::crc32c_append(Crc32c::of(body).0, padding(body.len())))
+    Crc32c::of(body).append(padding(body.len()))
 }
 
 /// The zeros behind a body of `body_len` bytes.
