@@ -144,7 +144,7 @@ fn a_damaged_block_ends_a_merge_with_its_place_and_is_never_copied() {
     }
 }
 
-/// Nobody calls a compaction in the background and sees its error: it used to be lost, and the segments became more and more.
+/// Nobody calls a compaction in the background and sees its error; if nobody told it, segments would become more and more.
 #[test]
 fn a_compaction_in_the_background_that_fails_is_told_and_tried_again_after_a_rest() {
     let faulty = FaultFs::new(Arc::new(filled()));
