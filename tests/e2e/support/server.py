@@ -109,6 +109,7 @@ class Server:
         code = self.process.wait(STOP_SECONDS)
         assert code == 0, f"the server ended with {code} after SIGTERM:\n{self.logs()}"
         assert "panicked" not in self.logs(), self.logs()
+        assert not [*self.storage.glob("control.db-*")], "the database of jobs was closed"
 
     def kill(self) -> None:
         """Ends the process at whatever instruction it is."""

@@ -30,6 +30,12 @@ pub(crate) enum JobsError {
         /// SQLite's error.
         source: rusqlite::Error,
     },
+    /// The server has ended as far as jobs go.
+    #[error("cannot {operation}: the server is stopping")]
+    Closed {
+        /// What was attempted.
+        operation: &'static str,
+    },
     /// The file is no database any more, or one with nonsense in it.
     #[error(
         "the database of jobs {path:?} is damaged ({reason}): move it away together with its `-wal` and `-shm`, if there are any; \
@@ -107,7 +113,7 @@ impl JobsError {
             Self::Damaged { .. } => Kind::Corrupt,
             Self::Foreign { .. } | Self::Newer { .. } | Self::Journal { .. } => Kind::Internal,
             Self::Thread { .. } | Self::Panicked { .. } => Kind::Internal,
-            Self::Cancelled { .. } | Self::Stopped { .. } => Kind::Cancelled,
+            Self::Closed { .. } | Self::Cancelled { .. } | Self::Stopped { .. } => Kind::Cancelled,
         }
     }
 

@@ -262,8 +262,8 @@ impl Jobs {
     }
 
     /// Halts and waits until what runs has ended, but not for longer than `within`: after that it is as if the process had crashed.
-    /// Jobs that ask their [`Running`] are stopped once the end of the server is forced.
-    pub(crate) fn stop(&self, within: Duration) {
+    /// Jobs that ask their [`Running`] are stopped once the end of the server is forced. Returns whether all have ended.
+    pub(crate) fn stop(&self, within: Duration) -> bool {
         self.halt();
         match self.shared.wait_for_threads(within) {
             0 => {
@@ -272,12 +272,20 @@ impl Jobs {
                     // A panic of the thread has been logged, and there is nothing left to do about it.
                     let _ = thread.join();
                 }
+                true
             }
             count => {
                 self.shared.abandon();
                 tracing::warn!("{count} jobs did not stop in time and are taken up at the next start");
+                false
             }
         }
+    }
+
+    /// Closes the database, whoever still holds this: it is one file then, which can be copied. What asks it later is told that the
+    /// server is stopping.
+    pub(crate) fn close(&self) -> Result<()> {
+        Ok(self.shared.queue.close()?)
     }
 }
 

@@ -88,8 +88,8 @@ async fn serve(arguments: ServerArgs, config: Config) -> Result<(), ServeError> 
     if let Some(watch) = watch_tls {
         watch.abort();
     }
-    answered?;
-    close(&app).await
+    let closed = close(&app).await;
+    answered.and(closed)
 }
 
 /// Tells those who wait for jobs that have not begun, as soon as no more of them will.
@@ -105,8 +105,12 @@ async fn close(app: &Arc<App>) -> Result<(), ServeError> {
     let _ = tokio::time::timeout(STOP_TIME, app.shutdown.idle()).await;
     let app = Arc::clone(app);
     blocking(move || {
-        app.jobs.stop(STOP_TIME);
-        app.storage.close().map_err(|error| AppError::from(error).into())
+        let jobs = match app.jobs.stop(STOP_TIME) {
+            true => app.jobs.close(),
+            // They may want to note something yet.
+            false => Ok(()),
+        };
+        app.storage.close().map_err(AppError::from).and(jobs).map_err(ServeError::from)
     })
     .await?;
     tracing::info!("stopped");

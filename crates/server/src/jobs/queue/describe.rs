@@ -132,6 +132,7 @@ fn time(ms: i64) -> SystemTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jobs::queue::schema;
 
     #[test]
     fn the_condition_of_the_index_is_that_of_the_kinds_that_are_shown() {
@@ -145,8 +146,7 @@ mod tests {
     /// Without the index a list took as long as the history is.
     #[test]
     fn lists_are_answered_out_of_the_index() {
-        let queue = Queue::open(None).unwrap();
-        let connection = queue.connection.lock().unwrap();
+        let (connection, _) = schema::open(None).unwrap();
         for (sql, parameters) in [(COUNT, 2), (PAGE, 4)] {
             let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             let values = (0..parameters).map(|_| Option::<i64>::None);

@@ -8,7 +8,7 @@ mod schema;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, TransactionBehavior, params};
@@ -53,10 +53,13 @@ pub(super) struct Queue {
     path: PathBuf,
     /// For questions, which do not wait for commits. A database in memory has only the one connection. It is closed before that one,
     /// because the last to be closed empties the log.
-    reader: Option<Mutex<Connection>>,
-    connection: Mutex<Connection>,
+    reader: Option<Door>,
+    connection: Door,
     peer_id: u64,
 }
+
+/// A connection, until it is closed.
+type Door = Mutex<Option<Connection>>;
 
 /// How a job has ended.
 #[derive(Debug, PartialEq)]
@@ -118,16 +121,29 @@ impl Queue {
     /// Opens the database in the file, or an empty one in memory.
     pub(super) fn open(path: Option<&Path>) -> Result<Self, JobsError> {
         let (file, (connection, path)) = (path, schema::open(path)?);
-        let reader = file.map(schema::open_reader).transpose()?.map(Mutex::new);
+        let reader = file.map(schema::open_reader).transpose()?.map(|reader| Mutex::new(Some(reader)));
         let peer_id = || {
             connection.execute(MAKE_PEER_ID, [])?;
             connection.query_row(PEER_ID, [], |row| row.get::<_, i64>(0))
         };
         let stored = peer_id().map_err(|source| JobsError::of(path.clone(), "read the id of this node", source))?;
         match u64::try_from(stored) {
-            Ok(peer_id) if peer_id > 0 => Ok(Self { path, connection: Mutex::new(connection), reader, peer_id }),
+            Ok(peer_id) if peer_id > 0 => Ok(Self { path, connection: Mutex::new(Some(connection)), reader, peer_id }),
             _ => Err(JobsError::Damaged { path, reason: format!("the id of this node is {stored}") }),
         }
+    }
+
+    /// Moves what is in the log beside the database into it and removes the log. What comes later fails with [`JobsError::Closed`].
+    ///
+    /// After an error the log stays, and the next to open the database does that.
+    pub(super) fn close(&self) -> Result<(), JobsError> {
+        for door in self.reader.iter().chain([&self.connection]) {
+            let connection = lock(door).take();
+            if let Some(Err((_connection, source))) = connection.map(Connection::close) {
+                return Err(JobsError::of(self.path.clone(), "close", source));
+            }
+        }
+        Ok(())
     }
 
     /// The number of this node, made when the database was.
@@ -249,14 +265,20 @@ impl Queue {
 
     fn on<T>(
         &self,
-        connection: &Mutex<Connection>,
+        door: &Door,
         operation: &'static str,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
     ) -> Result<T, JobsError> {
-        // A panic leaves at worst a transaction that its guard has rolled back.
-        let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-        work(&mut connection).map_err(|source| JobsError::of(self.path.clone(), operation, source))
+        match lock(door).as_mut() {
+            Some(connection) => work(connection).map_err(|source| JobsError::of(self.path.clone(), operation, source)),
+            None => Err(JobsError::Closed { operation }),
+        }
     }
+}
+
+fn lock(door: &Door) -> MutexGuard<'_, Option<Connection>> {
+    // A panic leaves at worst a transaction that its guard has rolled back.
+    door.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn finish(connection: &Connection, job: Sequence, end: &End, now: Millis) -> rusqlite::Result<()> {

@@ -79,6 +79,33 @@ fn a_job_that_does_not_stop_in_time_counts_as_interrupted() {
 }
 
 #[test]
+fn a_closed_database_is_one_file_whoever_still_holds_the_queue() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = || {
+        let mut names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let bench = Bench::open(Some(&dir.path().join(FILE)), 1);
+    bench.jobs.start().unwrap();
+    let id = {
+        let submitted = bench.submit("storage", |_| Ok(json!(1)));
+        let id = submitted.id();
+        outcome(submitted).unwrap();
+        id
+    };
+    assert!(bench.jobs.stop(LIMIT) && files().len() > 1, "the log is beside it");
+    bench.jobs.close().unwrap();
+    assert_eq!(files(), [FILE]);
+    let late = bench.jobs.submit(new("storage", OnRestart::Again), Box::new(|_| Ok(Value::Null)));
+    assert_eq!(late.unwrap_err().kind(), Kind::Cancelled);
+    assert_eq!(bench.jobs.describe(id).unwrap_err().kind(), Kind::Cancelled);
+    bench.jobs.close().unwrap();
+    let next = Bench::open(Some(&dir.path().join(FILE)), 1);
+    assert_eq!(next.states(), ["completed"]);
+}
+
+#[test]
 fn threads_end_with_the_queue() {
     let bench = Bench::started(2);
     let shared = Arc::clone(&bench.jobs.shared);
