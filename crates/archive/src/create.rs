@@ -20,7 +20,7 @@ use crate::progress::{Progress, advance};
 use crate::publication::{About, Publication};
 use crate::sharing::{Sharing, twins};
 use crate::store::{ArchiveName, Attempt, Meta, seconds, time};
-use crate::writer::{Compression, FileSink, Source, Written, write_compressed, write_to_file};
+use crate::writer::{Compression, Source, Written, into_file, write_compressed, write_to_file};
 use icecore_io::digest::Sha256Digest;
 
 /// What the side files and the directory may take beside the archive, in bytes.
@@ -133,7 +133,7 @@ impl<'a> Draft<'a> {
         match self.compression {
             // Nothing is reserved: the length is not known.
             Some(compression) => {
-                write_compressed(self.plan, self.source, &mut FileSink::new(Arc::clone(file)), compression, progress)
+                into_file(file, self.plan, |sink| write_compressed(self.plan, self.source, sink, compression, progress))
             }
             None => {
                 let reserve = || reserve(file, self.plan.archive_len()).map_err(Error::io("reserve space for", path));

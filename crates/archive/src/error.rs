@@ -279,7 +279,7 @@ pub enum Error {
     /// The sink failed.
     #[error("write the archive at byte {offset}")]
     Sink {
-        /// Where the failed write began.
+        /// Where the failed write began, or a few MiB behind that: a file may be written by another thread.
         offset: u64,
         /// The system's error.
         source: io::Error,

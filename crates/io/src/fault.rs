@@ -184,6 +184,10 @@ impl File for FaultFile {
         run(self.verdict(Operation::WaitWriteback), || self.inner.wait_writeback(offset, len))
     }
 
+    fn write_directly(&self, is_direct: bool) -> io::Result<()> {
+        run(self.verdict(Operation::WriteDirectly), || self.inner.write_directly(is_direct))
+    }
+
     fn map(&self) -> io::Result<Mapping> {
         let mapping = run(self.verdict(Operation::Map), || self.inner.map())?;
         if !self.faults.damages(&self.path) {

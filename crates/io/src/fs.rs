@@ -201,6 +201,13 @@ pub trait File: Debug + Send + Sync {
         Ok(())
     }
 
+    /// Lets later writes through this handle go past the page cache, or through it again. Those that go past it must lie at multiples of
+    /// [`DIRECT_ALIGNMENT`](crate::DIRECT_ALIGNMENT) in memory and in the file, and be such a multiple long: others may fail with `InvalidInput`. They are not
+    /// durable before a sync either. `Unsupported` where the file system cannot; some that say that they can fail with `InvalidInput` then.
+    fn write_directly(&self, _is_direct: bool) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Maps the whole file read-only. The file must not shrink while mapped: only for files that never change again.
     fn map(&self) -> io::Result<Mapping>;
 

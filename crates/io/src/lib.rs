@@ -4,6 +4,7 @@
 //! real thing and [`MemFs`] the same in memory. [`RecordingFs`] with [`Replay`] shows what a crash at any point would leave, and
 //! [`FaultFs`] makes calls fail.
 
+mod block;
 mod clock;
 pub mod digest;
 mod fault;
@@ -16,6 +17,7 @@ pub mod publish;
 mod record;
 mod rng;
 
+pub use block::{Block, DIRECT_ALIGNMENT};
 pub use clock::{Clock, ManualClock, OsClock};
 pub use fault::{Fault, FaultFs, Faults, Operation};
 pub use fs::{DirEntry, File, FileKind, Fs, Lock, Mapping, Metadata, read_file};

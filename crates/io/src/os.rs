@@ -284,6 +284,12 @@ impl File for OsFile {
         self.sync_range(offset, len, libc::SYNC_FILE_RANGE_WAIT_BEFORE)
     }
 
+    fn write_directly(&self, is_direct: bool) -> io::Result<()> {
+        let mut flags = rustix::fs::fcntl_getfl(&self.file)?;
+        flags.set(OFlags::DIRECT, is_direct);
+        rustix::fs::fcntl_setfl(&self.file, flags).map_err(unsupported_or)
+    }
+
     fn map(&self) -> io::Result<Mapping> {
         if self.is_empty()? {
             // The kernel refuses to map nothing.

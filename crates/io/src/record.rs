@@ -242,6 +242,10 @@ impl File for RecordingFile {
         self.inner.wait_writeback(offset, len)
     }
 
+    fn write_directly(&self, is_direct: bool) -> io::Result<()> {
+        self.inner.write_directly(is_direct)
+    }
+
     fn map(&self) -> io::Result<Mapping> {
         self.inner.map()
     }

@@ -7,6 +7,7 @@
 
 pub(crate) mod buffer;
 mod copy;
+mod direct;
 mod frames;
 pub(crate) mod hash;
 pub(crate) mod shared;
@@ -22,6 +23,7 @@ use crate::Error;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use copy::{Origin, Outlet, Plain, Stream};
+use direct::{DIRECT_FROM_LEN, DirectSink};
 use hash::with_digester;
 use icecore_io::digest::Sha256Digest;
 use shared::{AroundSink, SharedBlocks};
@@ -78,12 +80,27 @@ pub(crate) fn write_to_file(
 ) -> Result<Written, Error> {
     progress.start(plan.archive_len());
     let shared = SharedBlocks::of(plan, source, file, progress)?;
-    let mut sink = FileSink::new(Arc::clone(file));
     if shared.is_empty() {
         reserve()?;
-        return write_from(plan, Origin { source, shared: None }, &mut sink, progress);
+        return into_file(file, plan, |sink| write_from(plan, Origin { source, shared: None }, sink, progress));
     }
+    let sink = FileSink::new(Arc::clone(file));
     write_from(plan, Origin { source, shared: Some(&shared) }, &mut AroundSink { shared: &shared, sink }, progress)
+}
+
+/// Lets `write` write the archive, or what compression makes of it, to an empty file: past the page cache, if it is long.
+pub(crate) fn into_file(
+    file: &Arc<dyn File>,
+    plan: &Plan,
+    write: impl FnOnce(&mut dyn Sink) -> Result<Written, Error>,
+) -> Result<Written, Error> {
+    let is_long = plan.archive_len() >= DIRECT_FROM_LEN;
+    let Some(mut sink) = is_long.then(|| DirectSink::start(file)).flatten() else {
+        return write(&mut FileSink::new(Arc::clone(file)));
+    };
+    let written = write(&mut sink)?;
+    sink.finish().map_err(|source| Error::Sink { offset: written.len, source })?;
+    Ok(written)
 }
 
 fn write_from(plan: &Plan, origin: Origin<'_>, sink: &mut dyn Sink, progress: &dyn Progress) -> Result<Written, Error> {

@@ -192,7 +192,8 @@ fn a_write_that_stops_half_way_leaves_nothing() {
 #[test]
 fn a_file_system_without_extras_will_do() {
     let (fs, mem) = counted();
-    for operation in [Operation::Allocate, Operation::StartWriteback, Operation::WaitWriteback] {
+    let extras = [Operation::Allocate, Operation::WriteDirectly, Operation::StartWriteback, Operation::WaitWriteback];
+    for operation in extras {
         fs.faults().inject(Fault::on(operation).kind(io::ErrorKind::Unsupported).from_then_on());
     }
     let created = create_in(&fs, "a.snapshot", &vec![("a".to_owned(), bytes(1, 48 << 20))]).unwrap();

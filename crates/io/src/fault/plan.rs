@@ -40,6 +40,7 @@ pub enum Operation {
     CopyRange,
     StartWriteback,
     WaitWriteback,
+    WriteDirectly,
     Map,
     TryLock,
 }

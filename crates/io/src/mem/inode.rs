@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::io::Errno;
 
-use crate::{File, Lock, Mapping};
+use crate::{DIRECT_ALIGNMENT, File, Lock, Mapping};
 
 /// What all files of one file system share: counters and the space that is left.
 #[derive(Debug)]
@@ -117,16 +117,25 @@ pub(super) struct MemFile {
     inode: Arc<Inode>,
     handle: u64,
     writable: bool,
+    /// Whether writes have to be aligned.
+    direct: AtomicBool,
 }
 
 impl MemFile {
     pub(super) fn open(inode: Arc<Inode>, writable: bool) -> Self {
         let handle = inode.shared.next_handle.fetch_add(1, Ordering::Relaxed);
-        Self { inode, handle, writable }
+        Self { inode, handle, writable, direct: AtomicBool::new(false) }
     }
 
     fn check_writable(&self) -> io::Result<()> {
         if self.writable { Ok(()) } else { Err(Errno::BADF.into()) }
+    }
+
+    /// As strict as the strictest disk.
+    fn check_aligned(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        let is_aligned = |position: u64| position.is_multiple_of(DIRECT_ALIGNMENT as u64);
+        let all = [buf.as_ptr().addr() as u64, buf.len() as u64, offset].into_iter().all(is_aligned);
+        if all || !self.direct.load(Ordering::Relaxed) { Ok(()) } else { Err(Errno::INVAL.into()) }
     }
 
     /// The part of `source` from `offset` that `len` bytes cover, cut at the end of the file.
@@ -168,6 +177,7 @@ impl File for MemFile {
 
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
         self.check_writable()?;
+        self.check_aligned(buf, offset)?;
         if buf.is_empty() {
             return Ok(0);
         }
@@ -239,6 +249,11 @@ impl File for MemFile {
     }
 
     fn start_writeback(&self, _offset: u64, _len: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write_directly(&self, is_direct: bool) -> io::Result<()> {
+        self.direct.store(is_direct, Ordering::Relaxed);
         Ok(())
     }
 

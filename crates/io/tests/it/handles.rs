@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-use icecore_io::FileKind;
+use icecore_io::{DIRECT_ALIGNMENT, FileKind, MemFs};
 
 use crate::conformance::{get, kind, on_all, put};
 
@@ -42,6 +42,37 @@ fn reads_and_writes_are_at_explicit_positions() {
         file.start_writeback(0, 4).unwrap();
         file.wait_writeback(0, 4).unwrap();
     });
+}
+
+#[test]
+fn writes_may_go_past_the_cache_and_through_it_again() {
+    let memory = vec![7; 3 * DIRECT_ALIGNMENT];
+    let start = memory.as_ptr().align_offset(DIRECT_ALIGNMENT);
+    let aligned = &memory[start..start + DIRECT_ALIGNMENT];
+    on_all(|fs, dir| {
+        let file = put(fs, &dir.join("a"), b"");
+        match file.write_directly(true) {
+            Ok(()) => {
+                file.write_all_at(aligned, DIRECT_ALIGNMENT as u64).unwrap();
+                // Some disks take it.
+                if let Err(error) = file.write_at(&aligned[..100], 3) {
+                    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+                }
+                file.write_directly(false).unwrap();
+            }
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Unsupported),
+        }
+        file.write_all_at(&[8; 100], 2 * DIRECT_ALIGNMENT as u64 - 50).unwrap();
+        let mut found = [0; 100];
+        file.read_exact_at(&mut found, 2 * DIRECT_ALIGNMENT as u64 - 50).unwrap();
+        assert_eq!(found, [8; 100]);
+        assert_eq!(file.len().unwrap(), 2 * DIRECT_ALIGNMENT as u64 + 50);
+    });
+    let file = put(&MemFs::new(), "a".as_ref(), b"");
+    file.write_directly(true).unwrap();
+    for (bytes, offset) in [(&aligned[..100], 0), (aligned, 100), (&memory[start + 1..][..DIRECT_ALIGNMENT], 0)] {
+        assert_eq!(kind(file.write_at(bytes, offset)), ErrorKind::InvalidInput);
+    }
 }
 
 #[test]
