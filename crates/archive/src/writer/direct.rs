@@ -89,11 +89,14 @@ impl Writer {
             // There is room for all of them.
             let _ = written.try_send(Block::new()?);
         }
-        file.write_directly(true)?;
         let (pieces, to_write) = sync_channel(PIECE_COUNT);
-        let file = Arc::clone(file);
-        let thread = thread::spawn(move || write_all(&file, &to_write, &written));
-        Ok(Self { pieces: Some(pieces), free, thread: Some(thread) })
+        let writing = Arc::clone(file);
+        let thread =
+            thread::Builder::new().name("icecore-write".into()).spawn(move || write_all(&writing, &to_write, &written))?;
+        let started = Self { pieces: Some(pieces), free, thread: Some(thread) };
+        // There is nothing to write yet.
+        file.write_directly(true)?;
+        Ok(started)
     }
 
     /// A block that was written; waits until there is one.

@@ -54,6 +54,23 @@ fn a_real_directory_works_like_the_one_in_memory() {
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
+/// A long archive is written past the page cache, by another thread.
+#[test]
+fn a_long_archive_has_the_same_bytes_and_leaves_nothing_if_it_fails() {
+    let files = vec![("a".to_owned(), bytes(1, 20 << 20)), ("b".to_owned(), bytes(2, 100))];
+    let (fs, mem) = counted();
+    let created = create_in(&fs, "a.snapshot", &files).unwrap();
+    assert!(get(&mem, &created.path) == archive(&files));
+    assert_eq!(fs.faults().calls(Operation::WriteDirectly), 3, "on, off before the last piece, and off at the end");
+    for nth in [1, 5, 11] {
+        fs.faults().inject(Fault::on(Operation::WriteAt).path_contains("b.snapshot").nth(nth).errno(28));
+        let error = create_in(&fs, "b.snapshot", &files).unwrap_err();
+        assert_eq!((error.kind(), names(&mem, DIR).len()), (ErrorKind::NoSpace, 3), "{error}");
+        fs.faults().clear();
+    }
+    assert!(create_in(&fs, "b.snapshot", &files).is_ok());
+}
+
 #[test]
 fn a_taken_name_keeps_everything_that_has_it() {
     for taken in ["a.snapshot", "a.snapshot.checksum", "a.snapshot.meta.json"] {

@@ -1,12 +1,13 @@
 //! What of the files is in the system's memory when a run begins.
 //!
-//! Without being asked for anything else, all of it is, as far as there is room: every file was written or read just before. Asking
+//! Without being asked for anything else, all of it is, as far as there is room: every file is read just before. Asking
 //! the system to drop pages is advice, which some file systems do not take; so a look afterwards says whether they did.
 
 use std::fs::File;
-use std::io::IoSliceMut;
+use std::io::{IoSliceMut, Read};
 use std::path::{Path, PathBuf};
 
+use icecore_archive::Progress;
 use rustix::fs::{Advice, fadvise};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
@@ -15,11 +16,13 @@ use super::error::{BenchError, Result};
 /// The most files that are looked at, and the places in each.
 const FILES_MAX: usize = 16;
 const PLACES: u64 = 8;
+/// Bytes that are read at once.
+const READ_LEN: usize = 1 << 20;
 
 /// How runs begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PageCache {
-    /// With whatever the run before has left in memory.
+    /// After the files were read.
     Warm,
     /// After the files were dropped from memory.
     Dropped(Effect),
@@ -45,9 +48,9 @@ impl PageCache {
     }
 
     /// Makes files be as they have to be before a run.
-    pub(super) fn prepare(self, paths: &[PathBuf]) -> Result<()> {
+    pub(super) fn prepare(self, paths: &[PathBuf], progress: &dyn Progress) -> Result<()> {
         match self {
-            Self::Warm => Ok(()),
+            Self::Warm => read_all(paths, progress),
             Self::Dropped(_) => drop_pages(paths),
         }
     }
@@ -63,7 +66,7 @@ impl PageCache {
     /// For people.
     pub(super) fn describe(self) -> String {
         match self {
-            Self::Warm => "warm: all files were written or read just before".to_owned(),
+            Self::Warm => "warm: all files were read just before".to_owned(),
             Self::Dropped(effect) => {
                 let Effect { looked, kept } = effect;
                 let reading = match effect.name() {
@@ -87,6 +90,20 @@ impl Effect {
             _ => "partly_dropped",
         }
     }
+}
+
+/// Reads the files, so that they are in memory, as far as there is room.
+fn read_all(paths: &[PathBuf], progress: &dyn Progress) -> Result<()> {
+    let mut buffer = vec![0; READ_LEN];
+    for path in paths {
+        let mut file = open(path)?;
+        while file.read(&mut buffer).map_err(BenchError::io("read", path))? > 0 {
+            if progress.advance(0).is_break() {
+                return Err(BenchError::Stopped);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Tells the system that the files will not be needed. What was not written back yet stays, so files have to be synced before.
@@ -146,7 +163,9 @@ mod tests {
         let PageCache::Dropped(effect) = PageCache::dropping(&paths).unwrap() else { panic!("they were dropped") };
         // Whether it has an effect is up to the file system.
         assert!(effect.looked <= PLACES + 1 && effect.kept <= effect.looked, "{effect:?}");
-        assert!(PageCache::Warm.prepare(&[dir.path().join("missing")]).is_ok());
-        assert!(PageCache::Dropped(effect).prepare(&[dir.path().join("missing")]).is_err());
+        for cache in [PageCache::Warm, PageCache::Dropped(effect)] {
+            assert!(cache.prepare(&paths, &()).is_ok());
+            assert!(cache.prepare(&[dir.path().join("missing")], &()).is_err());
+        }
     }
 }

@@ -84,7 +84,7 @@ impl Stages<'_> {
         let mut read = self.subject.files().paths();
         read.extend(archives.own.clone());
         read.extend([&archives.tar, &archives.zstd].into_iter().flatten().map(|packed| packed.path.clone()));
-        self.cache.prepare(&read)?;
+        self.cache.prepare(&read, &reporter)?;
         match step {
             Step::Digest => self.timed(|| plain.digest()).map(|(run, ())| run),
             Step::Copy => self.to_file(|target| plain.copy(target)),
