@@ -175,9 +175,13 @@ mod tests {
         (0..len).map(|index| u8::try_from(index * 7 % 251).unwrap()).collect()
     }
 
-    /// Writes `bytes` in uneven parts.
+    /// Writes `bytes` to a file in memory.
     fn write(file: &Arc<dyn File>, bytes: &[u8]) -> io::Result<()> {
-        let mut sink = DirectSink::start(file).expect("the file can be written directly");
+        put(DirectSink::start(file).expect("files in memory can be written directly"), bytes)
+    }
+
+    /// Writes `bytes` in uneven parts.
+    fn put(mut sink: DirectSink, bytes: &[u8]) -> io::Result<()> {
         for part in bytes.chunks(300_001) {
             sink.write(part)?;
         }
@@ -195,14 +199,20 @@ mod tests {
         let disk = tempfile::tempdir().unwrap();
         let (memory, os) = (MemFs::new(), OsFs::new());
         memory.create_dir_all(disk.path()).unwrap();
-        for (index, len) in [0, 1, 4096, Block::LEN - 1, Block::LEN, Block::LEN + 1, 9 * Block::LEN, 9 * Block::LEN + 5000]
-            .into_iter()
-            .enumerate()
-        {
-            for fs in [&memory as &dyn Fs, &os] {
-                let file = fs.create_new(&disk.path().join(index.to_string())).unwrap();
-                write(&file, &bytes(len)).unwrap();
-                assert!(contents(&file) == bytes(len), "{fs:?}, {len} bytes");
+        let lens = [0, 1, 4096, Block::LEN - 1, Block::LEN, Block::LEN + 1, 9 * Block::LEN, 9 * Block::LEN + 5000];
+        for len in lens {
+            let path = disk.path().join(len.to_string());
+            let in_memory = memory.create_new(&path).unwrap();
+            write(&in_memory, &bytes(len)).unwrap();
+            let on_disk = os.create_new(&path).unwrap();
+            // Not every file system can.
+            if let Some(sink) = DirectSink::start(&on_disk) {
+                put(sink, &bytes(len)).unwrap();
+            } else {
+                on_disk.write_all_at(&bytes(len), 0).unwrap();
+            }
+            for file in [in_memory, on_disk] {
+                assert!(contents(&file) == bytes(len), "{len} bytes");
                 file.write_at(b"through the cache again", 3).unwrap();
             }
         }
