@@ -10,7 +10,7 @@ from support.managing import Manager
 MASK = "*" * 11
 ACCESS, SECRET = "AKIAHUSHACCESSKEY", "hush-secret-key-of-the-bucket"
 UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 S3 = {
     "name": "bucket",
     "type": "s3",

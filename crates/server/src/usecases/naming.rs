@@ -164,6 +164,11 @@ pub(crate) fn creation_time(time: SystemTime) -> String {
     utc(time).strftime("%Y-%m-%dT%H:%M:%S").to_string()
 }
 
+/// A time as `2024-07-22T08:31:55.900Z` (RFC 3339). Always of one length, so that texts are in the order of the times.
+pub(crate) fn timestamp(time: SystemTime) -> String {
+    utc(time).strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
 /// Times that no calendar has become the epoch.
 fn utc(time: SystemTime) -> Timestamp {
     Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH)
@@ -200,6 +205,7 @@ mod tests {
         assert_eq!(first(&elsewhere(Some(7)), 1), ["c-east-shard-7-2024-07-22-08-31-55.snapshot"]);
         assert_eq!(first(&Place::Cluster("east".to_owned()), 1), ["full-snapshot-east-2024-07-22-08-31-55.snapshot"]);
         assert_eq!(creation_time(SystemTime::UNIX_EPOCH + NOW), "2024-07-22T08:31:55");
+        assert_eq!(timestamp(SystemTime::UNIX_EPOCH + NOW), "2024-07-22T08:31:55.900Z");
     }
 
     #[test]

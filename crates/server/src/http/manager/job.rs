@@ -1,8 +1,5 @@
 //! A job as the manager's API shows it.
 
-use std::time::SystemTime;
-
-use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -11,6 +8,7 @@ use utoipa::openapi::{RefOr, Schema};
 use crate::http::openapi::schema::one_of_words;
 use crate::jobs::kinds::managed;
 use crate::jobs::{Bytes, Description, JobKind, State};
+use crate::usecases::naming::timestamp;
 
 /// What cannot happen unless somebody changes the database by hand.
 const NOT_DESCRIBED: &str = "?";
@@ -79,9 +77,9 @@ impl From<Description> for Job {
             progress: progress(job.state, job.bytes),
             error: job.error.filter(|_| job.state == State::Failed),
             metadata,
-            created_at: time(job.created),
-            started_at: job.started.map(time),
-            completed_at: job.finished.map(time),
+            created_at: timestamp(job.created),
+            started_at: job.started.map(timestamp),
+            completed_at: job.finished.map(timestamp),
             bytes_done: job.bytes.done,
             bytes_total: job.bytes.total,
             bytes_per_second: job.pace.map(|pace| pace.bytes_per_second),
@@ -106,12 +104,6 @@ pub(super) fn progress(state: State, bytes: Bytes) -> u8 {
         State::Completed => 100,
         State::Pending | State::Running | State::Failed | State::Cancelled => bytes.percent().min(99),
     }
-}
-
-/// As RFC 3339 has it, in UTC.
-fn time(time: SystemTime) -> String {
-    let time = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
-    time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -18,6 +17,7 @@ use crate::http::extract::{Body, Segment};
 use crate::http::openapi::Door;
 use crate::stores::StoresError;
 use crate::stores::registry::{Change, Draft, Kind, MASK, Record, S3Fields, Settings, Tested, time_of};
+use crate::usecases::naming::timestamp;
 
 /// A configuration as the API shows it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -42,7 +42,7 @@ struct StorageConfig {
 
 impl From<Record> for StorageConfig {
     fn from(record: Record) -> Self {
-        let (created_at, updated_at) = (rfc3339(record.created_ms), rfc3339(record.updated_ms));
+        let [created_at, updated_at] = [record.created_ms, record.updated_ms].map(|ms| timestamp(time_of(ms)));
         let mut shown = Self {
             id: record.id.to_string(),
             name: record.name,
@@ -66,10 +66,6 @@ impl From<Record> for StorageConfig {
         }
         shown
     }
-}
-
-fn rfc3339(ms: i64) -> String {
-    Timestamp::try_from(time_of(ms)).unwrap_or_default().to_string()
 }
 
 /// The fields that all requests have, of which S3 has its own.
