@@ -115,18 +115,28 @@ fn a_sweep_takes_what_is_dead_and_leaves_what_lives() {
     assert!(sweep(&fs, dir()).unwrap().removed.is_empty());
 }
 
-/// Cuts the record of a creation, a verification and a deletion everywhere, in every way.
 #[test]
 fn after_a_crash_an_archive_is_whole_or_not_listed() {
+    crash_everywhere(&one());
+}
+
+/// One that is written past the page cache, by a thread of its own.
+#[test]
+fn after_a_crash_a_long_archive_is_whole_or_not_listed() {
+    crash_everywhere(&vec![("a".to_owned(), bytes(1, 16 << 20))]);
+}
+
+/// Cuts the record of a creation, a verification and a deletion everywhere, in every way.
+fn crash_everywhere(files: &Files) {
     let base = store();
     let fs = RecordingFs::with_base(Arc::new(base.fork()), &base);
-    create_in(&fs, "a.snapshot", &one()).unwrap();
+    create_in(&fs, "a.snapshot", files).unwrap();
     fs.mark(1);
     record_verified(&fs, dir(), &name("a.snapshot"), SystemTime::UNIX_EPOCH).unwrap();
     fs.mark(2);
     delete(&fs, dir(), &name("a.snapshot")).unwrap();
     fs.mark(3);
-    let expected = archive(&one());
+    let expected = archive(files);
     let mut replay = fs.replay();
     let mut cuts = 0;
     loop {

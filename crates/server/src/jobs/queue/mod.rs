@@ -53,13 +53,13 @@ pub(super) struct Queue {
     path: PathBuf,
     /// For questions, which do not wait for commits. A database in memory has only the one connection. It is closed before that one,
     /// because the last to be closed empties the log.
-    reader: Option<Door>,
-    connection: Door,
+    reader: Option<Slot>,
+    connection: Slot,
     peer_id: u64,
 }
 
 /// A connection, until it is closed.
-type Door = Mutex<Option<Connection>>;
+type Slot = Mutex<Option<Connection>>;
 
 /// How a job has ended.
 #[derive(Debug, PartialEq)]
@@ -137,8 +137,8 @@ impl Queue {
     ///
     /// After an error the log stays, and the next to open the database does that.
     pub(super) fn close(&self) -> Result<(), JobsError> {
-        for door in self.reader.iter().chain([&self.connection]) {
-            let connection = lock(door).take();
+        for slot in self.reader.iter().chain([&self.connection]) {
+            let connection = lock(slot).take();
             if let Some(Err((_connection, source))) = connection.map(Connection::close) {
                 return Err(JobsError::of(self.path.clone(), "close", source));
             }
@@ -265,20 +265,20 @@ impl Queue {
 
     fn on<T>(
         &self,
-        door: &Door,
+        slot: &Slot,
         operation: &'static str,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
     ) -> Result<T, JobsError> {
-        match lock(door).as_mut() {
+        match lock(slot).as_mut() {
             Some(connection) => work(connection).map_err(|source| JobsError::of(self.path.clone(), operation, source)),
             None => Err(JobsError::Closed { operation }),
         }
     }
 }
 
-fn lock(door: &Door) -> MutexGuard<'_, Option<Connection>> {
+fn lock(slot: &Slot) -> MutexGuard<'_, Option<Connection>> {
     // A panic leaves at worst a transaction that its guard has rolled back.
-    door.lock().unwrap_or_else(PoisonError::into_inner)
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn finish(connection: &Connection, job: Sequence, end: &End, now: Millis) -> rusqlite::Result<()> {
